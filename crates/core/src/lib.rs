@@ -1,0 +1,1 @@
+//! The shared kernel: money, quantities, typed ids, clock and geography. No async, no I/O.

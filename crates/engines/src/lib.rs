@@ -1,0 +1,1 @@
+//! Finds, installs and runs a private Postgres and a private Redis.

@@ -1,0 +1,1 @@
+//! The oms command: up, demo, verify, and the services in one process.

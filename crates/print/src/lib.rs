@@ -1,0 +1,1 @@
+//! PDF and ZPL pages: labels, slips and invoices with scannable codes.

@@ -1,0 +1,1 @@
+//! The public contract as Rust: generated messages and services, descriptor set, scopes.

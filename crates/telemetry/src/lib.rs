@@ -1,0 +1,1 @@
+//! Tracing and OpenTelemetry: start and stop, context in and out of gRPC metadata and database rows.

@@ -1,0 +1,1 @@
+//! Dev only: private engines, a database per test, a mock clock, an OTLP collector tests can read.

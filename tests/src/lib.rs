@@ -1,0 +1,1 @@
+//! Whole-suite tests: order to cash, failures, crashes, traces, contract.
