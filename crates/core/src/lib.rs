@@ -1,1 +1,32 @@
 //! The shared kernel: money, quantities, typed ids, clock and geography. No async, no I/O.
+//!
+//! Everything here is plain values and pure functions. The only windows to the outside are the
+//! [`Clock`] and [`IdSource`] traits, so that a test decides what time it is and which ids come next.
+
+mod clock;
+pub mod country;
+pub mod geo;
+mod ids;
+mod money;
+mod principal;
+mod quantity;
+pub mod rounding;
+mod sku;
+pub mod split;
+mod text;
+mod violation;
+
+pub use clock::{Clock, SystemClock};
+pub use ids::{
+    AddressId, CancellationId, ChannelId, EventId, FulfillmentOrderId, HoldId, IdSource, InvoiceId,
+    LocationId, OrderId, OrderLineId, PackSessionId, PackageId, ParseIdError, PaymentId,
+    PickLineId, PickListId, ProposalId, ReservationId, ReturnId, ShipmentId, SystemIds, WaveId,
+    derive,
+};
+pub use money::{Currency, Money, MoneyError, ParseCurrencyError};
+pub use principal::{ParsePrincipalError, Principal, PrincipalKind};
+pub use quantity::{Quantity, QuantityError};
+pub use rounding::Rounding;
+pub use sku::Sku;
+pub use text::ParseTextError;
+pub use violation::{Violation, Violations};
