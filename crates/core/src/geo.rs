@@ -120,13 +120,11 @@ mod tests {
         assert!(near("89101", LAS_VEGAS));
         assert!(near("89101-1234", LAS_VEGAS));
         assert!(near("10001", NEW_YORK));
-        assert!(near(
-            "99501",
-            Point {
-                lat: 61.2,
-                lon: -149.9
-            }
-        ));
+        let chicago = Point {
+            lat: 41.88,
+            lon: -87.63,
+        };
+        assert!(near("60601", chicago));
     }
 
     #[test]
