@@ -1,0 +1,15 @@
+//! The rules of orders and their money. Pure: no async, SQL, gRPC, clock or randomness.
+//!
+//! | room | what it decides |
+//! |---|---|
+//! | [`order`] | what an order is made of |
+//! | [`state`] | which command is legal in which state |
+//! | [`pricing`] | what an order costs, split over lines and units |
+//! | [`status`] | what is derived: authorize, charge, fulfillment and return status, phase |
+//! | [`saga`] | what the place-order saga does next |
+
+pub(crate) mod order;
+pub(crate) mod pricing;
+pub(crate) mod saga;
+pub(crate) mod state;
+pub(crate) mod status;
