@@ -82,13 +82,11 @@ pub fn wrap(font: Font, size: f32, width_max: f32, text: &str) -> Vec<String> {
 
 /// The WinAnsi code of a character, when it has one.
 fn code(c: char) -> Option<u8> {
-    match u32::from(c) {
-        value @ (0x20..=0x7E | 0xA0..=0xFF) => u8::try_from(value).ok(),
-        _ => {
-            let index = HIGH.iter().position(|high| *high == c && c != '\0')?;
-            u8::try_from(index).ok().map(|index| 0x80 + index)
-        }
+    if matches!(c, ' '..='~' | '\u{A0}'..='\u{FF}') {
+        return u8::try_from(u32::from(c)).ok();
     }
+    let index = HIGH.iter().position(|high| *high == c && c != '\0')?;
+    u8::try_from(index).ok().map(|index| 0x80 + index)
 }
 
 /// Joins a combining accent with the letter before it. Where WinAnsi has no such letter the plain
