@@ -1,1 +1,3 @@
-//! The order service.
+//! The order service: orders, lines, holds, payments, invoices and the order-to-cash saga.
+
+mod domain;

@@ -248,17 +248,24 @@ pub(crate) struct Hold {
 impl Order {
     /// True while an active hold, on the order or any of its lines, stops this.
     pub(crate) fn is_blocked(&self, block: HoldBlock) -> bool {
-        self.holds.iter().any(|hold| hold.active && hold.blocks.contains(&block))
+        self.holds
+            .iter()
+            .any(|hold| hold.active && hold.blocks.contains(&block))
     }
 
     /// The line with this id.
     pub(crate) fn line(&self, order_line_id: OrderLineId) -> Option<&OrderLine> {
-        self.lines.iter().find(|line| line.order_line_id == order_line_id)
+        self.lines
+            .iter()
+            .find(|line| line.order_line_id == order_line_id)
     }
 
     /// What the units that are not canceled cost, in minor units.
     pub(crate) fn owed(&self) -> i64 {
-        self.lines.iter().map(|line| line.part(0, line.live()).total).sum()
+        self.lines
+            .iter()
+            .map(|line| line.part(0, line.live()).total)
+            .sum()
     }
 }
 

@@ -5,9 +5,9 @@
 //! so they add up to the cent; parts of a line follow [`oms_core::split::units`], so any way of
 //! shipping, canceling or returning its units adds up to the line.
 
+use oms_core::Violations;
 use oms_core::rounding::{Rounding, mul_div, ppm};
 use oms_core::split;
-use oms_core::Violations;
 
 /// What pricing needs of one line; amounts in minor units.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +73,12 @@ impl Amounts {
         let of = |amount: i64| split::units(amount, ordered, from, to);
         let net = of(self.subtotal).saturating_sub(of(self.discount));
         let (tax, shipping) = (of(self.tax), of(self.shipping));
-        Part { net, tax, shipping, total: net.saturating_add(tax).saturating_add(shipping) }
+        Part {
+            net,
+            tax,
+            shipping,
+            total: net.saturating_add(tax).saturating_add(shipping),
+        }
     }
 }
 
@@ -100,14 +105,29 @@ pub(crate) fn price(input: &OrderInput) -> Result<Vec<Amounts>, Violations> {
         .map(|(index, line)| goods(line, index, &mut violations))
         .collect();
     let order_discount = sum_not_negative(&input.discounts, "discounts", &mut violations);
-    violations.check(input.shipping >= 0, "shipping_charge", "AMOUNT_NEGATIVE", "must not be negative");
+    violations.check(
+        input.shipping >= 0,
+        "shipping_charge",
+        "AMOUNT_NEGATIVE",
+        "must not be negative",
+    );
     let goods: Option<Vec<(i64, i64)>> = lines.into_iter().collect();
     let (Some(goods), Some(order_discount)) = (goods, order_discount) else {
         return Err(violations);
     };
-    let nets: Vec<i64> = goods.iter().map(|(subtotal, discount)| subtotal - discount).collect();
-    let Some(net_sum) = nets.iter().try_fold(0_i64, |sum, net| sum.checked_add(*net)) else {
-        violations.push("lines", "AMOUNT_OVERFLOW", "the sum of the lines does not fit");
+    let nets: Vec<i64> = goods
+        .iter()
+        .map(|(subtotal, discount)| subtotal - discount)
+        .collect();
+    let Some(net_sum) = nets
+        .iter()
+        .try_fold(0_i64, |sum, net| sum.checked_add(*net))
+    else {
+        violations.push(
+            "lines",
+            "AMOUNT_OVERFLOW",
+            "the sum of the lines does not fit",
+        );
         return Err(violations);
     };
     violations.check(
@@ -126,7 +146,11 @@ pub(crate) fn price(input: &OrderInput) -> Result<Vec<Amounts>, Violations> {
 fn goods(line: &LineInput, index: usize, violations: &mut Violations) -> Option<(i64, i64)> {
     let field = |name: &str| format!("lines[{index}].{name}");
     if line.unit_price < 0 {
-        violations.push(field("unit_price"), "AMOUNT_NEGATIVE", "must not be negative");
+        violations.push(
+            field("unit_price"),
+            "AMOUNT_NEGATIVE",
+            "must not be negative",
+        );
         return None;
     }
     if line.tax.is_some_and(|tax| tax < 0) {
@@ -134,9 +158,17 @@ fn goods(line: &LineInput, index: usize, violations: &mut Violations) -> Option<
         return None;
     }
     let discount = sum_not_negative(&line.discounts, &field("discounts"), violations)?;
-    let Ok(subtotal) = mul_div(line.unit_price, line.quantity, line.price_per, Rounding::HalfUp)
-    else {
-        violations.push(field("unit_price"), "AMOUNT_OVERFLOW", "price times quantity does not fit");
+    let Ok(subtotal) = mul_div(
+        line.unit_price,
+        line.quantity,
+        line.price_per,
+        Rounding::HalfUp,
+    ) else {
+        violations.push(
+            field("unit_price"),
+            "AMOUNT_OVERFLOW",
+            "price times quantity does not fit",
+        );
         return None;
     };
     let fits = violations.check(
@@ -153,9 +185,15 @@ fn sum_not_negative(amounts: &[i64], field: &str, violations: &mut Violations) -
         violations.push(field, "AMOUNT_NEGATIVE", "must not be negative");
         return None;
     }
-    let sum = amounts.iter().try_fold(0_i64, |sum, amount| sum.checked_add(*amount));
+    let sum = amounts
+        .iter()
+        .try_fold(0_i64, |sum, amount| sum.checked_add(*amount));
     if sum.is_none() {
-        violations.push(field, "AMOUNT_OVERFLOW", "the sum of the discounts does not fit");
+        violations.push(
+            field,
+            "AMOUNT_OVERFLOW",
+            "the sum of the discounts does not fit",
+        );
     }
     sum
 }
@@ -174,7 +212,13 @@ fn spread(
     for (index, (line, (subtotal, own))) in input.lines.iter().zip(goods).enumerate() {
         // The shares come from the same list of lines, so they are there for every index.
         let share = |shares: &[i64]| shares.get(index).copied().unwrap_or_default();
-        let amounts = line_amounts(input, line, *subtotal, own + share(&discounts), share(&shipping));
+        let amounts = line_amounts(
+            input,
+            line,
+            *subtotal,
+            own + share(&discounts),
+            share(&shipping),
+        );
         match amounts {
             Some(amounts) => lines.push(amounts),
             None => violations.push(
@@ -185,7 +229,11 @@ fn spread(
         }
     }
     if order_totals(&lines).is_none() {
-        violations.push("lines", "AMOUNT_OVERFLOW", "the sum of the order does not fit");
+        violations.push(
+            "lines",
+            "AMOUNT_OVERFLOW",
+            "the sum of the order does not fit",
+        );
     }
     violations.into_result().map(|()| lines)
 }
@@ -203,7 +251,13 @@ fn line_amounts(
         None => ppm(net, input.tax_rate_ppm, input.tax_rounding).ok()?,
     };
     let total = net.checked_add(tax)?.checked_add(shipping)?;
-    Some(Amounts { subtotal, discount, tax, shipping, total })
+    Some(Amounts {
+        subtotal,
+        discount,
+        tax,
+        shipping,
+        total,
+    })
 }
 
 #[cfg(test)]
@@ -212,7 +266,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn line(quantity: i64, unit_price: i64) -> LineInput {
-        LineInput { quantity, unit_price, price_per: 1, discounts: vec![], tax: None }
+        LineInput {
+            quantity,
+            unit_price,
+            price_per: 1,
+            discounts: vec![],
+            tax: None,
+        }
     }
 
     fn order(lines: Vec<LineInput>) -> OrderInput {
@@ -243,7 +303,10 @@ mod tests {
         assert_eq!(lines.iter().map(|l| l.discount).sum::<i64>(), 100);
         assert_eq!(lines.iter().map(|l| l.shipping).sum::<i64>(), 500);
         let totals = order_totals(&lines).unwrap();
-        assert_eq!(totals.total, totals.subtotal - totals.discount + totals.tax + totals.shipping);
+        assert_eq!(
+            totals.total,
+            totals.subtotal - totals.discount + totals.tax + totals.shipping
+        );
     }
 
     #[test]
@@ -268,7 +331,10 @@ mod tests {
     fn an_order_discount_above_the_goods_is_refused() {
         let mut input = order(vec![line(1, 100)]);
         input.discounts = vec![101];
-        assert_eq!(reasons(&input), [("discounts".into(), "DISCOUNT_EXCEEDS_PRICE")]);
+        assert_eq!(
+            reasons(&input),
+            [("discounts".into(), "DISCOUNT_EXCEEDS_PRICE")]
+        );
     }
 
     #[test]

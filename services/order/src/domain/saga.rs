@@ -130,7 +130,9 @@ pub(crate) fn next(step: Step, result: &StepResult, cancel_requested: bool, expi
     match result {
         StepResult::Done => step.following().map_or(Next::Finished, Next::Run),
         StepResult::ReservationLost if !step.is_at_or_past_pivot() => Next::ReserveAgain,
-        StepResult::NotYet | StepResult::ReservationLost | StepResult::Refused(_) => Next::Wait(step),
+        StepResult::NotYet | StepResult::ReservationLost | StepResult::Refused(_) => {
+            Next::Wait(step)
+        }
     }
 }
 
@@ -143,9 +145,15 @@ mod tests {
         for pair in Step::ALL.windows(2) {
             assert_eq!(pair[0].following(), Some(pair[1]));
             assert_eq!(pair[1].preceding(), Some(pair[0]));
-            assert_eq!(next(pair[0], &StepResult::Done, false, false), Next::Run(pair[1]));
+            assert_eq!(
+                next(pair[0], &StepResult::Done, false, false),
+                Next::Run(pair[1])
+            );
         }
-        assert_eq!(next(Step::Release, &StepResult::Done, false, false), Next::Finished);
+        assert_eq!(
+            next(Step::Release, &StepResult::Done, false, false),
+            Next::Finished
+        );
     }
 
     #[test]
@@ -155,7 +163,11 @@ mod tests {
             for result in [StepResult::Done, StepResult::NotYet, refused.clone()] {
                 let next = next(step, &result, true, true);
                 let undone = matches!(next, Next::Undo(..));
-                assert_eq!(undone, !step.is_at_or_past_pivot(), "{step:?} {result:?} {next:?}");
+                assert_eq!(
+                    undone,
+                    !step.is_at_or_past_pivot(),
+                    "{step:?} {result:?} {next:?}"
+                );
             }
         }
     }

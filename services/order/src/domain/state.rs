@@ -63,8 +63,14 @@ pub(crate) const TRANSITIONS: &[(OrderState, OrderAction, OrderState)] = &[
 
 impl OrderState {
     /// All states.
-    pub(crate) const ALL: [Self; 6] =
-        [S::Pending, S::Confirmed, S::Completed, S::Rejected, S::Canceled, S::Expired];
+    pub(crate) const ALL: [Self; 6] = [
+        S::Pending,
+        S::Confirmed,
+        S::Completed,
+        S::Rejected,
+        S::Canceled,
+        S::Expired,
+    ];
 
     /// The name that the database, the proto enum and people use.
     pub(crate) fn as_str(self) -> &'static str {
@@ -133,8 +139,10 @@ mod tests {
     #[test]
     fn each_pair_of_state_and_action_leads_to_one_state() {
         for (index, (from, action, _)) in TRANSITIONS.iter().enumerate() {
-            let again =
-                TRANSITIONS.iter().skip(index + 1).any(|(f, a, _)| f == from && a == action);
+            let again = TRANSITIONS
+                .iter()
+                .skip(index + 1)
+                .any(|(f, a, _)| f == from && a == action);
             assert!(!again, "{from:?} {action:?} stands twice");
         }
     }
@@ -143,7 +151,10 @@ mod tests {
     fn final_states_allow_refunds_of_completed_orders_only() {
         for (from, action, to) in TRANSITIONS {
             if from.is_final() {
-                assert_eq!((*from, *action, *to), (S::Completed, A::Refund, S::Completed));
+                assert_eq!(
+                    (*from, *action, *to),
+                    (S::Completed, A::Refund, S::Completed)
+                );
             }
         }
     }
@@ -151,8 +162,10 @@ mod tests {
     #[test]
     fn the_database_knows_the_same_states() {
         let sql = include_str!("../../migrations/0001_orders.sql");
-        let names: Vec<String> =
-            OrderState::ALL.iter().map(|state| format!("'{}'", state.as_str())).collect();
+        let names: Vec<String> = OrderState::ALL
+            .iter()
+            .map(|state| format!("'{}'", state.as_str()))
+            .collect();
         let check = format!("CHECK (state IN ({}))", names.join(", "));
         assert!(sql.contains(&check), "migrations do not hold {check}");
     }

@@ -59,7 +59,8 @@ pub(crate) enum ReturnStatus {
 
 /// Goods: every unit that is not canceled counts.
 pub(crate) fn fulfillment_status(order: &Order) -> FulfillmentStatus {
-    let sum = |count: fn(&super::order::OrderLine) -> i64| order.lines.iter().map(count).sum::<i64>();
+    let sum =
+        |count: fn(&super::order::OrderLine) -> i64| order.lines.iter().map(count).sum::<i64>();
     let live = sum(super::order::OrderLine::live);
     let shipped = sum(|line| line.counters.shipped);
     let delivered = sum(|line| line.counters.delivered);
@@ -83,8 +84,11 @@ pub(crate) fn authorize_status(order: &Order, money: MoneyFacts) -> Coverage {
 
 /// Charge: what is captured and kept, against what is owed after cancellations and refunded returns.
 pub(crate) fn charge_status(order: &Order, money: MoneyFacts) -> Coverage {
-    let returned: i64 =
-        order.lines.iter().map(|line| line.part(0, line.counters.refunded).total).sum();
+    let returned: i64 = order
+        .lines
+        .iter()
+        .map(|line| line.part(0, line.counters.refunded).total)
+        .sum();
     coverage(money.captured - money.refunded, order.owed() - returned)
 }
 
@@ -101,7 +105,11 @@ fn coverage(have: i64, owed: i64) -> Coverage {
 pub(crate) fn return_status(order: &Order) -> ReturnStatus {
     let shipped: i64 = order.lines.iter().map(|line| line.counters.shipped).sum();
     let returned: i64 = order.lines.iter().map(|line| line.counters.returned).sum();
-    let requested: i64 = order.lines.iter().map(|line| line.counters.return_requested).sum();
+    let requested: i64 = order
+        .lines
+        .iter()
+        .map(|line| line.counters.return_requested)
+        .sum();
     match () {
         () if returned > 0 && returned >= shipped => ReturnStatus::Returned,
         () if returned > 0 => ReturnStatus::PartiallyReturned,
@@ -119,7 +127,11 @@ pub(crate) fn phase(order: &Order) -> &'static str {
         OrderState::Rejected => "REJECTED",
         OrderState::Expired => "EXPIRED",
         _ if status == FulfillmentStatus::Delivered => "DELIVERED",
-        _ if matches!(status, FulfillmentStatus::Fulfilled | FulfillmentStatus::PartiallyDelivered) => {
+        _ if matches!(
+            status,
+            FulfillmentStatus::Fulfilled | FulfillmentStatus::PartiallyDelivered
+        ) =>
+        {
             "IN_TRANSIT"
         }
         _ if order.is_blocked(HoldBlock::Confirm) || order.is_blocked(HoldBlock::ReleaseToNode) => {
