@@ -1,0 +1,166 @@
+//! A private Redis (or Valkey, its twin).
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::error::{Context, Error};
+use crate::supervise::{Claim, Launch, Supervised};
+use crate::{Progress, find, install, process, quiet};
+
+/// How to run Redis.
+#[derive(Clone)]
+pub struct RedisOptions {
+    /// Remove the directory when it stops.
+    pub ephemeral: bool,
+    /// Port on the loopback address; `None` keeps the one of the last run if it is free.
+    pub port: Option<u16>,
+    /// Where downloaded programs are kept.
+    pub cache: PathBuf,
+    /// Install Redis if there is none.
+    pub install: bool,
+    /// Told what happens.
+    pub progress: Progress,
+}
+
+impl RedisOptions {
+    /// Kept, installed when needed; downloads go to `cache`.
+    pub fn new(cache: impl Into<PathBuf>) -> Self {
+        Self {
+            ephemeral: false,
+            port: None,
+            cache: cache.into(),
+            install: true,
+            progress: quiet(),
+        }
+    }
+
+    /// Removed at the end.
+    pub fn throwaway(cache: impl Into<PathBuf>) -> Self {
+        Self {
+            ephemeral: true,
+            ..Self::new(cache)
+        }
+    }
+}
+
+/// A running private Redis on the loopback address; dropping it stops it. It keeps nothing on
+/// disk: after a restart it is empty, which its users must survive anyway.
+pub struct Redis {
+    engine: Supervised,
+}
+
+impl Redis {
+    /// Starts Redis in `dir`; a directory that another process uses is refused.
+    pub fn start(dir: &Path, options: &RedisOptions) -> Result<Self, Error> {
+        let claim = Claim::take(dir)?;
+        let dir = fs::canonicalize(dir).doing("find", dir)?;
+        let server = find::redis_server(&options.cache);
+        let server = server.map_or_else(
+            || install::redis(&options.cache, options.install, &options.progress),
+            Ok,
+        )?;
+        let config = dir.join("redis.conf");
+        let port = options.port.map_or_else(|| remembered_port(&config), Ok)?;
+        fs::write(&config, settings(&dir, port)).doing("write", &config)?;
+        let launch = Launch {
+            engine: "Redis",
+            argv: vec![server.into(), config.into()],
+            pid_file: dir.join("redis.pid"),
+            log: dir.join("redis.log"),
+            port,
+            ready,
+            gentle: Signal::SIGTERM,
+            // It has nothing to save.
+            stop_patience: Duration::from_secs(5),
+            remove: options.ephemeral.then(|| dir.clone()),
+            data: dir,
+        };
+        Ok(Self {
+            engine: Supervised::start(launch, claim)?,
+        })
+    }
+
+    /// Its address.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/", self.engine.port())
+    }
+
+    /// Its log.
+    pub fn log(&self) -> &Path {
+        self.engine.log()
+    }
+
+    /// Its process id, `None` while it does not run.
+    pub fn pid(&self) -> Option<u32> {
+        self.engine.pid()
+    }
+
+    /// Ends it at once, as a crash would. Restart it with [`Redis::restart`].
+    pub fn kill(&self) {
+        self.engine.kill();
+    }
+
+    /// Stops it where it is: connections stay open, nobody answers.
+    pub fn pause(&self) -> Result<(), Error> {
+        self.engine.pause()
+    }
+
+    /// Lets it go on after a pause.
+    pub fn resume(&self) -> Result<(), Error> {
+        self.engine.resume()
+    }
+
+    /// Kills it unless it is dead already and starts it again, empty, at the same address.
+    pub fn restart(&self) -> Result<(), Error> {
+        self.engine.restart()
+    }
+
+    /// Stops it in order. Dropping the handle does the same.
+    pub fn stop(&self) {
+        self.engine.stop();
+    }
+}
+
+fn remembered_port(config: &Path) -> Result<u16, Error> {
+    let settings = fs::read_to_string(config).unwrap_or_default();
+    let last = settings
+        .lines()
+        .find_map(|line| line.strip_prefix("port ")?.parse().ok());
+    match last {
+        Some(port) if process::is_free(port) => Ok(port),
+        _ => process::free_port(),
+    }
+}
+
+fn settings(dir: &Path, port: u16) -> String {
+    let dir = dir.display();
+    format!(
+        "# Written at every start.\n\
+         bind 127.0.0.1\n\
+         port {port}\n\
+         dir \"{dir}\"\n\
+         pidfile \"{dir}/redis.pid\"\n\
+         daemonize no\n\
+         appendonly no\n\
+         save \"\"\n"
+    )
+}
+
+fn ready(launch: &Launch) -> bool {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, launch.port));
+    let patience = Duration::from_millis(500);
+    let ping = || -> std::io::Result<bool> {
+        let mut stream = TcpStream::connect_timeout(&address, patience)?;
+        stream.set_read_timeout(Some(patience))?;
+        stream.write_all(b"PING\r\n")?;
+        let mut answer = [0; 5];
+        stream.read_exact(&mut answer)?;
+        Ok(&answer == b"+PONG")
+    };
+    ping().unwrap_or(false)
+}
