@@ -201,4 +201,24 @@ mod tests {
         );
         assert!(line.get("trace_id").is_none());
     }
+
+    #[test]
+    fn lines_name_the_trace_they_belong_to() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let provider = opentelemetry_sdk::trace::SdkTracerProvider::default();
+        let subscriber = tracing_subscriber::registry()
+            .with(crate::guard::trace_layer(&provider))
+            .with(json("order", move || writer.clone()));
+        let context = tracing::subscriber::with_default(subscriber, || {
+            tracing::info_span!("place_order").in_scope(|| {
+                tracing::info!("placed");
+                crate::TraceContext::current()
+            })
+        });
+        let bytes = lines.0.lock().unwrap().clone();
+        let line: Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(line["trace_id"].as_str(), context.trace_id());
+        assert!(context.as_str().contains(line["span_id"].as_str().unwrap()));
+    }
 }

@@ -1,5 +1,7 @@
 //! How spans hang together, seen by the exporter.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 
