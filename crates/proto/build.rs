@@ -29,6 +29,8 @@ fn main() -> Result<()> {
     let documented = compile(&root, &files, true)?;
     let mut config = Config::new();
     config.enable_type_names();
+    // Sorted maps: equal messages have equal bytes, which fingerprints of requests rely on.
+    config.btree_map(["."]);
     tonic_prost_build::configure()
         .include_file("modules.rs")
         .emit_rerun_if_changed(false)
