@@ -40,7 +40,8 @@ pub fn largest_remainder(total: i64, weights: &[i64]) -> Vec<i64> {
     // Fewer units are left than there are weights, because each share lost less than one.
     let left = magnitude - parts.iter().sum::<i128>();
     let mut by_remainder: Vec<usize> = (0..weights.len()).collect();
-    // The sort is stable, so equal remainders stay in the order of their index.
+    // The sort is stable, so equal remainders stay in the order of their index; every index is one
+    // of a weight, so indexing cannot fail.
     by_remainder.sort_by_key(|&i| std::cmp::Reverse(magnitude * weights[i] % sum));
     for &i in by_remainder
         .iter()
