@@ -1,0 +1,130 @@
+//! Channels and their settings.
+
+use oms_core::Rounding;
+use sqlx::PgConnection;
+
+use crate::domain::new_order::Channel;
+use crate::domain::order::{FillPolicy, PaymentPolicy};
+
+use super::StoreError;
+
+/// Reads a channel.
+pub(crate) async fn load(
+    conn: &mut PgConnection,
+    channel_id: &str,
+) -> Result<Option<Channel>, StoreError> {
+    let row = sqlx::query_as!(
+        ChannelRow,
+        "SELECT channel_id, name, currency, number_prefix, payment_policy, tax_rate_ppm, tax_rounding,
+             default_fill_policy, outlier_quantity, version
+         FROM channels WHERE channel_id = $1",
+        channel_id
+    )
+    .fetch_optional(conn)
+    .await?;
+    row.map(Channel::try_from).transpose()
+}
+
+/// Locks a channel against other writers and reads it.
+pub(crate) async fn lock(
+    conn: &mut PgConnection,
+    channel_id: &str,
+) -> Result<Option<Channel>, StoreError> {
+    sqlx::query_scalar!(
+        "SELECT 1 FROM channels WHERE channel_id = $1 FOR UPDATE",
+        channel_id
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    load(conn, channel_id).await
+}
+
+/// Creates or replaces a channel.
+pub(crate) async fn upsert(conn: &mut PgConnection, channel: &Channel) -> Result<(), StoreError> {
+    sqlx::query!(
+        "INSERT INTO channels (channel_id, name, currency, number_prefix, payment_policy, tax_rate_ppm,
+             tax_rounding, default_fill_policy, outlier_quantity, version)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+         ON CONFLICT ON CONSTRAINT channels_pkey DO UPDATE SET name = $2, number_prefix = $4,
+             payment_policy = $5, tax_rate_ppm = $6, tax_rounding = $7, default_fill_policy = $8,
+             outlier_quantity = $9, version = $10",
+        channel.channel_id,
+        channel.name,
+        channel.currency.code(),
+        channel.number_prefix,
+        channel.payment_policy.as_str(),
+        channel.tax_rate_ppm,
+        rounding_name(channel.tax_rounding),
+        channel.default_fill_policy.as_str(),
+        channel.outlier_quantity,
+        channel.version,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// A page of channels by id.
+pub(crate) async fn list(
+    conn: &mut PgConnection,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<Channel>, StoreError> {
+    let rows = sqlx::query_as!(
+        ChannelRow,
+        "SELECT channel_id, name, currency, number_prefix, payment_policy, tax_rate_ppm, tax_rounding,
+             default_fill_policy, outlier_quantity, version
+         FROM channels WHERE channel_id > $1 ORDER BY channel_id LIMIT $2",
+        after,
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(Channel::try_from).collect()
+}
+
+fn rounding_name(rounding: Rounding) -> &'static str {
+    match rounding {
+        Rounding::HalfUp => "HALF_UP",
+        Rounding::HalfEven => "HALF_EVEN",
+    }
+}
+
+struct ChannelRow {
+    channel_id: String,
+    name: String,
+    currency: String,
+    number_prefix: String,
+    payment_policy: String,
+    tax_rate_ppm: i64,
+    tax_rounding: String,
+    default_fill_policy: String,
+    outlier_quantity: i64,
+    version: i64,
+}
+
+impl TryFrom<ChannelRow> for Channel {
+    type Error = StoreError;
+
+    fn try_from(row: ChannelRow) -> Result<Self, StoreError> {
+        let unknown = |column| StoreError::inconsistent("channels", column, &row.channel_id);
+        Ok(Self {
+            currency: row.currency.parse().map_err(|_| unknown("currency"))?,
+            payment_policy: PaymentPolicy::parse(&row.payment_policy)
+                .ok_or_else(|| unknown("payment_policy"))?,
+            tax_rounding: match row.tax_rounding.as_str() {
+                "HALF_UP" => Rounding::HalfUp,
+                "HALF_EVEN" => Rounding::HalfEven,
+                _ => return Err(unknown("tax_rounding")),
+            },
+            default_fill_policy: FillPolicy::parse(&row.default_fill_policy)
+                .ok_or_else(|| unknown("default_fill_policy"))?,
+            channel_id: row.channel_id,
+            name: row.name,
+            number_prefix: row.number_prefix,
+            tax_rate_ppm: row.tax_rate_ppm,
+            outlier_quantity: row.outlier_quantity,
+            version: row.version,
+        })
+    }
+}

@@ -1,0 +1,164 @@
+//! Holds as rows.
+
+use std::collections::HashMap;
+
+use oms_core::{HoldId, OrderId, OrderLineId};
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::domain::order::{Hold, HoldBlock};
+
+use super::StoreError;
+
+/// Writes a new hold.
+pub(crate) async fn insert(
+    conn: &mut PgConnection,
+    order_id: OrderId,
+    hold: &Hold,
+) -> Result<(), StoreError> {
+    let blocks: Vec<String> = hold
+        .blocks
+        .iter()
+        .map(|block| block.as_str().to_owned())
+        .collect();
+    sqlx::query!(
+        "INSERT INTO holds (hold_id, order_id, order_line_id, reason, blocks, state, note, placed_by,
+             created_at, release_at)
+         VALUES ($1, $2, $3, $4, $5, 'ACTIVE', $6, $7, $8, $9)
+         ON CONFLICT ON CONSTRAINT holds_pkey DO NOTHING",
+        hold.hold_id.uuid(),
+        order_id.uuid(),
+        hold.order_line_id.map(OrderLineId::uuid),
+        hold.reason,
+        &blocks,
+        hold.note,
+        hold.placed_by,
+        hold.created_at,
+        hold.release_at,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Ends a hold; false when it had ended before.
+pub(crate) async fn release(
+    conn: &mut PgConnection,
+    hold_id: HoldId,
+    released_by: &str,
+    released_at: OffsetDateTime,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        "UPDATE holds SET state = 'RELEASED', released_by = $2, released_at = $3
+         WHERE hold_id = $1 AND state = 'ACTIVE'",
+        hold_id.uuid(),
+        released_by,
+        released_at
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// The order that a hold belongs to.
+pub(crate) async fn order_of(
+    conn: &mut PgConnection,
+    hold_id: HoldId,
+) -> Result<Option<OrderId>, StoreError> {
+    let found = sqlx::query_scalar!(
+        "SELECT order_id FROM holds WHERE hold_id = $1",
+        hold_id.uuid()
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(found.map(OrderId::new))
+}
+
+/// A page of holds, oldest first: of one order or all, active ones or all.
+pub(crate) async fn list(
+    conn: &mut PgConnection,
+    order_id: Option<OrderId>,
+    active_only: bool,
+    after: Option<(OffsetDateTime, Uuid)>,
+    limit: i64,
+) -> Result<Vec<(OrderId, Hold)>, StoreError> {
+    let (after_time, after_id) = after.unzip();
+    let rows = sqlx::query_as!(
+        HoldRow,
+        "SELECT hold_id, order_id, order_line_id, reason, blocks, state, note, placed_by, created_at,
+             release_at, released_by, released_at
+         FROM holds
+         WHERE ($1::uuid IS NULL OR order_id = $1) AND (NOT $2 OR state = 'ACTIVE')
+             AND ($3::timestamptz IS NULL OR (created_at, hold_id) > ($3, $4))
+         ORDER BY created_at, hold_id LIMIT $5",
+        order_id.map(OrderId::uuid),
+        active_only,
+        after_time,
+        after_id,
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(HoldRow::into_hold).collect()
+}
+
+/// Reads the holds of orders, oldest first.
+pub(super) async fn load(
+    conn: &mut PgConnection,
+    order_ids: &[Uuid],
+) -> Result<HashMap<OrderId, Vec<Hold>>, StoreError> {
+    let rows = sqlx::query_as!(
+        HoldRow,
+        "SELECT hold_id, order_id, order_line_id, reason, blocks, state, note, placed_by, created_at,
+             release_at, released_by, released_at
+         FROM holds WHERE order_id = ANY($1) ORDER BY created_at, hold_id",
+        order_ids
+    )
+    .fetch_all(conn)
+    .await?;
+    let mut holds: HashMap<OrderId, Vec<Hold>> = HashMap::new();
+    for row in rows {
+        let (order_id, hold) = row.into_hold()?;
+        holds.entry(order_id).or_default().push(hold);
+    }
+    Ok(holds)
+}
+
+struct HoldRow {
+    hold_id: Uuid,
+    order_id: Uuid,
+    order_line_id: Option<Uuid>,
+    reason: String,
+    blocks: Vec<String>,
+    state: String,
+    note: String,
+    placed_by: String,
+    created_at: OffsetDateTime,
+    release_at: Option<OffsetDateTime>,
+    released_by: String,
+    released_at: Option<OffsetDateTime>,
+}
+
+impl HoldRow {
+    fn into_hold(self) -> Result<(OrderId, Hold), StoreError> {
+        let blocks = self.blocks.iter().map(|name| {
+            HoldBlock::parse(name)
+                .ok_or_else(|| StoreError::inconsistent("holds", "blocks", self.hold_id))
+        });
+        let hold = Hold {
+            hold_id: HoldId::new(self.hold_id),
+            order_line_id: self.order_line_id.map(OrderLineId::new),
+            blocks: blocks.collect::<Result<_, _>>()?,
+            reason: self.reason,
+            active: self.state == "ACTIVE",
+            note: self.note,
+            placed_by: self.placed_by,
+            created_at: self.created_at,
+            release_at: self.release_at,
+            released_by: self.released_by,
+            released_at: self.released_at,
+        };
+        Ok((OrderId::new(self.order_id), hold))
+    }
+}

@@ -1,0 +1,250 @@
+//! Orders with their lines and holds.
+
+use std::collections::BTreeMap;
+
+use oms_core::{AddressId, OrderId};
+use sqlx::PgConnection;
+use sqlx::types::Json;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::domain::order::{FillPolicy, Order, PaymentPolicy};
+use crate::domain::pricing::Amounts;
+use crate::domain::state::OrderState;
+
+use super::{StoreError, holds, lines};
+
+/// The next number of the sequence that all channels share.
+pub(crate) async fn next_number(conn: &mut PgConnection) -> Result<i64, StoreError> {
+    let number = sqlx::query_scalar!(r#"SELECT nextval('order_numbers') AS "number!""#)
+        .fetch_one(conn)
+        .await?;
+    Ok(number)
+}
+
+/// Writes a new order with its lines; holds come through [`holds::insert`].
+pub(crate) async fn insert(conn: &mut PgConnection, order: &Order) -> Result<(), StoreError> {
+    sqlx::query!(
+        "INSERT INTO orders (order_id, order_number, channel_id, external_reference, customer_id, state,
+             state_reason, currency, ship_address_id, bill_address_id, country_code, postal_code,
+             service_level, fill_policy, splits_max, ship_complete, priority, instructions, custom_fields,
+             payment_provider, payment_token, payment_policy, subtotal, discount, tax, shipping, total,
+             version, timeline_sequence, placed_by, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
+             $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32)",
+        order.order_id.uuid(),
+        order.order_number,
+        order.channel_id,
+        order.external_reference,
+        order.customer_id,
+        order.state.as_str(),
+        order.state_reason,
+        order.currency.code(),
+        order.ship_address_id.uuid(),
+        order.bill_address_id.uuid(),
+        order.country_code,
+        order.postal_code,
+        order.service_level,
+        order.fill_policy.as_str(),
+        order.splits_max,
+        order.ship_complete,
+        order.priority,
+        order.instructions,
+        Json(&order.custom_fields) as _,
+        order.payment_provider,
+        order.payment_token,
+        order.payment_policy.as_str(),
+        order.totals.subtotal,
+        order.totals.discount,
+        order.totals.tax,
+        order.totals.shipping,
+        order.totals.total,
+        order.version,
+        order.timeline_sequence,
+        order.placed_by,
+        order.created_at,
+        order.updated_at,
+    )
+    .execute(&mut *conn)
+    .await?;
+    lines::insert(conn, order).await
+}
+
+/// Writes what may change of an order: state, texts, version and the counters of its lines.
+pub(crate) async fn save(conn: &mut PgConnection, order: &Order) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE orders SET state = $2, state_reason = $3, instructions = $4, custom_fields = $5,
+             version = $6, timeline_sequence = $7, updated_at = $8
+         WHERE order_id = $1",
+        order.order_id.uuid(),
+        order.state.as_str(),
+        order.state_reason,
+        order.instructions,
+        Json(&order.custom_fields) as _,
+        order.version,
+        order.timeline_sequence,
+        order.updated_at,
+    )
+    .execute(&mut *conn)
+    .await?;
+    lines::save_counters(conn, &order.lines).await
+}
+
+/// Locks an order against every other writer and reads it.
+pub(crate) async fn lock(
+    conn: &mut PgConnection,
+    order_id: OrderId,
+) -> Result<Option<Order>, StoreError> {
+    let locked = sqlx::query_scalar!(
+        "SELECT order_id FROM orders WHERE order_id = $1 FOR UPDATE",
+        order_id.uuid()
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    match locked {
+        // A second statement reads what the former holder of the lock committed.
+        Some(_) => load(conn, order_id).await,
+        None => Ok(None),
+    }
+}
+
+/// Reads an order.
+pub(crate) async fn load(
+    conn: &mut PgConnection,
+    order_id: OrderId,
+) -> Result<Option<Order>, StoreError> {
+    Ok(load_many(conn, &[order_id.uuid()]).await?.pop())
+}
+
+/// The id of the order that has this external reference in its channel.
+pub(crate) async fn find_by_external_reference(
+    conn: &mut PgConnection,
+    channel_id: &str,
+    external_reference: &str,
+) -> Result<Option<OrderId>, StoreError> {
+    let found = sqlx::query_scalar!(
+        "SELECT order_id FROM orders
+         WHERE channel_id = $1 AND external_reference = $2 AND external_reference <> ''",
+        channel_id,
+        external_reference
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(found.map(OrderId::new))
+}
+
+/// Reads orders with lines and holds in three statements, in the order of the ids.
+pub(crate) async fn load_many(
+    conn: &mut PgConnection,
+    order_ids: &[Uuid],
+) -> Result<Vec<Order>, StoreError> {
+    let rows = sqlx::query_as!(
+        OrderRow,
+        r#"SELECT o.order_id, order_number, channel_id, external_reference, customer_id, state,
+             state_reason, currency, ship_address_id, bill_address_id, country_code, postal_code,
+             service_level, fill_policy, splits_max, ship_complete, priority, instructions,
+             custom_fields AS "custom_fields: Json<BTreeMap<String, String>>", payment_provider,
+             payment_token, payment_policy, subtotal, discount, tax, shipping, total, version,
+             timeline_sequence, placed_by, created_at, updated_at
+         FROM orders o JOIN unnest($1::uuid[]) WITH ORDINALITY AS wanted (order_id, place)
+             ON o.order_id = wanted.order_id
+         ORDER BY place"#,
+        order_ids
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let mut orders = rows
+        .into_iter()
+        .map(Order::try_from)
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut lines = lines::load(conn, order_ids).await?;
+    let mut holds = holds::load(conn, order_ids).await?;
+    for order in &mut orders {
+        order.lines = lines.remove(&order.order_id).unwrap_or_default();
+        order.holds = holds.remove(&order.order_id).unwrap_or_default();
+    }
+    Ok(orders)
+}
+
+struct OrderRow {
+    order_id: Uuid,
+    order_number: String,
+    channel_id: String,
+    external_reference: String,
+    customer_id: String,
+    state: String,
+    state_reason: String,
+    currency: String,
+    ship_address_id: Uuid,
+    bill_address_id: Uuid,
+    country_code: String,
+    postal_code: String,
+    service_level: String,
+    fill_policy: String,
+    splits_max: Option<i32>,
+    ship_complete: bool,
+    priority: i16,
+    instructions: String,
+    custom_fields: Json<BTreeMap<String, String>>,
+    payment_provider: String,
+    payment_token: String,
+    payment_policy: String,
+    subtotal: i64,
+    discount: i64,
+    tax: i64,
+    shipping: i64,
+    total: i64,
+    version: i64,
+    timeline_sequence: i64,
+    placed_by: String,
+    created_at: OffsetDateTime,
+    updated_at: OffsetDateTime,
+}
+
+impl TryFrom<OrderRow> for Order {
+    type Error = StoreError;
+
+    fn try_from(row: OrderRow) -> Result<Self, StoreError> {
+        let unknown = |column| StoreError::inconsistent("orders", column, row.order_id);
+        Ok(Self {
+            order_id: OrderId::new(row.order_id),
+            state: OrderState::parse(&row.state).ok_or_else(|| unknown("state"))?,
+            currency: row.currency.parse().map_err(|_| unknown("currency"))?,
+            fill_policy: FillPolicy::parse(&row.fill_policy)
+                .ok_or_else(|| unknown("fill_policy"))?,
+            payment_policy: PaymentPolicy::parse(&row.payment_policy)
+                .ok_or_else(|| unknown("payment_policy"))?,
+            order_number: row.order_number,
+            channel_id: row.channel_id,
+            external_reference: row.external_reference,
+            customer_id: row.customer_id,
+            state_reason: row.state_reason,
+            ship_address_id: AddressId::new(row.ship_address_id),
+            bill_address_id: AddressId::new(row.bill_address_id),
+            country_code: row.country_code,
+            postal_code: row.postal_code,
+            service_level: row.service_level,
+            splits_max: row.splits_max,
+            ship_complete: row.ship_complete,
+            priority: row.priority,
+            instructions: row.instructions,
+            custom_fields: row.custom_fields.0,
+            payment_provider: row.payment_provider,
+            payment_token: row.payment_token,
+            totals: Amounts {
+                subtotal: row.subtotal,
+                discount: row.discount,
+                tax: row.tax,
+                shipping: row.shipping,
+                total: row.total,
+            },
+            version: row.version,
+            timeline_sequence: row.timeline_sequence,
+            placed_by: row.placed_by,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            lines: Vec::new(),
+            holds: Vec::new(),
+        })
+    }
+}

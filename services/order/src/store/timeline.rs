@@ -1,0 +1,73 @@
+//! What happened to an order, for people.
+
+use oms_core::OrderId;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use super::StoreError;
+
+/// One row of the timeline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TimelineRow {
+    /// Number within the order.
+    pub(crate) sequence: i64,
+    /// When.
+    pub(crate) occurred_at: OffsetDateTime,
+    /// Who.
+    pub(crate) actor: String,
+    /// What was done.
+    pub(crate) action: String,
+    /// Order state before; empty when it did not change.
+    pub(crate) from_state: String,
+    /// Order state after; empty when it did not change.
+    pub(crate) to_state: String,
+    /// Details for people; no personal data.
+    pub(crate) detail: String,
+    /// Trace in which it happened.
+    pub(crate) trace_id: String,
+}
+
+/// Appends a row. The caller holds the lock of the order and has counted its sequence up.
+pub(crate) async fn append(
+    conn: &mut PgConnection,
+    order_id: OrderId,
+    row: &TimelineRow,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "INSERT INTO timeline (order_id, sequence, occurred_at, actor, action, from_state, to_state,
+             detail, trace_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        order_id.uuid(),
+        row.sequence,
+        row.occurred_at,
+        row.actor,
+        row.action,
+        row.from_state,
+        row.to_state,
+        row.detail,
+        row.trace_id,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// A page of the timeline, oldest first.
+pub(crate) async fn list(
+    conn: &mut PgConnection,
+    order_id: OrderId,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<TimelineRow>, StoreError> {
+    let rows = sqlx::query_as!(
+        TimelineRow,
+        "SELECT sequence, occurred_at, actor, action, from_state, to_state, detail, trace_id
+         FROM timeline WHERE order_id = $1 AND sequence > $2 ORDER BY sequence LIMIT $3",
+        order_id.uuid(),
+        after,
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows)
+}
