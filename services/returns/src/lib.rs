@@ -1,1 +1,3 @@
-//! The returns service.
+//! The returns service: return authorisations, receipts, inspections, dispositions and what they refund.
+
+mod domain;

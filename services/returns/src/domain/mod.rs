@@ -1,0 +1,4 @@
+//! The rules of returns. Pure: no async, SQL, gRPC, clock or randomness.
+
+pub(crate) mod returns;
+pub(crate) mod state;
