@@ -1,1 +1,3 @@
 //! The shipping service.
+
+mod domain;
