@@ -1,0 +1,54 @@
+//! Names of all metrics of this crate, with what they mean.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+pub(crate) const TX_DURATION: &str = "oms.tx.duration_seconds";
+pub(crate) const TX_POOL_WAIT: &str = "oms.tx.pool_wait_seconds";
+pub(crate) const TX_RETRIES: &str = "oms.tx.retries";
+pub(crate) const TASK_DURATION: &str = "oms.task.duration_seconds";
+pub(crate) const TASK_STUCK: &str = "oms.task.stuck";
+pub(crate) const TASKS_READY: &str = "oms.tasks.ready";
+pub(crate) const TASKS_STUCK: &str = "oms.tasks.stuck";
+pub(crate) const TASKS_OLDEST: &str = "oms.tasks.oldest_due_age_seconds";
+pub(crate) const RELAY_EVENTS: &str = "oms.relay.events";
+pub(crate) const OUTBOX_DEPTH: &str = "oms.outbox.depth";
+pub(crate) const FEED_HEAD: &str = "oms.feed.head";
+pub(crate) const PARKED_EVENTS: &str = "oms.parked_events";
+
+/// Tells the metrics recorder what the metrics of this crate mean. Call once after installing one.
+pub fn describe_metrics() {
+    describe_histogram!(
+        TX_DURATION,
+        Unit::Seconds,
+        "attempt of a transaction, by name and outcome"
+    );
+    describe_histogram!(
+        TX_POOL_WAIT,
+        Unit::Seconds,
+        "wait for a connection, by name"
+    );
+    describe_counter!(TX_RETRIES, "attempts repeated after a conflict, by name");
+    describe_histogram!(
+        TASK_DURATION,
+        Unit::Seconds,
+        "run of a task, by kind and outcome"
+    );
+    describe_counter!(TASK_STUCK, "tasks given up and left for a person, by kind");
+    describe_gauge!(TASKS_READY, "tasks that are due, counted up to 10 000");
+    describe_gauge!(
+        TASKS_STUCK,
+        "tasks that wait for a person, counted up to 10 000"
+    );
+    describe_gauge!(
+        TASKS_OLDEST,
+        Unit::Seconds,
+        "how long the oldest due task has been due"
+    );
+    describe_counter!(RELAY_EVENTS, "events moved from the outbox to the feed");
+    describe_gauge!(OUTBOX_DEPTH, "events in the outbox, counted up to 10 000");
+    describe_gauge!(FEED_HEAD, "highest position of the feed");
+    describe_gauge!(
+        PARKED_EVENTS,
+        "events that could not be applied, counted up to 10 000"
+    );
+}

@@ -1,0 +1,173 @@
+//! Moves committed events from the outbox to the feed and gives them positions.
+//!
+//! Why not read the outbox by `seq`: a sequence gives its number before the commit, so a reader that
+//! remembers the highest number it saw skips the transactions that commit later. Positions are
+//! given here, after the commit, by whoever holds the one row of `feed_head`.
+
+use std::time::Duration;
+
+use metrics::counter;
+use sqlx::PgConnection;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::feed::Head;
+use crate::{Db, Error, feed, jitter, names};
+
+/// How the relay works.
+#[derive(Debug, Clone)]
+pub struct RelayConfig {
+    /// The guarantee: how often the outbox is looked at when nothing wakes the relay.
+    pub poll: Duration,
+    /// Most events of one transaction.
+    pub batch: i64,
+    /// Positions of a new partition of the feed.
+    pub partition_size: i64,
+}
+
+impl Default for RelayConfig {
+    fn default() -> Self {
+        Self {
+            poll: Duration::from_millis(250),
+            batch: 1_000,
+            partition_size: 1_000_000,
+        }
+    }
+}
+
+/// Runs the relay until the token is canceled. Any number of processes may run one: they take turns.
+pub fn spawn(db: Db, config: RelayConfig, cancel: CancellationToken) -> JoinHandle<()> {
+    tokio::spawn(async move { Relay::new(db, config).run(cancel).await })
+}
+
+/// The relay as a value, for tests and tools that move events at a moment of their own.
+#[derive(Debug)]
+pub struct Relay {
+    db: Db,
+    config: RelayConfig,
+    /// Partitions exist for positions below this one, as far as this relay knows.
+    covered: i64,
+}
+
+impl Relay {
+    /// A relay that has not looked at the database yet.
+    pub fn new(db: Db, config: RelayConfig) -> Self {
+        Self {
+            db,
+            config,
+            covered: 0,
+        }
+    }
+
+    /// Moves everything that is committed now; answers how many events.
+    pub async fn drain(&mut self) -> Result<u64, Error> {
+        let mut total = 0;
+        loop {
+            let (head, is_waiting) = self.look().await?;
+            self.db.publish_head(head);
+            if !is_waiting {
+                return Ok(total);
+            }
+            total += self.move_batch(head).await?;
+        }
+    }
+
+    async fn run(mut self, cancel: CancellationToken) {
+        let mut wakes = self.db.relay_wakes();
+        let mut failures = 0;
+        while !cancel.is_cancelled() {
+            wakes.borrow_and_update();
+            // Not canceled in the middle: a batch takes milliseconds, and drain is called at shutdown
+            // exactly so that the last events leave.
+            let wait = match self.drain().await {
+                Ok(_) => {
+                    failures = 0;
+                    jitter::of(self.config.poll)
+                }
+                Err(error) => {
+                    failures += 1;
+                    tracing::warn!(
+                        error = %error,
+                        cause = std::error::Error::source(&error).map(tracing::field::display),
+                        "relay failed, it tries again"
+                    );
+                    jitter::backoff(self.config.poll, Duration::from_secs(5), failures)
+                }
+            };
+            tokio::select! {
+                () = cancel.cancelled() => {}
+                _ = wakes.changed(), if failures == 0 => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+        if let Err(error) = self.drain().await {
+            tracing::warn!(error = %error, "events stay in the outbox until the next start");
+        }
+    }
+
+    /// Reads without locking, so that an idle relay writes nothing.
+    async fn look(&self) -> Result<(Head, bool), Error> {
+        let mut conn = self.db.acquire("look_for_events").await?;
+        let row = sqlx::query!(
+            r#"select epoch, first_pos, pos, exists (select from outbox) as "waiting!" from feed_head"#
+        )
+        .fetch_one(&mut *conn)
+        .await?;
+        Ok((Head::new(row.epoch, row.first_pos, row.pos), row.waiting))
+    }
+
+    async fn move_batch(&mut self, seen: Head) -> Result<u64, Error> {
+        let batch = self.config.batch.max(1);
+        // Another relay may move on while this one waits for the head: look far enough ahead, and
+        // make the next partition when half of the last one is used.
+        let ahead = (self.config.partition_size / 2).max(batch * 2);
+        if seen.pos.saturating_add(ahead) >= self.covered {
+            self.covered =
+                feed::ensure_partitions(&self.db, ahead, self.config.partition_size.max(1)).await?;
+        }
+        let (head, moved) = self
+            .db
+            .run_tx_quiet("relay_events", |tx| {
+                Box::pin(async move { move_events(tx.conn(), batch).await })
+            })
+            .await?;
+        self.db.publish_head(head);
+        counter!(names::RELAY_EVENTS, "service" => self.db.service()).increment(moved);
+        Ok(moved)
+    }
+}
+
+/// Three statements on purpose: the second one must take its snapshot after the head is locked,
+/// so that it sees everything that the previous holder left.
+async fn move_events(conn: &mut PgConnection, batch: i64) -> Result<(Head, u64), Error> {
+    let head = sqlx::query_as!(
+        Head,
+        "select epoch, pos, first_pos from feed_head for update"
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    // The lowest by seq and no SKIP LOCKED: within an aggregate seq is the order of commits.
+    let moved = sqlx::query!(
+        "with moved as (
+             delete from outbox where seq in (select seq from outbox order by seq limit $2)
+             returning *
+         )
+         insert into feed (pos, event_id, aggregate_type, aggregate_id, aggregate_version,
+                           event_type, payload, actor, traceparent, channel_id, location_id,
+                           partner_id, occurred_at)
+         select $1 + row_number() over (order by seq), event_id, aggregate_type, aggregate_id,
+                aggregate_version, event_type, payload, actor, traceparent, channel_id,
+                location_id, partner_id, occurred_at
+         from moved",
+        head.pos,
+        batch,
+    )
+    .execute(&mut *conn)
+    .await?
+    .rows_affected();
+    let pos = head.pos.saturating_add_unsigned(moved);
+    sqlx::query!("update feed_head set pos = $1", pos)
+        .execute(conn)
+        .await?;
+    Ok((Head { pos, ..head }, moved))
+}
