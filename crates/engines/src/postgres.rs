@@ -316,12 +316,10 @@ fn settings(port: u16, options: &PostgresOptions) -> String {
     text
 }
 
-/// As pg_ctl does it: the postmaster keeps its state on line 8 of its pid file, which was removed
-/// before it was started.
-fn ready(launch: &Launch) -> bool {
+/// As pg_ctl does it: the postmaster keeps its state on line 8 of its pid file.
+fn ready(launch: &Launch, pid: u32) -> bool {
     let status = fs::read_to_string(&launch.pid_file).unwrap_or_default();
-    status
-        .lines()
-        .nth(7)
-        .is_some_and(|state| state.trim() == "ready")
+    let mut lines = status.lines();
+    let its_own = lines.next().and_then(|line| line.trim().parse().ok()) == Some(pid);
+    its_own && lines.nth(6).is_some_and(|state| state.trim() == "ready")
 }

@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -102,6 +103,24 @@ pub(crate) fn engines_in(data: DirId, pid_file: &Path) -> Vec<Pid> {
         }
     }
     found
+}
+
+/// The processes that were started with this argument. None without /proc.
+pub(crate) fn with_argument(argument: &OsStr) -> Vec<Pid> {
+    let Ok(processes) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let started_with = |process: &fs::DirEntry| {
+        let arguments = fs::read(process.path().join("cmdline")).unwrap_or_default();
+        arguments
+            .split(|byte| *byte == 0)
+            .any(|one| one == argument.as_bytes())
+    };
+    let processes = processes.flatten().filter(started_with);
+    processes
+        .filter_map(|process| process.file_name().to_string_lossy().parse().ok())
+        .map(Pid::from_raw)
+        .collect()
 }
 
 /// The process id on the first line of a pid file.

@@ -151,7 +151,7 @@ fn settings(dir: &Path, port: u16) -> String {
     )
 }
 
-fn ready(launch: &Launch) -> bool {
+fn ready(launch: &Launch, _pid: u32) -> bool {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, launch.port));
     let patience = Duration::from_millis(500);
     let ping = || -> std::io::Result<bool> {

@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -20,6 +21,9 @@ use crate::error::{Context, Error};
 use crate::process::{self, DirId};
 
 const WATCHDOG: &str = include_str!("watchdog.sh");
+const WATCHDOG_FILE: &str = "watchdog.sh";
+/// Longer than a watchdog gives any engine to stop.
+const WATCHDOG_PATIENCE: Duration = Duration::from_secs(40);
 const POLL: Duration = Duration::from_millis(10);
 /// How long an engine of an earlier run, whose watchdog may be stopping it, is left alone.
 const LEFTOVER_PATIENCE: Duration = Duration::from_secs(10);
@@ -41,8 +45,8 @@ pub(crate) struct Launch {
     pub(crate) log: PathBuf,
     /// Port on the loopback address.
     pub(crate) port: u16,
-    /// Whether it serves; called until it says yes.
-    pub(crate) ready: fn(&Launch) -> bool,
+    /// Whether the engine with this process id serves; called until it says yes.
+    pub(crate) ready: fn(&Launch, u32) -> bool,
     /// The signal that makes it stop and clean up.
     pub(crate) gentle: Signal,
     /// How long that may take before it is killed.
@@ -182,8 +186,8 @@ impl Supervised {
         Ok(())
     }
 
-    /// Ends what an earlier owner left running in the directory. Its watchdog normally does that;
-    /// this waits for it, and does it itself if the watchdog is gone too.
+    /// Ends what an earlier owner left running in the directory. Its watchdog normally does that,
+    /// but may have been killed too.
     fn clear_leftovers(&self) {
         let left = self.processes();
         if left.is_empty() {
@@ -247,7 +251,7 @@ fn wait_ready(launch: &Launch, child: &mut Child) -> Result<(), Error> {
                 log,
             });
         }
-        if (launch.ready)(launch) {
+        if (launch.ready)(launch, child.id()) {
             return Ok(());
         }
         if Instant::now() > deadline {
@@ -286,7 +290,7 @@ impl Watchdog {
     fn spawn(launch: &Launch) -> Result<Self, Error> {
         let tenths = launch.stop_patience.as_millis() / 100;
         // A file rather than an argument, for a readable list of processes.
-        let script = launch.log.with_file_name("watchdog.sh");
+        let script = launch.log.with_file_name(WATCHDOG_FILE);
         fs::write(&script, WATCHDOG).doing("write", &script)?;
         let mut child = Command::new("sh")
             .arg(&script)
@@ -321,22 +325,59 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
-    /// Creates the directory and claims it for this value's life.
+    /// Creates the directory and claims it for this value's life. What the watchdog of a dead
+    /// owner still does there is done when this returns: it would take a new engine for the old.
     pub(crate) fn take(dir: &Path) -> Result<Self, Error> {
-        fs::create_dir_all(dir).doing("create", dir)?;
         let path = dir.join("lock");
-        let open = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path);
-        let file = open.doing("open", &path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(fs::TryLockError::WouldBlock) => Err(Error::DirInUse {
-                dir: dir.to_owned(),
-            }),
-            Err(fs::TryLockError::Error(source)) => Err(source).doing("lock", &path),
+        loop {
+            fs::create_dir_all(dir).doing("create", dir)?;
+            let open = OpenOptions::new()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(&path);
+            let file = open.doing("open", &path)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(fs::TryLockError::WouldBlock) => {
+                    return Err(Error::DirInUse {
+                        dir: dir.to_owned(),
+                    });
+                }
+                Err(fs::TryLockError::Error(source)) => return Err(source).doing("lock", &path),
+            }
+            await_watchdog(dir)?;
+            // The watchdog may have removed the directory with the file that was just locked.
+            if is_still(&file, &path) {
+                return Ok(Self { _file: file });
+            }
         }
+    }
+}
+
+fn is_still(file: &File, path: &Path) -> bool {
+    let identity = |meta: fs::Metadata| (meta.dev(), meta.ino());
+    let (open, there) = (
+        file.metadata().map(identity),
+        fs::metadata(path).map(identity),
+    );
+    matches!((open, there), (Ok(open), Ok(there)) if open == there)
+}
+
+/// Waits for the watchdog of an earlier owner; one that hangs is killed, its work is then ours.
+fn await_watchdog(dir: &Path) -> Result<(), Error> {
+    let script = fs::canonicalize(dir)
+        .doing("find", dir)?
+        .join(WATCHDOG_FILE);
+    let deadline = Instant::now() + WATCHDOG_PATIENCE;
+    loop {
+        let watchdogs = process::with_argument(script.as_os_str());
+        if watchdogs.is_empty() {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            process::signal(&watchdogs, Signal::SIGKILL);
+        }
+        thread::sleep(POLL);
     }
 }

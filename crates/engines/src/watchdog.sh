@@ -34,6 +34,7 @@ engines() {
   fi
   # A fork may slip through one pass.
   for pass in 1 2 3; do
+    [ -n "$(engines)" ] || break
     for pid in $(engines); do kill -s KILL "$pid"; done
     sleep 0.1
   done

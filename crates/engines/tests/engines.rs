@@ -306,6 +306,24 @@ fn a_start_survives_what_a_crash_left_running() {
 }
 
 #[test]
+fn a_start_right_after_a_crash_is_not_disturbed_by_the_cleaning_up() {
+    let dir = Scratch::new();
+    let mut owner = keeper(&dir.0).spawn().unwrap();
+    addresses(&mut owner);
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    // The old watchdogs are about to stop what runs here and to remove the directory.
+    let engines = Engines::start(&EnginesConfig::new(&dir.0)).unwrap();
+    let script = dir.0.join("postgres/watchdog.sh");
+    let ours = children_named(std::process::id(), "sh");
+    for process in processes_with(&script) {
+        assert!(ours.contains(&process), "an old watchdog still works here");
+    }
+    engines.create_database("orders").unwrap();
+    assert_eq!(ask(&engines.redis_url(), "PING").unwrap(), "+PONG");
+}
+
+#[test]
 fn a_stale_pid_file_does_not_keep_postgres_from_starting() {
     let dir = Scratch::new();
     let postgres = Postgres::start(&dir.0, &durable()).unwrap();
@@ -346,6 +364,16 @@ fn postgres_runs_without_user_namespaces() {
     owner.kill().unwrap();
     owner.wait().unwrap();
     eventually("Postgres is gone", || !is_alive(postmaster));
+}
+
+fn processes_with(argument: &Path) -> Vec<u32> {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let ids = processes.filter_map(|entry| entry.file_name().to_string_lossy().parse::<u32>().ok());
+    ids.filter(|id| {
+        let arguments = fs::read_to_string(format!("/proc/{id}/cmdline")).unwrap_or_default();
+        arguments.split('\0').any(|one| Path::new(one) == argument)
+    })
+    .collect()
 }
 
 fn children_named(parent: u32, name: &str) -> Vec<u32> {
