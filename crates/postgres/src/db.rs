@@ -20,7 +20,7 @@ use crate::{Error, names, scope};
 /// A connection that was not used for this long is asked whether it still lives.
 const IDLE_BEFORE_PING: Duration = Duration::from_secs(2);
 /// Connections are replaced at this age, so that a failover or a new password is noticed.
-const CONNECTION_AGE_MAX: Duration = Duration::from_secs(30 * 60);
+const CONNECTION_AGE_MAX: Duration = Duration::from_mins(30);
 
 /// Where the database is and what is asked of it. Times are in milliseconds.
 #[derive(Clone, Deserialize)]

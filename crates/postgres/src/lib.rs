@@ -32,7 +32,7 @@ mod tx;
 
 pub use db::{Db, DbConfig};
 pub use error::{Error, ErrorKind};
-pub use migrate::{MigrateError, SchemaError, migrate, migrate_url, schema_check};
+pub use migrate::{MIGRATOR, MigrateError, SchemaError, migrate, migrate_url, schema_check};
 pub use names::describe_metrics;
 pub use tasks::{NewTask, Outcome, RunnerConfig, Task, TaskError, TaskRunner};
 pub use tx::Tx;

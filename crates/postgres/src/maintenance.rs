@@ -29,7 +29,7 @@ pub struct MaintenanceConfig {
 impl Default for MaintenanceConfig {
     fn default() -> Self {
         Self {
-            interval: Duration::from_secs(10 * 60),
+            interval: Duration::from_mins(10),
             gauges: Duration::from_secs(15),
             idempotency_keep: time::Duration::days(7),
             tasks_done_keep: time::Duration::days(1),
@@ -69,7 +69,7 @@ pub fn spawn(db: Db, config: MaintenanceConfig, cancel: CancellationToken) -> Jo
             match run_once(&db, &config).await {
                 Ok(removed) => tracing::debug!(?removed, "retention ran"),
                 Err(error) => {
-                    tracing::warn!(error = %error, "retention failed, it tries again later")
+                    tracing::warn!(error = %error, "retention failed, it tries again later");
                 }
             }
         }

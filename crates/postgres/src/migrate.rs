@@ -8,7 +8,8 @@ use crate::{Db, Error};
 /// Where the plumbing writes down which of its migrations were applied (also in sqlx.toml).
 const PLUMBING_TABLE: &str = "_plumbing_migrations";
 
-static PLUMBING: Migrator = sqlx::migrate!("./migrations");
+/// The plumbing's migrations; [`migrate`] applies them. Public for the names of test templates.
+pub static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
 
 /// A migration could not be applied.
 #[derive(Debug, thiserror::Error)]
@@ -125,7 +126,7 @@ pub async fn schema_check(db: &Db, service: &Migrator) -> Result<(), SchemaError
 
 fn sets(service: &Migrator) -> [(&'static str, String, &Migrator); 2] {
     [
-        ("plumbing", PLUMBING_TABLE.to_owned(), &PLUMBING),
+        ("plumbing", PLUMBING_TABLE.to_owned(), &MIGRATOR),
         ("service", service.table_name.clone().into_owned(), service),
     ]
 }

@@ -47,7 +47,7 @@ impl Default for RunnerConfig {
         Self {
             concurrency: 16,
             poll: Duration::from_millis(500),
-            lease: Duration::from_secs(60),
+            lease: Duration::from_mins(1),
             backoff_first: Duration::from_millis(250),
             backoff_most: Duration::from_secs(30),
             failures_max: 120,
