@@ -207,7 +207,10 @@ impl Return {
         action: ReturnAction,
         asked: &'static str,
     ) -> Result<(), Refusal> {
-        let refused = Refusal::Illegal { state: self.state, action: asked };
+        let refused = Refusal::Illegal {
+            state: self.state,
+            action: asked,
+        };
         self.state = self.state.after(action).ok_or(refused)?;
         Ok(())
     }
@@ -222,7 +225,11 @@ impl Return {
             line.received += within(index, part.quantity, open)?;
         }
         let all = self.lines.iter().all(|line| line.received == line.advised);
-        let action = if all { ReturnAction::ReceiveAll } else { ReturnAction::ReceiveSome };
+        let action = if all {
+            ReturnAction::ReceiveAll
+        } else {
+            ReturnAction::ReceiveSome
+        };
         self.step(action, "receive")
     }
 
@@ -243,7 +250,11 @@ impl Return {
             }
         }
         let all = self.lines.iter().all(|line| line.inspected == line.advised);
-        let action = if all { ReturnAction::InspectAll } else { ReturnAction::InspectSome };
+        let action = if all {
+            ReturnAction::InspectAll
+        } else {
+            ReturnAction::InspectSome
+        };
         self.step(action, "inspect")
     }
 
@@ -301,7 +312,10 @@ impl Return {
     pub(crate) fn refund_paid(&mut self, minor: i64, units: &[(OrderLineId, i64)]) {
         self.refunded = self.refunded.saturating_add(minor);
         for (order_line_id, quantity) in units {
-            let line = self.lines.iter_mut().find(|line| line.order_line_id == *order_line_id);
+            let line = self
+                .lines
+                .iter_mut()
+                .find(|line| line.order_line_id == *order_line_id);
             if let Some(line) = line {
                 line.refund_paid = (line.refund_paid + quantity).min(line.refund_triggered);
             }
@@ -321,7 +335,10 @@ impl Return {
     fn legal(&self, action: ReturnAction, asked: &'static str) -> Result<(), Refusal> {
         match self.state.after(action) {
             Some(_) => Ok(()),
-            None => Err(Refusal::Illegal { state: self.state, action: asked }),
+            None => Err(Refusal::Illegal {
+                state: self.state,
+                action: asked,
+            }),
         }
     }
 
@@ -335,7 +352,11 @@ impl Return {
 
 fn within(index: usize, requested: i64, open: i64) -> Result<i64, Refusal> {
     if requested > open {
-        return Err(Refusal::Exceeds { index, open, requested });
+        return Err(Refusal::Exceeds {
+            index,
+            open,
+            requested,
+        });
     }
     Ok(requested)
 }

@@ -154,8 +154,10 @@ mod tests {
     #[test]
     fn each_pair_of_state_and_action_leads_to_one_state() {
         for (index, (from, action, _)) in TRANSITIONS.iter().enumerate() {
-            let again =
-                TRANSITIONS.iter().skip(index + 1).any(|(f, a, _)| f == from && a == action);
+            let again = TRANSITIONS
+                .iter()
+                .skip(index + 1)
+                .any(|(f, a, _)| f == from && a == action);
             assert!(!again, "{from:?} {action:?} stands twice");
         }
     }
@@ -165,7 +167,10 @@ mod tests {
         for state in [S::Declined, S::Closed, S::Canceled] {
             assert!(supported_actions(state).is_empty(), "{state:?}");
         }
-        assert_eq!(supported_actions(S::Requested), ["authorize", "decline", "cancel"]);
+        assert_eq!(
+            supported_actions(S::Requested),
+            ["authorize", "decline", "cancel"]
+        );
     }
 
     #[test]
