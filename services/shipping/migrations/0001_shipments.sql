@@ -25,7 +25,10 @@ CREATE TABLE shipments (
     created_by text NOT NULL,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
+    -- When it was handed over, by the confirmation or by the carrier's first scan.
     shipped_at timestamptz,
+    -- Somebody confirmed the handover; a scan may come first.
+    ship_confirmed boolean NOT NULL DEFAULT false,
     CONSTRAINT shipments_direction_known CHECK (direction IN ('OUTBOUND', 'RETURN')),
     CONSTRAINT shipments_state_known CHECK (state IN ('DRAFT', 'LABELED', 'SHIPPED', 'DELIVERED', 'DELIVERY_FAILED', 'CANCELED')),
     CONSTRAINT shipments_service_level_known CHECK (service_level IN ('GROUND', 'TWO_DAY', 'OVERNIGHT', 'SAME_DAY')),

@@ -70,13 +70,14 @@ CREATE TABLE table_rate_bookings (
     idempotency_key text CONSTRAINT table_rate_bookings_pkey PRIMARY KEY,
     reference text NOT NULL CONSTRAINT table_rate_bookings_reference_key UNIQUE,
     service text NOT NULL,
-    packages integer NOT NULL,
+    package_ids uuid[] NOT NULL,
+    tracking_numbers text[] NOT NULL,
     price_cents bigint NOT NULL,
     created_at timestamptz NOT NULL,
     -- Key of the void and its time; null while the booking stands.
     void_key text,
     voided_at timestamptz,
-    CONSTRAINT table_rate_bookings_packages_positive CHECK (packages > 0),
+    CONSTRAINT table_rate_bookings_number_per_package CHECK (cardinality(package_ids) = cardinality(tracking_numbers) AND cardinality(package_ids) > 0),
     CONSTRAINT table_rate_bookings_price_not_negative CHECK (price_cents >= 0),
     CONSTRAINT table_rate_bookings_void_has_time CHECK ((void_key IS NULL) = (voided_at IS NULL))
 );

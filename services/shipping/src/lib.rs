@@ -1,3 +1,4 @@
 //! The shipping service.
 
 mod domain;
+mod store;

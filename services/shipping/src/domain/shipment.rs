@@ -141,8 +141,10 @@ pub(crate) struct Shipment {
     pub(crate) version: i64,
     /// When it was created.
     pub(crate) created_at: OffsetDateTime,
-    /// When it was handed over.
+    /// When it was handed over, by confirmation or by the first scan.
     pub(crate) shipped_at: Option<OffsetDateTime>,
+    /// Somebody confirmed the handover.
+    pub(crate) ship_confirmed: bool,
     /// Packages by number.
     pub(crate) packages: Vec<Package>,
 }
@@ -224,11 +226,17 @@ impl Shipment {
         true
     }
 
-    /// Hands the goods over.
-    pub(crate) fn confirm_ship(&mut self, now: OffsetDateTime) -> Result<(), Illegal> {
+    /// Hands the goods over. `false` when the carrier's first scan came before: the confirmation is
+    /// noted, and nothing else changes.
+    pub(crate) fn confirm_ship(&mut self, now: OffsetDateTime) -> Result<bool, Illegal> {
+        if self.state.is_handed_over() && !self.ship_confirmed {
+            self.ship_confirmed = true;
+            return Ok(false);
+        }
         self.apply(ShipmentAction::ConfirmShip)?;
         self.shipped_at = Some(now);
-        Ok(())
+        self.ship_confirmed = true;
+        Ok(true)
     }
 
     /// Takes a report about one of its packages into account. The first physical scan ships a labeled
@@ -329,6 +337,7 @@ mod tests {
             version: 1,
             created_at: START,
             shipped_at: None,
+            ship_confirmed: false,
             packages: (1..=packages).map(package).collect(),
         }
     }
@@ -375,6 +384,9 @@ mod tests {
         assert!(report(&mut shipment, 1, T::InTransit, 2).shipped);
         assert!(!report(&mut shipment, 1, T::OutForDelivery, 3).shipped);
         assert_eq!(shipment.shipped_at, Some(START));
+        assert_eq!(shipment.confirm_ship(START + Duration::HOUR), Ok(false));
+        assert_eq!(shipment.shipped_at, Some(START));
+        assert!(shipment.confirm_ship(START).is_err());
     }
 
     #[test]
