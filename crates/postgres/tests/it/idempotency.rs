@@ -1,0 +1,85 @@
+use oms_postgres::idempotency::{self, RequestKey};
+use oms_postgres::{Db, Error};
+use oms_testkit::SeqIds;
+use tokio::task::JoinSet;
+
+use crate::support::Fixture;
+
+fn key(hash: u8) -> RequestKey {
+    RequestKey {
+        principal: "user:alice".to_owned(),
+        method: "Deposit",
+        request_id: SeqIds::nth(1),
+        hash: [hash; 32],
+    }
+}
+
+/// A command as services write it: answers the id of the row, whether it is new or a replay.
+async fn deposit(db: &Db, key: &RequestKey, id: i64) -> Result<String, Error> {
+    db.run_tx("deposit", |tx| {
+        Box::pin(async move {
+            if let Some(id) = idempotency::check(tx, key).await? {
+                return Ok(id);
+            }
+            sqlx::query("insert into accounts (id, balance) values ($1, 1)")
+                .bind(id)
+                .execute(tx.conn())
+                .await?;
+            idempotency::record(tx, key, &id.to_string()).await?;
+            Ok(id.to_string())
+        })
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_replay_answers_the_first_result_and_does_nothing() {
+    let fixture = Fixture::new().await;
+    assert_eq!(deposit(&fixture.db, &key(1), 7).await.unwrap(), "7");
+    assert_eq!(deposit(&fixture.db, &key(1), 8).await.unwrap(), "7");
+    assert_eq!(fixture.number("select count(*) from accounts").await, 1);
+}
+
+#[tokio::test]
+async fn another_body_is_refused() {
+    let fixture = Fixture::new().await;
+    deposit(&fixture.db, &key(1), 7).await.unwrap();
+    let result = deposit(&fixture.db, &key(2), 8).await;
+    assert!(matches!(result, Err(Error::RequestIdReused)));
+}
+
+#[tokio::test]
+async fn another_caller_may_use_the_same_id() {
+    let fixture = Fixture::new().await;
+    deposit(&fixture.db, &key(1), 7).await.unwrap();
+    let bob = RequestKey {
+        principal: "user:bob".to_owned(),
+        ..key(2)
+    };
+    assert_eq!(deposit(&fixture.db, &bob, 8).await.unwrap(), "8");
+}
+
+#[tokio::test]
+async fn a_failed_call_is_not_recorded() {
+    let fixture = Fixture::new().await;
+    fixture
+        .execute("insert into accounts (id, balance) values (7, 1)")
+        .await;
+    let error = deposit(&fixture.db, &key(1), 7).await.unwrap_err();
+    assert_eq!(error.constraint(), Some("accounts_pkey"));
+    assert_eq!(deposit(&fixture.db, &key(1), 8).await.unwrap(), "8");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn concurrent_calls_with_one_id_have_one_effect() {
+    let fixture = Fixture::new().await;
+    let mut calls = JoinSet::new();
+    for id in 0..16 {
+        let db = fixture.db.clone();
+        calls.spawn(async move { deposit(&db, &key(1), id).await.unwrap() });
+    }
+    let mut answers = calls.join_all().await;
+    answers.dedup();
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    assert_eq!(fixture.number("select count(*) from accounts").await, 1);
+}

@@ -1,0 +1,19 @@
+//! The plumbing on a real Postgres.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a panic is how a test fails"
+)]
+
+mod cursor;
+mod feed;
+mod idempotency;
+mod maintenance;
+mod migrate;
+mod relay;
+mod runner;
+mod support;
+mod tasks;
+mod trace;
+mod tx;

@@ -1,0 +1,208 @@
+use std::collections::HashMap;
+use std::time::Duration;
+
+use oms_postgres::feed::{self, Filter};
+use oms_postgres::outbox;
+use oms_postgres::relay::{self, Relay, RelayConfig};
+use oms_postgres::{Db, Error};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::Fixture;
+
+const WRITERS: i64 = 12;
+const EVENTS_PER_WRITER: i64 = 60;
+const AGGREGATES: i64 = 5;
+
+/// What a command does: locks its aggregate, counts its version up, publishes, and takes its time to
+/// commit.
+async fn change_aggregate(
+    fixture: &Fixture,
+    db: &Db,
+    aggregate: i64,
+    yields: i64,
+) -> Result<(), Error> {
+    db.run_tx("change_aggregate", |tx| {
+        Box::pin(async move {
+            let version: i64 = sqlx::query_scalar(
+                "update accounts set balance = balance + 1 where id = $1 returning balance",
+            )
+            .bind(aggregate)
+            .fetch_one(tx.conn())
+            .await?;
+            outbox::append(tx, &fixture.event(&aggregate.to_string(), version)).await?;
+            // Later transactions overtake this one between its sequence number and its commit.
+            for _ in 0..yields {
+                sqlx::query("select pg_sleep(0.001)")
+                    .execute(tx.conn())
+                    .await?;
+            }
+            Ok(())
+        })
+    })
+    .await
+}
+
+/// Reads the whole feed and proves it: dense positions, every event once, every aggregate in order.
+async fn prove_feed(fixture: &Fixture, expected: i64) {
+    let mut conn = fixture.db.read().await.unwrap();
+    let mut pos = 0;
+    let mut versions: HashMap<String, i64> = HashMap::new();
+    loop {
+        let batch = feed::read(&mut conn, pos, 100, &Filter::default())
+            .await
+            .unwrap();
+        if batch.through_pos == pos {
+            break;
+        }
+        for event in batch.events {
+            pos += 1;
+            assert_eq!(event.pos, pos, "a gap");
+            let version = versions.entry(event.aggregate_id).or_default();
+            assert_eq!(
+                event.aggregate_version,
+                *version + 1,
+                "lost or inverted at {pos}"
+            );
+            *version += 1;
+        }
+        assert_eq!(batch.through_pos, pos);
+    }
+    assert_eq!(pos, expected);
+    assert_eq!(fixture.number("select count(*) from outbox").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn concurrent_writers_and_two_relays_lose_and_invert_nothing() {
+    let fixture = std::sync::Arc::new(Fixture::new().await);
+    fixture
+        .execute("insert into accounts (id, balance) select g, 0 from generate_series(0, 4) g")
+        .await;
+    let cancel = CancellationToken::new();
+    let config = RelayConfig {
+        batch: 7,
+        partition_size: 100,
+        ..RelayConfig::default()
+    };
+    let other = fixture.another().await;
+    let relays = [
+        relay::spawn(fixture.db.clone(), config.clone(), cancel.clone()),
+        relay::spawn(other, config, cancel.clone()),
+    ];
+    let mut writers = JoinSet::new();
+    for writer in 0..WRITERS {
+        let fixture = std::sync::Arc::clone(&fixture);
+        writers.spawn(async move {
+            for number in 0..EVENTS_PER_WRITER {
+                let yields = (writer * 7 + number * 3) % 5;
+                let aggregate = (writer + number) % AGGREGATES;
+                change_aggregate(&fixture, &fixture.db, aggregate, yields)
+                    .await
+                    .unwrap();
+            }
+        });
+    }
+    writers.join_all().await;
+    cancel.cancel();
+    for relay in relays {
+        relay.await.unwrap();
+    }
+    // Canceled relays leave an empty outbox behind, so nothing has to be waited for.
+    prove_feed(&fixture, WRITERS * EVENTS_PER_WRITER).await;
+}
+
+#[tokio::test]
+async fn a_commit_wakes_the_relay_and_the_relay_its_subscribers() {
+    let fixture = Fixture::new().await;
+    let cancel = CancellationToken::new();
+    // A poll that never comes: only the wake-up can move the event.
+    let config = RelayConfig {
+        poll: Duration::from_hours(24),
+        ..RelayConfig::default()
+    };
+    let relay = relay::spawn(fixture.db.clone(), config, cancel.clone());
+    let mut head = fixture.db.feed_head();
+    head.wait_for(|head| !head.epoch.is_nil()).await.unwrap();
+    let event = fixture.event("a", 1);
+    fixture
+        .db
+        .run_tx("append", |tx| {
+            let event = &event;
+            Box::pin(async move { outbox::append(tx, event).await })
+        })
+        .await
+        .unwrap();
+    head.wait_for(|head| head.pos == 1).await.unwrap();
+    cancel.cancel();
+    relay.await.unwrap();
+}
+
+#[tokio::test]
+async fn the_poll_finds_what_another_process_committed() {
+    let fixture = Fixture::new().await;
+    let cancel = CancellationToken::new();
+    let relay = relay::spawn(fixture.db.clone(), RelayConfig::default(), cancel.clone());
+    let event = fixture.event("a", 1);
+    let other = fixture.another().await;
+    other
+        .run_tx("append", |tx| {
+            let event = &event;
+            Box::pin(async move { outbox::append(tx, event).await })
+        })
+        .await
+        .unwrap();
+    fixture
+        .db
+        .feed_head()
+        .wait_for(|head| head.pos == 1)
+        .await
+        .unwrap();
+    cancel.cancel();
+    relay.await.unwrap();
+}
+
+#[tokio::test]
+async fn events_of_one_transaction_keep_their_order_across_partitions() {
+    let fixture = Fixture::new().await;
+    fixture
+        .execute(
+            "drop table feed_1; create table feed_1 partition of feed for values from (1) to (4)",
+        )
+        .await;
+    let events: Vec<_> = (1..=20)
+        .map(|version| fixture.event("a", version))
+        .collect();
+    let mut relay = Relay::new(
+        fixture.db.clone(),
+        RelayConfig {
+            batch: 3,
+            partition_size: 5,
+            ..RelayConfig::default()
+        },
+    );
+    fixture
+        .db
+        .run_tx("append_all", |tx| {
+            let events = &events;
+            Box::pin(async move { outbox::append_all(tx, events).await })
+        })
+        .await
+        .unwrap();
+    assert_eq!(relay.drain().await.unwrap(), 20);
+    prove_feed(&fixture, 20).await;
+}
+
+#[tokio::test]
+async fn an_idle_relay_writes_nothing() {
+    let fixture = Fixture::new().await;
+    let mut relay = fixture.relay();
+    relay.drain().await.unwrap();
+    let before = fixture
+        .number("select xmin::text::bigint + xmax::text::bigint from feed_head")
+        .await;
+    relay.drain().await.unwrap();
+    let after = fixture
+        .number("select xmin::text::bigint + xmax::text::bigint from feed_head")
+        .await;
+    assert_eq!(before, after);
+}
