@@ -1,1 +1,3 @@
 //! The inventory service.
+
+mod domain;

@@ -1,0 +1,157 @@
+//! What is loaded under the lane locks, and the decisions taken on it.
+//!
+//! Commands are decided one after another, each on what the ones before left. A refused command leaves the board as
+//! it was. In the end the board tells what has to be written: entries, deltas of levels, changed rows, facts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use oms_core::{ReservationId, Sku};
+use time::OffsetDateTime;
+
+use super::account::Account;
+use super::effect::{Entry, EntryKey, Fact};
+use super::level::{Buckets, Level, LevelKey};
+use super::refusal::Refusal;
+use super::reservation::Reservation;
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Board {
+    pub(super) now: OffsetDateTime,
+    /// SKUs whose lanes are locked.
+    pub(super) lanes: BTreeSet<Sku>,
+    pub(super) levels: BTreeMap<LevelKey, Buckets>,
+    pub(super) reservations: BTreeMap<ReservationId, Reservation>,
+    /// Entries of outside causes that the ledger holds already.
+    pub(super) booked: BTreeSet<EntryKey>,
+    pub(super) entries: Vec<Entry>,
+    pub(super) facts: Vec<Fact>,
+    levels_before: BTreeMap<LevelKey, Buckets>,
+    reservations_before: BTreeMap<ReservationId, Reservation>,
+}
+
+/// What is there under the locks.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Loaded {
+    /// SKUs whose lanes exist and are locked.
+    pub(crate) lanes: BTreeSet<Sku>,
+    /// Levels that the commands may need; one that is missing does not exist.
+    pub(crate) levels: Vec<Level>,
+    /// Reservations of the commands, and those that wait for what they may free.
+    pub(crate) reservations: Vec<Reservation>,
+    /// Entries of outside causes that the ledger holds already.
+    pub(crate) booked: BTreeSet<EntryKey>,
+}
+
+/// A change that was decided but not yet made.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub(super) reservation: Option<Reservation>,
+    pub(super) entries: Vec<Entry>,
+}
+
+impl Board {
+    /// A board of what was loaded at this time.
+    pub(crate) fn new(now: OffsetDateTime, loaded: Loaded) -> Self {
+        let levels: BTreeMap<_, _> =
+            loaded.levels.into_iter().map(|level| (level.key, level.buckets)).collect();
+        let reservations: BTreeMap<_, _> =
+            loaded.reservations.into_iter().map(|one| (one.id, one)).collect();
+        Self {
+            now,
+            lanes: loaded.lanes,
+            levels_before: levels.clone(),
+            levels,
+            reservations_before: reservations.clone(),
+            reservations,
+            booked: loaded.booked,
+            entries: Vec::new(),
+            facts: Vec::new(),
+        }
+    }
+
+    /// The time of all decisions.
+    pub(crate) fn now(&self) -> OffsetDateTime {
+        self.now
+    }
+
+    /// A reservation as it is now.
+    pub(crate) fn reservation(&self, id: ReservationId) -> Option<&Reservation> {
+        self.reservations.get(&id)
+    }
+
+    /// A reservation as it was loaded.
+    pub(crate) fn reservation_before(&self, id: ReservationId) -> Option<&Reservation> {
+        self.reservations_before.get(&id)
+    }
+
+    /// A level as it is now.
+    pub(crate) fn level(&self, key: &LevelKey) -> Level {
+        let buckets = self.levels.get(key).copied().unwrap_or_default();
+        Level { key: key.clone(), buckets }
+    }
+
+    /// Entries decided so far, in order.
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Facts decided so far, in order.
+    pub(crate) fn facts(&self) -> &[Fact] {
+        &self.facts
+    }
+
+    /// Levels that changed, each with what has to be added to the stored one; `None` when none is stored.
+    pub(crate) fn changed_levels(&self) -> impl Iterator<Item = (Level, Option<Buckets>)> {
+        self.levels.iter().filter_map(|(key, now)| {
+            let level = Level { key: key.clone(), buckets: *now };
+            match self.levels_before.get(key) {
+                Some(before) if before == now => None,
+                Some(before) => Some((level, Some(now.since(before)))),
+                None => Some((level, None)),
+            }
+        })
+    }
+
+    /// Reservations that were made or changed.
+    pub(crate) fn changed_reservations(&self) -> impl Iterator<Item = &Reservation> {
+        self.reservations
+            .values()
+            .filter(|now| self.reservations_before.get(&now.id) != Some(now))
+    }
+
+    /// Whether the lanes of all SKUs of a loaded reservation are locked. False when it came to be after its
+    /// SKUs were looked up: look again.
+    pub(crate) fn guards(&self, id: ReservationId) -> bool {
+        self.reservations
+            .get(&id)
+            .is_none_or(|one| one.skus().into_iter().all(|sku| self.lanes.contains(sku)))
+    }
+
+    /// Makes a change, all of it or nothing.
+    pub(super) fn commit(&mut self, draft: Draft) -> Result<(), Refusal> {
+        let mut touched: BTreeMap<LevelKey, Buckets> = BTreeMap::new();
+        for entry in &draft.entries {
+            debug_assert!(entry.entry.allows(entry.from, entry.to), "{entry:?}");
+            let stored = self.levels.get(&entry.key).copied().unwrap_or_default();
+            let buckets = touched.entry(entry.key.clone()).or_insert(stored);
+            for (account, delta) in [(entry.from, -entry.quantity), (entry.to, entry.quantity)] {
+                buckets.add(account, delta).map_err(|_| Refusal::NotThere {
+                    sku: entry.key.sku.clone(),
+                    account,
+                })?;
+            }
+        }
+        self.levels.extend(touched);
+        self.entries.extend(draft.entries);
+        if let Some(reservation) = draft.reservation {
+            self.reservations.insert(reservation.id, reservation);
+        }
+        Ok(())
+    }
+
+    /// Free units of a level.
+    pub(super) fn available(&self, key: &LevelKey) -> i64 {
+        self.levels.get(key).map_or(0, |buckets| buckets.get(Account::Available))
+    }
+}

@@ -1,0 +1,321 @@
+//! What can be asked of a lane. One writer path: whatever changes stock or reservations is one of these.
+
+use std::collections::BTreeSet;
+
+use oms_core::{LocationId, OrderId, OrderLineId, ReservationId, ShipmentId, Sku};
+use time::Duration;
+
+use super::account::{Account, EntryType};
+use super::fit::Demand;
+use super::level::LevelKey;
+use super::reservation::Place;
+
+/// A command to the lanes of its SKUs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// Takes stock for an order.
+    Reserve(Reserve),
+    /// Moves the expiry.
+    Extend {
+        /// Reservation.
+        reservation: ReservationId,
+        /// Time to live from now.
+        time_to_live: Duration,
+    },
+    /// Turns held units into allocated ones.
+    Confirm {
+        /// Reservation.
+        reservation: ReservationId,
+    },
+    /// Gives units back.
+    Release(Release),
+    /// Ends what ran out before it was confirmed.
+    Expire {
+        /// Reservation.
+        reservation: ReservationId,
+    },
+    /// Takes units that a picker did not find out of the reservation.
+    ReportShort(ReportShort),
+    /// Turns allocated units into shipped ones.
+    Issue(Issue),
+    /// Books goods in.
+    Receive(Receive),
+    /// Corrects free stock.
+    Adjust(Adjust),
+    /// Moves returned goods.
+    MoveReturned(MoveReturned),
+    /// Allocates what waits for the SKU from what is free.
+    AllocateBackorders {
+        /// SKU.
+        sku: Sku,
+    },
+}
+
+/// See [`Command::Reserve`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reserve {
+    /// Id, made by the caller.
+    pub(crate) reservation: ReservationId,
+    /// Order that takes the stock.
+    pub(crate) order: OrderId,
+    /// Hash of the request; the same id with another hash is refused.
+    pub(crate) fingerprint: [u8; 32],
+    /// What becomes of units that can be taken.
+    pub(crate) mode: Mode,
+    /// What to do when stock is short.
+    pub(crate) fill: Fill,
+    /// Order lines in step with `demands`.
+    pub(crate) lines: Vec<OrderLineId>,
+    /// What each line needs.
+    pub(crate) demands: Vec<Demand>,
+    /// Where to look, in which way.
+    pub(crate) wishes: super::fit::Wishes,
+}
+
+/// What becomes of units that can be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Held for this long.
+    Hold(Duration),
+    /// Allocated at once.
+    Allocate,
+    /// Nothing is taken; the demand only queues.
+    Queue,
+}
+
+/// What to do when stock is short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fill {
+    /// Everything or nothing.
+    OrKill,
+    /// The rest waits as a backorder.
+    All,
+    /// The rest is dropped.
+    AllAvailable,
+}
+
+/// Units of one order line of a reservation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Units {
+    /// Order line.
+    pub(crate) order_line: OrderLineId,
+    /// Where they stand; `None` for demand that waits.
+    pub(crate) place: Option<Place>,
+    /// Units, above zero.
+    pub(crate) quantity: i64,
+}
+
+/// See [`Command::Release`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Release {
+    /// Reservation.
+    pub(crate) reservation: ReservationId,
+    /// Order, kept on a tombstone.
+    pub(crate) order: Option<OrderId>,
+    /// Units to give back; empty for all that are live.
+    pub(crate) units: Vec<Units>,
+}
+
+/// See [`Command::ReportShort`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ReportShort {
+    /// Reservation.
+    pub(crate) reservation: ReservationId,
+    /// Units that were not found.
+    pub(crate) units: Units,
+    /// Reason code of the picker.
+    pub(crate) reason: String,
+}
+
+/// See [`Command::Issue`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Issue {
+    /// Reservation.
+    pub(crate) reservation: ReservationId,
+    /// Shipment the units left with; each of its lines is issued once.
+    pub(crate) shipment: ShipmentId,
+    /// Units that left.
+    pub(crate) units: Vec<Units>,
+}
+
+/// See [`Command::Receive`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Receive {
+    /// What arrived, line by line.
+    pub(crate) lines: Vec<(LevelKey, i64)>,
+    /// Cause in the ledger, such as `receipt/<request>`.
+    pub(crate) cause: String,
+    /// Delivery note or purchase order.
+    pub(crate) reference: String,
+}
+
+/// See [`Command::Adjust`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Adjust {
+    /// Level.
+    pub(crate) key: LevelKey,
+    /// Units to add, or to take when negative; not zero.
+    pub(crate) delta: i64,
+    /// Reason code.
+    pub(crate) reason: String,
+    /// Cause in the ledger, such as `adjustment/<request>`.
+    pub(crate) cause: String,
+}
+
+/// See [`Command::MoveReturned`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MoveReturned {
+    /// Location.
+    pub(crate) location: LocationId,
+    /// Moves; each is booked once for the cause.
+    pub(crate) moves: Vec<ReturnedUnits>,
+    /// Cause in the ledger: `return/<return>/<event>`.
+    pub(crate) cause: String,
+}
+
+/// One move of returned units.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ReturnedUnits {
+    /// Why they move.
+    pub(crate) entry: EntryType,
+    /// Return line.
+    pub(crate) line: String,
+    /// SKU.
+    pub(crate) sku: Sku,
+    /// Units, above zero.
+    pub(crate) quantity: i64,
+}
+
+impl ReturnedUnits {
+    /// Accounts the units leave and enter.
+    pub(crate) fn route(&self) -> Option<(Account, Account)> {
+        match self.entry {
+            EntryType::ReturnReceive => Some((Account::Customer, Account::Qc)),
+            EntryType::Restock => Some((Account::Qc, Account::Available)),
+            EntryType::QuarantineIn => Some((Account::Qc, Account::Quarantine)),
+            EntryType::Scrap => Some((Account::Qc, Account::Scrap)),
+            _ => None,
+        }
+    }
+}
+
+impl Command {
+    /// Name of the transaction and the span.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Reserve(_) => "reserve",
+            Self::Extend { .. } => "extend_reservation",
+            Self::Confirm { .. } => "confirm_reservation",
+            Self::Release(_) => "release_reservation",
+            Self::Expire { .. } => "expire_reservation",
+            Self::ReportShort(_) => "report_short",
+            Self::Issue(_) => "issue_reservation",
+            Self::Receive(_) => "receive_stock",
+            Self::Adjust(_) => "adjust_stock",
+            Self::MoveReturned(_) => "move_returned_stock",
+            Self::AllocateBackorders { .. } => "allocate_backorders",
+        }
+    }
+
+    /// The reservation it is about.
+    pub(crate) fn reservation(&self) -> Option<ReservationId> {
+        match self {
+            Self::Reserve(Reserve { reservation, .. })
+            | Self::Extend { reservation, .. }
+            | Self::Confirm { reservation }
+            | Self::Release(Release { reservation, .. })
+            | Self::Expire { reservation }
+            | Self::ReportShort(ReportShort { reservation, .. })
+            | Self::Issue(Issue { reservation, .. }) => Some(*reservation),
+            Self::Receive(_)
+            | Self::Adjust(_)
+            | Self::MoveReturned(_)
+            | Self::AllocateBackorders { .. } => None,
+        }
+    }
+
+    /// The SKUs it names itself; those of its reservation come on top.
+    pub(crate) fn skus(&self) -> BTreeSet<Sku> {
+        match self {
+            Self::Reserve(reserve) => {
+                reserve.demands.iter().map(|demand| demand.sku.clone()).collect()
+            }
+            Self::Receive(receive) => {
+                receive.lines.iter().map(|(key, _)| key.sku.clone()).collect()
+            }
+            Self::Adjust(adjust) => [adjust.key.sku.clone()].into(),
+            Self::MoveReturned(moved) => moved.moves.iter().map(|one| one.sku.clone()).collect(),
+            Self::AllocateBackorders { sku } => [sku.clone()].into(),
+            Self::Extend { .. }
+            | Self::Confirm { .. }
+            | Self::Release(_)
+            | Self::Expire { .. }
+            | Self::ReportShort(_)
+            | Self::Issue(_) => BTreeSet::new(),
+        }
+    }
+
+    /// Locations whose levels it needs besides those of its reservation.
+    pub(crate) fn locations(&self) -> Locations<'_> {
+        match self {
+            Self::Reserve(reserve) if reserve.mode == Mode::Queue => Locations::These(Vec::new()),
+            Self::Reserve(reserve) => Locations::These(reserve.wishes.ranked.iter().collect()),
+            Self::Receive(receive) => {
+                Locations::These(receive.lines.iter().map(|(key, _)| &key.location).collect())
+            }
+            Self::Adjust(adjust) => Locations::These(vec![&adjust.key.location]),
+            Self::MoveReturned(moved) => Locations::These(vec![&moved.location]),
+            Self::AllocateBackorders { .. } => Locations::All,
+            Self::Extend { .. }
+            | Self::Confirm { .. }
+            | Self::Release(_)
+            | Self::Expire { .. }
+            | Self::ReportShort(_)
+            | Self::Issue(_) => Locations::These(Vec::new()),
+        }
+    }
+
+    /// Whether it may free stock, so that demand that waits has to be looked at.
+    pub(crate) fn may_free_stock(&self) -> bool {
+        match self {
+            Self::Release(_)
+            | Self::Expire { .. }
+            | Self::Receive(_)
+            | Self::AllocateBackorders { .. } => true,
+            Self::Adjust(adjust) => adjust.delta > 0,
+            Self::MoveReturned(moved) => {
+                moved.moves.iter().any(|one| one.entry == EntryType::Restock)
+            }
+            Self::Reserve(_)
+            | Self::Extend { .. }
+            | Self::Confirm { .. }
+            | Self::ReportShort(_)
+            | Self::Issue(_) => false,
+        }
+    }
+
+    /// A cause from outside whose entries may be booked already, since events may come twice.
+    pub(crate) fn outside_cause(&self) -> Option<String> {
+        match self {
+            Self::Issue(issue) => Some(issue.cause()),
+            Self::MoveReturned(moved) => Some(moved.cause.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// Which levels of its SKUs a command needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Locations<'a> {
+    /// Those at these locations.
+    These(Vec<&'a LocationId>),
+    /// All.
+    All,
+}
+
+impl Issue {
+    /// Cause in the ledger.
+    pub(crate) fn cause(&self) -> String {
+        format!("shipment/{}", self.shipment)
+    }
+}

@@ -1,0 +1,29 @@
+//! Pure rules of stock: buckets, reservations, fitting demand to places, and the decisions of a lane.
+//!
+//! - [`account`]: accounts of the double entry and which entry may move units between which of them.
+//! - [`level`]: the buckets of one SKU at one place.
+//! - [`reservation`]: the reservation's state machine and its rows.
+//! - [`fit`]: which locations an order takes its units from.
+//! - [`command`]: what can be asked of a lane; [`refusal`]: why it says no.
+//! - [`board`]: what is loaded under the lane locks; it decides commands one after another
+//!   (reservations in `decide`, stock in `book`), gives what became free to demand that waits (`supply`), and collects
+//!   the effects ([`effect`]).
+//! - [`item`], [`location`]: the catalogue.
+
+pub(crate) mod account;
+pub(crate) mod board;
+mod book;
+pub(crate) mod command;
+mod decide;
+pub(crate) mod effect;
+pub(crate) mod fit;
+pub(crate) mod item;
+pub(crate) mod level;
+pub(crate) mod location;
+pub(crate) mod refusal;
+pub(crate) mod reservation;
+mod rows;
+mod supply;
+
+#[cfg(test)]
+mod properties;

@@ -1,0 +1,58 @@
+//! Why a lane says no. A refused command changes nothing.
+
+use oms_core::{Sku, Violations};
+
+use super::account::Account;
+use super::reservation::{ReservationState, Shortage};
+
+/// The reason of a refusal.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    /// The reservation asked for does not exist.
+    #[error("reservation is not known")]
+    UnknownReservation,
+    /// Something that the body refers to does not exist.
+    #[error("{0}")]
+    Invalid(Violations),
+    /// The reservation was made by another request.
+    #[error("the reservation exists with another content")]
+    AlreadyExists,
+    /// Stock does not cover what the fill policy needs.
+    #[error("stock does not cover the demand")]
+    OutOfStock(Vec<Shortage>),
+    /// The reservation ended before it was confirmed.
+    #[error("the reservation ended before it was confirmed")]
+    Ended(ReservationState),
+    /// The units are not in a state that allows it.
+    #[error("{action} is not possible while units are {}", state.as_str())]
+    Illegal {
+        /// Their state.
+        state: ReservationState,
+        /// What was asked.
+        action: &'static str,
+    },
+    /// More was asked for than there is in that state.
+    #[error("{requested} units asked for, {open} are open")]
+    ExceedsOpen {
+        /// Field of the request.
+        field: String,
+        /// Units that are open.
+        open: i64,
+        /// Units asked for.
+        requested: i64,
+    },
+    /// An adjustment would take what is held or allocated.
+    #[error("only {available} units are free")]
+    Committed {
+        /// Free units.
+        available: i64,
+    },
+    /// The units are not in the account they shall leave, yet.
+    #[error("{sku} has too few units in {}", account.as_str())]
+    NotThere {
+        /// SKU.
+        sku: Sku,
+        /// The account.
+        account: Account,
+    },
+}
