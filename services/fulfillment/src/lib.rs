@@ -1,1 +1,4 @@
 //! The fulfillment service.
+
+mod domain;
+mod store;
