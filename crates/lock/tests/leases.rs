@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures::FutureExt as _;
 use oms_lock::{ConfigError, Lease, LeaseConfig, Leases, Outcome, Placement, Token, Unavailable};
 use oms_testkit::{RedisPrefix, private_redis, redis_url, wait_for};
 use uuid::Uuid;
@@ -402,8 +401,9 @@ async fn a_redis_that_hangs_is_unavailable_within_the_timeout_and_keeps_nothing(
     holders.config.command_timeout = patience;
     holders.config.retry_after = LONG;
     let leases = holders.holder();
-    let connected = acquired(&leases, &["connected"]).await;
-    leases.release(connected).await.unwrap();
+    // Connected, and with a generation: the next call takes the lease in one step.
+    let first = acquired(&leases, &["sku"]).await;
+    leases.release(first).await.unwrap();
 
     redis.pause().unwrap();
     let reason = bounded(unavailable(&leases, &["sku"])).await;
@@ -423,12 +423,22 @@ async fn a_caller_that_goes_away_leaves_nothing_taken() {
     let redis = private_redis().await;
     let holders = Holders::on(redis.url());
     let (leases, other) = (holders.holder(), holders.holder());
-    let connected = acquired(&leases, &["connected"]).await;
-    leases.release(connected).await.unwrap();
+    // Connected, and with a generation: the next call takes the lease in one step.
+    let first = acquired(&leases, &["sku"]).await;
+    leases.release(first).await.unwrap();
 
     redis.pause().unwrap();
-    // Asked once and dropped while it waits for the answer.
-    assert!(leases.acquire(&["sku"]).now_or_never().is_none());
+    let sent = async {
+        // Lets the connection write: a request that is not written when its caller goes is never.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        outcome = leases.acquire(&["sku"]) => panic!("a paused Redis answered: {outcome:?}"),
+        () = sent => {}
+    }
     redis.resume().unwrap();
     let _free = eventually_acquired(&other, &["sku"]).await;
 }
