@@ -1,0 +1,161 @@
+//! The command line that every service has: `serve`, `migrate`, `check-config`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::Layers;
+use crate::program::{AnyProgram, Runtime, StartError};
+
+/// Exit code for a command line or a configuration that cannot be used (`EX_USAGE`).
+const EXIT_USAGE: u8 = 64;
+
+#[derive(Debug, Parser)]
+#[command(version, about = "A service of the order management system", long_about = None)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve until SIGTERM or SIGINT, then finish calls and background work.
+    Serve(Options),
+    /// Bring the database to the schema of this program, and end.
+    Migrate(Options),
+    /// Check the configuration, and end.
+    CheckConfig(Options),
+    /// Print the documented defaults, as a start for a configuration file.
+    PrintDefaults,
+}
+
+#[derive(Debug, Args)]
+struct Options {
+    /// Configuration file (TOML). It wins over the embedded defaults; the environment wins over it.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Believe callers who they are. For development: binds to loopback only.
+    #[arg(long)]
+    insecure_dev: bool,
+}
+
+impl Options {
+    fn layers(&self) -> Layers {
+        let layers = Layers::of_program(self.config.as_deref());
+        if self.insecure_dev {
+            return layers.with("insecure_dev = true");
+        }
+        layers
+    }
+}
+
+/// Runs a program by its command line; the whole of a service's `main`.
+///
+/// The exit code is 0, or 64 when the command line or the configuration cannot be used (no port was
+/// opened then), or 1.
+pub fn run(program: &dyn AnyProgram) -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come as errors too. Nobody is left to tell when printing fails.
+            let _ = error.print();
+            return if error.use_stderr() {
+                ExitCode::from(EXIT_USAGE)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    match execute(program, &cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say_error(program, &error);
+            match error {
+                StartError::Config(_) | StartError::Telemetry(_) => ExitCode::from(EXIT_USAGE),
+                _ => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+fn execute(program: &dyn AnyProgram, command: &Command) -> Result<(), StartError> {
+    let options = match command {
+        Command::PrintDefaults => {
+            say(program.defaults().trim_end());
+            return Ok(());
+        }
+        Command::Serve(options) | Command::Migrate(options) | Command::CheckConfig(options) => {
+            options
+        }
+    };
+    let layers = options.layers();
+    let common = program.check_config(&layers)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| StartError::Broken(error.to_string()))?;
+    runtime.block_on(async {
+        if matches!(command, Command::CheckConfig(_)) {
+            say("the configuration can be used");
+            return Ok(());
+        }
+        let service_name = format!("oms-{}", program.name());
+        let telemetry = oms_telemetry::start(&service_name, &common.telemetry)?;
+        let result = match command {
+            Command::Migrate(_) => program.migrate(&layers).await,
+            _ => serve(program, &layers).await,
+        };
+        telemetry.shutdown().await;
+        result
+    })
+}
+
+async fn serve(program: &dyn AnyProgram, layers: &Layers) -> Result<(), StartError> {
+    let mut handle = tokio::select! {
+        started = program.start(layers, Runtime::default()) => started?,
+        // Nothing to finish yet.
+        () = asked_to_end() => return Ok(()),
+    };
+    tokio::select! {
+        ended = handle.join() => return ended,
+        () = asked_to_end() => {}
+    }
+    handle.shutdown().await
+}
+
+/// Answers at SIGTERM or SIGINT.
+pub async fn asked_to_end() {
+    let wait = |kind| async move {
+        match signal(kind) {
+            Ok(mut signals) => {
+                signals.recv().await;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "signals cannot be received");
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    tokio::select! {
+        () = wait(SignalKind::terminate()) => {}
+        () = wait(SignalKind::interrupt()) => {}
+    }
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "results of commands go to standard output"
+)]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "errors of commands go to standard error, also when logging has not started"
+)]
+fn say_error(program: &dyn AnyProgram, error: &StartError) {
+    eprintln!("oms-{}: {error}", program.name());
+}

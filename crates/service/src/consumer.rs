@@ -1,0 +1,243 @@
+//! Reads a peer's feed and applies its events, each exactly once.
+
+mod apply;
+mod session;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use metrics::{counter, gauge};
+use oms_postgres::{Db, ErrorKind};
+use oms_proto::events::v1::Event;
+use sqlx::PgConnection;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::client::PeerChannel;
+use crate::error::Chain;
+use crate::names;
+use session::Ended;
+
+const RECONNECT_WAIT_FIRST: Duration = Duration::from_millis(100);
+const RECONNECT_WAIT_MOST: Duration = Duration::from_secs(5);
+
+/// What is done with an event, on the connection of the transaction that also moves the cursor.
+type Apply = Box<
+    dyn for<'t> Fn(&'t mut PgConnection, &'t Event) -> BoxFuture<'t, Result<(), ApplyError>>
+        + Send
+        + Sync,
+>;
+
+/// An event could not be applied.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The database failed. When it is not available, the event is tried again for as long as it
+    /// takes.
+    #[error("{}", Chain(.0))]
+    Database(#[from] oms_postgres::Error),
+    /// The event makes no sense here: its payload cannot be read, or it contradicts what we have.
+    #[error("{0}")]
+    Rejected(String),
+}
+
+impl ApplyError {
+    /// The event makes no sense here.
+    pub fn rejected(reason: impl fmt::Display) -> Self {
+        Self::Rejected(reason.to_string())
+    }
+
+    /// Whether the event itself is at fault, not the moment.
+    fn is_poison(&self) -> bool {
+        match self {
+            Self::Database(error) => error.kind() == ErrorKind::Database,
+            Self::Rejected(_) => true,
+        }
+    }
+}
+
+impl From<sqlx::Error> for ApplyError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+impl From<prost::DecodeError> for ApplyError {
+    fn from(error: prost::DecodeError) -> Self {
+        Self::rejected(error)
+    }
+}
+
+/// What happens when the peer's feed has another epoch, or does not keep our position any more: its
+/// database was restored, and events may be missing or doubled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum EpochPolicy {
+    /// Stop with an alarm until an operator has decided (metric `oms.feed.stopped`).
+    #[default]
+    Stop,
+    /// Read the feed again from its beginning. Only for consumers that can apply everything again.
+    Resync,
+}
+
+/// Subscribes to a peer's feed where the stored cursor stands and applies every batch in one
+/// transaction with the cursor.
+///
+/// An event that cannot be applied is tried a few times, then parked with an error in the log; only
+/// later events of its aggregate wait behind it. Parked events are tried again now and then.
+pub struct FeedConsumer {
+    db: Db,
+    channel: PeerChannel,
+    /// The consuming service; also the name of the cursor.
+    service: &'static str,
+    source: &'static str,
+    types: Vec<String>,
+    policy: EpochPolicy,
+    apply: Option<Apply>,
+}
+
+impl FeedConsumer {
+    /// A consumer in `service` of the feed of `source`; [`crate::Setup::consumer`] is shorter.
+    pub fn new(db: Db, channel: PeerChannel, service: &'static str, source: &'static str) -> Self {
+        Self {
+            db,
+            channel,
+            service,
+            source,
+            types: Vec::new(),
+            policy: EpochPolicy::default(),
+            apply: None,
+        }
+    }
+
+    /// Only events of these types; others are passed over on the peer's side.
+    #[must_use]
+    pub fn types(mut self, types: &[&str]) -> Self {
+        self.types = types.iter().map(|name| (*name).to_owned()).collect();
+        self
+    }
+
+    /// What to do when the peer's feed has another epoch.
+    #[must_use]
+    pub fn on_epoch_change(mut self, policy: EpochPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// What is done with an event: change own rows, or insert a task keyed by the event's id. Runs in
+    /// the cursor's transaction, possibly several times; so no RPC, no Redis, no sleep.
+    #[must_use]
+    pub fn apply<F>(mut self, apply: F) -> Self
+    where
+        F: for<'t> Fn(&'t mut PgConnection, &'t Event) -> BoxFuture<'t, Result<(), ApplyError>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.apply = Some(Box::new(apply));
+        self
+    }
+
+    /// Consumes until the token is canceled.
+    pub fn spawn(self, cancel: CancellationToken) -> JoinHandle<()> {
+        let consumer = Consumer {
+            db: self.db,
+            channel: self.channel,
+            service: self.service,
+            source: self.source,
+            types: self.types,
+            apply: self
+                .apply
+                .unwrap_or_else(|| Box::new(|_, _| Box::pin(async { Ok(()) }))),
+        };
+        let policy = self.policy;
+        tokio::spawn(async move { consumer.run(policy, cancel).await })
+    }
+}
+
+impl fmt::Debug for FeedConsumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FeedConsumer")
+            .field("service", &self.service)
+            .field("source", &self.source)
+            .field("types", &self.types)
+            .finish_non_exhaustive()
+    }
+}
+
+struct Consumer {
+    db: Db,
+    channel: PeerChannel,
+    service: &'static str,
+    source: &'static str,
+    types: Vec<String>,
+    apply: Apply,
+}
+
+/// How often each event failed, by position. Lost at a restart, which only means more tries.
+type Failures = HashMap<i64, u32>;
+
+impl Consumer {
+    async fn run(self, policy: EpochPolicy, cancel: CancellationToken) {
+        let this = Arc::new(self);
+        let mut failures = Failures::new();
+        let mut wait = RECONNECT_WAIT_FIRST;
+        this.say_stopped(false);
+        loop {
+            let ended = tokio::select! {
+                () = cancel.cancelled() => return,
+                ended = this.session(&mut failures) => ended,
+            };
+            let (service, source) = (this.service, this.source);
+            match ended {
+                // The peer drains or its connection grew old: another replica answers at once.
+                Ended::ByPeer => wait = RECONNECT_WAIT_FIRST,
+                Ended::Failed { reason, has_worked } => {
+                    if has_worked {
+                        wait = RECONNECT_WAIT_FIRST;
+                    }
+                    tracing::warn!(
+                        service,
+                        source,
+                        reason,
+                        "feed is not readable, trying again"
+                    );
+                }
+                Ended::EpochChanged { epoch } if policy == EpochPolicy::Resync => {
+                    tracing::error!(
+                        service,
+                        source,
+                        ?epoch,
+                        "feed was restored, reading it again"
+                    );
+                    if let Err(error) = this.resync(epoch).await {
+                        tracing::warn!(error = %Chain(&error), "cursor could not be reset");
+                    }
+                }
+                Ended::EpochChanged { epoch } => {
+                    tracing::error!(service, source, ?epoch, "feed was restored, consumer stops");
+                    this.say_stopped(true);
+                    return cancel.cancelled().await;
+                }
+            }
+            counter!(names::FEED_RECONNECTS, "service" => service, "source" => source).increment(1);
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                () = tokio::time::sleep(wait) => {}
+            }
+            wait = (wait * 2).min(RECONNECT_WAIT_MOST);
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "gauges are floating point")]
+    fn say_lag(&self, events: i64) {
+        gauge!(names::FEED_LAG, "service" => self.service, "source" => self.source)
+            .set(events as f64);
+    }
+
+    fn say_stopped(&self, is_stopped: bool) {
+        gauge!(names::FEED_STOPPED, "service" => self.service, "source" => self.source)
+            .set(if is_stopped { 1.0 } else { 0.0 });
+    }
+}

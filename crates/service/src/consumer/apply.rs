@@ -1,0 +1,241 @@
+//! One batch, one transaction: the cursor and the effect of every event.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use metrics::counter;
+use oms_postgres::{cursor, parked, parked::ParkedEvent};
+use oms_proto::events::v1::{Event, SubscribeResponse};
+use oms_telemetry::{TraceContext, continue_or_link, mark_failed};
+use prost::Message;
+use sqlx::PgConnection;
+use tracing::{Instrument, Span, field};
+use uuid::Uuid;
+
+use super::{ApplyError, Consumer, Failures};
+use crate::names;
+use crate::server::method::snake_case;
+
+/// Tries of an event before it is parked.
+const TRIES: u32 = 3;
+
+/// Pause between two tries.
+const TRY_WAIT: Duration = Duration::from_millis(200);
+
+/// Aggregates whose parked events are tried again at one time.
+const PARKED_HEADS_MAX: i64 = 100;
+
+/// Whether a batch was applied.
+pub(super) enum Applied {
+    Yes,
+    /// The cursor is not where the batch begins.
+    CursorElsewhere,
+}
+
+/// A batch could not be applied.
+#[derive(Debug)]
+pub(super) enum BatchError {
+    /// The database, whatever the event.
+    Database(oms_postgres::Error),
+    /// This event.
+    Event { pos: i64, error: ApplyError },
+}
+
+impl From<oms_postgres::Error> for BatchError {
+    fn from(error: oms_postgres::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl Consumer {
+    /// Applies a batch; parks the events that fail too often.
+    pub(super) async fn apply_batch(
+        &self,
+        epoch: Uuid,
+        batch: SubscribeResponse,
+        failures: &mut Failures,
+    ) -> Result<Applied, BatchError> {
+        if batch.through_pos == batch.from_pos {
+            return Ok(Applied::Yes);
+        }
+        let mut poison: HashMap<i64, String> = HashMap::new();
+        loop {
+            let (pos, error) = match self.try_batch(epoch, &batch, &poison).await {
+                Err(BatchError::Event { pos, error }) if error.is_poison() => (pos, error),
+                Err(BatchError::Event {
+                    error: ApplyError::Database(error),
+                    ..
+                }) => {
+                    return Err(BatchError::Database(error));
+                }
+                ended => {
+                    if ended.is_ok() {
+                        failures.retain(|pos, _| *pos > batch.through_pos);
+                    }
+                    return ended;
+                }
+            };
+            let tries = failures.entry(pos).or_default();
+            *tries += 1;
+            let (service, source) = (self.service, self.source);
+            tracing::warn!(service, source, pos, tries, %error, "event could not be applied");
+            if *tries >= TRIES {
+                poison.insert(pos, error.to_string());
+            } else {
+                tokio::time::sleep(TRY_WAIT).await;
+            }
+        }
+    }
+
+    async fn try_batch(
+        &self,
+        epoch: Uuid,
+        batch: &SubscribeResponse,
+        poison: &HashMap<i64, String>,
+    ) -> Result<Applied, BatchError> {
+        let applied = self
+            .db
+            .run_tx("apply_events", |tx| {
+                Box::pin(self.apply_events(tx.conn(), epoch, batch, poison))
+            })
+            .await;
+        if matches!(applied, Ok(Applied::Yes)) {
+            let (service, source) = (self.service, self.source);
+            let parked = poison.len() as u64;
+            let applied = (batch.events.len() as u64).saturating_sub(parked);
+            counter!(names::FEED_EVENTS, "service" => service, "source" => source)
+                .increment(applied);
+            counter!(names::FEED_PARKED, "service" => service, "source" => source)
+                .increment(parked);
+        }
+        applied
+    }
+
+    async fn apply_events(
+        &self,
+        conn: &mut PgConnection,
+        epoch: Uuid,
+        batch: &SubscribeResponse,
+        poison: &HashMap<i64, String>,
+    ) -> Result<Applied, BatchError> {
+        let (service, source) = (self.service, self.source);
+        let (from, through) = (batch.from_pos, batch.through_pos);
+        if !cursor::advance(conn, service, source, epoch, from, through).await? {
+            return Ok(Applied::CursorElsewhere);
+        }
+        let has_parked =
+            !batch.events.is_empty() && !parked::heads(conn, service, source, 1).await?.is_empty();
+        let mut blocked = HashSet::new();
+        for event in &batch.events {
+            let aggregate = (&*event.aggregate_type, &*event.aggregate_id);
+            let (kind, id) = aggregate;
+            let reason = match poison.get(&event.pos) {
+                Some(reason) => reason,
+                None if blocked.contains(&aggregate)
+                    || has_parked && parked::blocks(conn, service, source, kind, id).await? =>
+                {
+                    "waits behind an earlier event of its aggregate"
+                }
+                None => {
+                    self.apply_event(conn, event).await?;
+                    continue;
+                }
+            };
+            blocked.insert(aggregate);
+            parked::park(conn, &self.parked(epoch, event, reason)).await?;
+        }
+        Ok(Applied::Yes)
+    }
+
+    async fn apply_event(&self, conn: &mut PgConnection, event: &Event) -> Result<(), BatchError> {
+        let span = self.span(event);
+        let applied = (self.apply)(conn, event).instrument(span.clone()).await;
+        applied.map_err(|error| {
+            mark_failed(&span, &error);
+            let pos = event.pos;
+            BatchError::Event { pos, error }
+        })
+    }
+
+    /// Goes on with the trace of what happened at the peer.
+    fn span(&self, event: &Event) -> Span {
+        let span = tracing::info_span!(
+            "consume",
+            otel.name = format_args!("{}.on_{}", self.service, snake_case(&event.r#type)),
+            otel.kind = "consumer",
+            oms.event.id = event.id,
+            oms.event.source = self.source,
+            oms.event.pos = event.pos,
+            oms.order.id = field::Empty,
+        );
+        if event.aggregate_type == "order" {
+            oms_telemetry::record_order_id(&span, &event.aggregate_id);
+        }
+        let occurred = event
+            .occurred_at
+            .and_then(|at| oms_proto::time_from_proto(at).ok());
+        let now = self.db.clock().now();
+        let age = occurred.map_or(time::Duration::ZERO, |occurred| now - occurred);
+        continue_or_link(&span, &TraceContext::parse(&event.traceparent), age);
+        span
+    }
+
+    fn parked(&self, epoch: Uuid, event: &Event, error: &str) -> ParkedEvent {
+        ParkedEvent {
+            consumer: self.service.to_owned(),
+            source: self.source.to_owned(),
+            epoch,
+            pos: event.pos,
+            // Every event of the feed has a UUID; a broken one is parked like any other.
+            event_id: Uuid::try_parse(&event.id).unwrap_or_default(),
+            event_type: event.r#type.clone(),
+            aggregate_type: event.aggregate_type.clone(),
+            aggregate_id: event.aggregate_id.clone(),
+            event: event.encode_to_vec(),
+            error: error.to_owned(),
+        }
+    }
+
+    /// Tries the oldest parked event of every aggregate again, and with each that goes through, the
+    /// next one of its aggregate.
+    pub(super) async fn retry_parked(&self) -> Result<(), BatchError> {
+        loop {
+            let heads = {
+                let mut conn = self.db.read().await?;
+                parked::heads(&mut conn, self.service, self.source, PARKED_HEADS_MAX).await?
+            };
+            let mut has_progress = false;
+            for head in heads {
+                let Ok(event) = Event::decode(&*head.event) else {
+                    continue;
+                };
+                let pos = event.pos;
+                match self.apply_parked(head.epoch, &event).await {
+                    Ok(()) => has_progress = true,
+                    Err(BatchError::Event { error, .. }) if error.is_poison() => {
+                        tracing::warn!(pos, %error, "event stays parked");
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            if !has_progress {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn apply_parked(&self, epoch: Uuid, event: &Event) -> Result<(), BatchError> {
+        let (service, source) = (self.service, self.source);
+        self.db
+            .run_tx("apply_parked_event", |tx| {
+                Box::pin(async move {
+                    // Removed first: that locks it against another replica doing the same.
+                    if !parked::remove(tx.conn(), service, source, epoch, event.pos).await? {
+                        return Ok(());
+                    }
+                    self.apply_event(tx.conn(), event).await
+                })
+            })
+            .await
+    }
+}

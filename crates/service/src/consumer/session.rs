@@ -1,0 +1,162 @@
+//! One subscription, from connecting to its end.
+
+use std::time::Duration;
+
+use oms_postgres::cursor::{self, Cursor};
+use oms_proto::common::v1::ErrorReason;
+use oms_proto::events::v1::event_feed_service_client::EventFeedServiceClient;
+use oms_proto::events::v1::{EventFilter, SubscribeRequest};
+use tokio::time::Instant;
+use tonic::Streaming;
+use uuid::Uuid;
+
+use super::apply::{Applied, BatchError};
+use super::{Consumer, Failures};
+use crate::error::{ApiError, Chain};
+use crate::peer_error::PeerError;
+
+/// The peer speaks every 5 seconds; three silent ones mean that the connection is dead.
+const SILENCE_MAX: Duration = Duration::from_secs(15);
+
+/// How often parked events are tried again.
+const PARKED_INTERVAL: Duration = Duration::from_secs(30);
+
+/// A batch of the feed may hold one event that is as large as the largest message.
+const BATCH_BYTES_MAX: usize = 16 * 1_024 * 1_024;
+
+/// Why a subscription ended.
+pub(super) enum Ended {
+    ByPeer,
+    Failed {
+        reason: String,
+        /// Whether a batch was applied before.
+        has_worked: bool,
+    },
+    /// `epoch` is the feed's present one, when the peer said it.
+    EpochChanged {
+        epoch: Option<Uuid>,
+    },
+}
+
+type Batches = Streaming<oms_proto::events::v1::SubscribeResponse>;
+
+impl Consumer {
+    /// Subscribes where the cursor stands and applies until something ends it.
+    pub(super) async fn session(&self, failures: &mut Failures) -> Ended {
+        let mut has_worked = false;
+        match self.consume(failures, &mut has_worked).await {
+            Ok(()) => Ended::ByPeer,
+            Err(SessionError::EpochChanged(epoch)) => Ended::EpochChanged { epoch },
+            Err(SessionError::Other(reason)) => Ended::Failed { reason, has_worked },
+        }
+    }
+
+    async fn consume(
+        &self,
+        failures: &mut Failures,
+        has_worked: &mut bool,
+    ) -> Result<(), SessionError> {
+        let cursor = self.cursor().await?;
+        let mut batches = self.subscribe(cursor).await?;
+        let mut retry_parked_at = Instant::now();
+        loop {
+            if retry_parked_at <= Instant::now() {
+                self.retry_parked().await?;
+                retry_parked_at = Instant::now() + PARKED_INTERVAL;
+            }
+            let message = tokio::time::timeout(SILENCE_MAX, batches.message()).await;
+            let message = message.map_err(|_| SessionError::other("the peer fell silent"))?;
+            let Some(batch) = message.map_err(SessionError::of_peer)? else {
+                return Ok(());
+            };
+            let epoch = Uuid::try_parse(&batch.epoch).map_err(SessionError::other)?;
+            if cursor.is_some_and(|cursor| cursor.epoch != epoch) {
+                return Err(SessionError::EpochChanged(Some(epoch)));
+            }
+            let lag = batch.head_pos - batch.through_pos;
+            match self.apply_batch(epoch, batch, failures).await? {
+                Applied::Yes => *has_worked = true,
+                Applied::CursorElsewhere => {
+                    return Err(SessionError::other("another replica consumes the feed"));
+                }
+            }
+            self.say_lag(lag);
+        }
+    }
+
+    async fn cursor(&self) -> Result<Option<Cursor>, SessionError> {
+        let mut conn = self.db.read().await?;
+        Ok(cursor::get(&mut conn, self.service, self.source).await?)
+    }
+
+    async fn subscribe(&self, cursor: Option<Cursor>) -> Result<Batches, SessionError> {
+        let request = SubscribeRequest {
+            consumer: self.service.to_owned(),
+            epoch: cursor.map_or_else(String::new, |cursor| cursor.epoch.to_string()),
+            after_pos: cursor.map_or(0, |cursor| cursor.pos),
+            filter: Some(EventFilter {
+                types: self.types.clone(),
+                ..EventFilter::default()
+            }),
+            batch_size_max: 0,
+        };
+        let mut client = EventFeedServiceClient::new(self.channel.clone())
+            .max_decoding_message_size(BATCH_BYTES_MAX);
+        let answer = client.subscribe(request).await;
+        Ok(answer.map_err(SessionError::of_peer)?.into_inner())
+    }
+
+    /// Puts the cursor to the beginning of the feed's present epoch.
+    pub(super) async fn resync(&self, epoch: Option<Uuid>) -> Result<(), ApiError> {
+        let Some(epoch) = epoch else {
+            return Err(ApiError::internal("the peer did not say its epoch"));
+        };
+        let (service, source) = (self.service, self.source);
+        self.db
+            .run_tx("resync_feed", |tx| {
+                let cursor = Cursor { epoch, pos: 0 };
+                Box::pin(
+                    async move { Ok(cursor::reset(tx.conn(), service, source, cursor).await?) },
+                )
+            })
+            .await
+    }
+}
+
+/// Why a session cannot go on.
+pub(super) enum SessionError {
+    EpochChanged(Option<Uuid>),
+    Other(String),
+}
+
+impl SessionError {
+    fn other(reason: impl ToString) -> Self {
+        Self::Other(reason.to_string())
+    }
+
+    fn of_peer(status: tonic::Status) -> Self {
+        let error = PeerError::from(status);
+        if error.reason() != Some(ErrorReason::FeedEpochChanged) {
+            return Self::other(error);
+        }
+        let epoch = error
+            .metadata("epoch")
+            .and_then(|epoch| Uuid::try_parse(epoch).ok());
+        Self::EpochChanged(epoch)
+    }
+}
+
+impl From<oms_postgres::Error> for SessionError {
+    fn from(error: oms_postgres::Error) -> Self {
+        Self::other(Chain(&error))
+    }
+}
+
+impl From<BatchError> for SessionError {
+    fn from(error: BatchError) -> Self {
+        match error {
+            BatchError::Database(error) => error.into(),
+            BatchError::Event { error, .. } => Self::other(error),
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Names of all metrics of this crate, with what they mean.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+pub(crate) const SERVER_DURATION: &str = "oms.rpc.server.duration_seconds";
+pub(crate) const SERVER_ERRORS: &str = "oms.rpc.server.errors";
+pub(crate) const SERVER_IN_FLIGHT: &str = "oms.rpc.server.in_flight";
+pub(crate) const SERVER_SHED: &str = "oms.rpc.server.shed";
+pub(crate) const SERVER_CONNECTIONS: &str = "oms.rpc.server.connections";
+pub(crate) const SERVER_CONNECTIONS_REFUSED: &str = "oms.rpc.server.connections_refused";
+pub(crate) const CLIENT_DURATION: &str = "oms.rpc.client.duration_seconds";
+pub(crate) const FEED_LAG: &str = "oms.feed.lag";
+pub(crate) const FEED_EVENTS: &str = "oms.feed.events_applied";
+pub(crate) const FEED_PARKED: &str = "oms.feed.events_parked";
+pub(crate) const FEED_STOPPED: &str = "oms.feed.stopped";
+pub(crate) const FEED_RECONNECTS: &str = "oms.feed.reconnects";
+
+/// Tells the metrics recorder what the metrics of this crate mean.
+pub(crate) fn describe_metrics() {
+    describe_histogram!(
+        SERVER_DURATION,
+        Unit::Seconds,
+        "calls served, by method and code"
+    );
+    describe_counter!(SERVER_ERRORS, "failed calls, by reason");
+    describe_gauge!(SERVER_IN_FLIGHT, "calls in work");
+    describe_counter!(
+        SERVER_SHED,
+        "calls refused because the server was at its limit"
+    );
+    describe_gauge!(SERVER_CONNECTIONS, "open connections");
+    describe_counter!(
+        SERVER_CONNECTIONS_REFUSED,
+        "connections closed because there were too many"
+    );
+    describe_histogram!(
+        CLIENT_DURATION,
+        Unit::Seconds,
+        "calls of peers, by method and code"
+    );
+    describe_gauge!(FEED_LAG, "events of a peer's feed not yet applied");
+    describe_counter!(FEED_EVENTS, "events applied, by source");
+    describe_counter!(
+        FEED_PARKED,
+        "events parked because they could not be applied"
+    );
+    describe_gauge!(
+        FEED_STOPPED,
+        "1 when a consumer waits for an operator: the peer's feed has another epoch"
+    );
+    describe_counter!(
+        FEED_RECONNECTS,
+        "subscriptions that broke and were made again"
+    );
+}

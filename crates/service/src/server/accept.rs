@@ -1,0 +1,166 @@
+//! Accepts connections, bounds their number and age, and lets them finish at shutdown.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use metrics::{counter, gauge};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+use tonic::transport::server::TcpConnectInfo;
+use tower::{Service, ServiceExt};
+
+use crate::config::ServerConfig;
+use crate::names;
+
+/// Largest header block of a request.
+const HEADER_BYTES_MAX: u32 = 16 * 1_024;
+
+/// Streams that a client may reset before the server had time to look at them; above, the connection
+/// is closed (HTTP/2 rapid reset).
+const PENDING_RESETS_MAX: usize = 20;
+
+/// Streams that the server may reset because of a client's errors; above, the connection is closed.
+const LOCAL_RESETS_MAX: usize = 256;
+
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+const HTTP1_HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause after a failed accept, which is mostly a lack of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves until `stop`, then asks every connection to end and waits for calls in work, at most as long
+/// as the limits say; what is left is cut off.
+pub(crate) async fn serve<S>(
+    service_name: &'static str,
+    listener: TcpListener,
+    service: S,
+    limits: ServerConfig,
+    stop: CancellationToken,
+) where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+{
+    let slots = Arc::new(Semaphore::new(limits.connections_max));
+    let open = gauge!(names::SERVER_CONNECTIONS, "service" => service_name);
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next() => continue,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+            counter!(names::SERVER_CONNECTIONS_REFUSED, "service" => service_name).increment(1);
+            continue;
+        };
+        let (service, limits, stop) = (service.clone(), limits.clone(), stop.clone());
+        let open = open.clone();
+        connections.spawn(async move {
+            open.increment(1.0);
+            serve_connection(stream, peer, service, &limits, stop).await;
+            open.decrement(1.0);
+            drop(slot);
+        });
+    }
+    // From here on the port is closed: new callers go elsewhere at once.
+    drop(listener);
+    let all = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(limits.drain_timeout(), all)
+        .await
+        .is_err()
+    {
+        tracing::warn!("calls did not end in time, their connections are cut off");
+    }
+}
+
+async fn serve_connection<S>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    service: S,
+    limits: &ServerConfig,
+    stop: CancellationToken,
+) where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+{
+    // Answers are small, and callers wait for them.
+    let _ = stream.set_nodelay(true);
+    let info = TcpConnectInfo {
+        local_addr: stream.local_addr().ok(),
+        remote_addr: Some(peer),
+    };
+    let service = service.map_request(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(info.clone());
+        request.map(Body::new)
+    });
+    let builder = builder(limits);
+    let connection =
+        builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    let mut connection = pin!(connection);
+    let mut is_closing = false;
+    let mut age = pin!(tokio::time::sleep(age_max(limits, peer)));
+    loop {
+        tokio::select! {
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(%peer, error, "connection ended");
+                }
+                return;
+            }
+            () = stop.cancelled(), if !is_closing => {}
+            () = age.as_mut(), if !is_closing => {}
+        }
+        is_closing = true;
+        connection.as_mut().graceful_shutdown();
+    }
+}
+
+fn builder(limits: &ServerConfig) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams_per_connection_max)
+        .max_header_list_size(HEADER_BYTES_MAX)
+        .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
+        .max_local_error_reset_streams(LOCAL_RESETS_MAX)
+        .keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT);
+    // Only grpc-web comes over HTTP/1.
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HTTP1_HEADER_TIMEOUT);
+    builder
+}
+
+/// Spread by the peer's port, so that the connections of one moment do not all end at another.
+fn age_max(limits: &ServerConfig, peer: SocketAddr) -> Duration {
+    let age = Duration::from_secs(limits.connection_age_secs);
+    age + age * u32::from(peer.port() % 64) / 640
+}

@@ -1,0 +1,60 @@
+//! The admin port: probes and metrics over HTTP.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use oms_postgres::Db;
+use oms_telemetry::Metrics;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// A database that answers later than this is not ready.
+const READY_TIMEOUT: Duration = Duration::from_secs(1);
+
+#[derive(Clone)]
+pub(crate) struct Admin {
+    pub(crate) db: Db,
+    pub(crate) metrics: Metrics,
+    pub(crate) draining: CancellationToken,
+}
+
+impl Admin {
+    /// Serves until `stop`.
+    pub(crate) async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+        let router = Router::new()
+            .route("/livez", get(async || "ok\n"))
+            .route("/readyz", get(ready))
+            .route("/metrics", get(metrics))
+            .with_state(self);
+        let served = axum::serve(listener, router)
+            .with_graceful_shutdown(stop.cancelled_owned())
+            .await;
+        if let Err(error) = served {
+            tracing::warn!(%error, "the admin port failed");
+        }
+    }
+}
+
+/// Ready means: calls can be answered. Redis is not asked, as everything works without it.
+async fn ready(State(admin): State<Admin>) -> (StatusCode, &'static str) {
+    if admin.draining.is_cancelled() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "draining\n");
+    }
+    match tokio::time::timeout(READY_TIMEOUT, admin.db.ping()).await {
+        Ok(Ok(())) => (StatusCode::OK, "ok\n"),
+        _ => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the database does not answer\n",
+        ),
+    }
+}
+
+async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
+    let kind = "text/plain; version=0.0.4; charset=utf-8";
+    ([(CONTENT_TYPE, kind)], admin.metrics.render())
+}
