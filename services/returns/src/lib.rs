@@ -1,4 +1,30 @@
 //! The returns service: return authorisations, receipts, inspections, dispositions and what they refund.
+//!
+//! Where the goods are and where the money is are told apart: a refund may precede the goods, and goods may
+//! come without a refund.
+//!
+//! | room | what is in it |
+//! |---|---|
+//! | `domain` | the rules: state machine, counters, refund points |
+//! | `commands` | one file per use case, each one transaction |
+//! | `queries` | one file per read |
+//! | `store` | the only SQL |
+//! | `clients` | order (what was shipped) and shipping (return labels) |
+//! | `consumers` | refunds that order paid, scans of return packages |
+//! | `wire` | returns and their facts as messages, for answers and events |
+//! | `api` | gRPC to commands and back |
 
+mod api;
+mod app;
+mod clients;
+mod commands;
+mod config;
+mod consumers;
+mod ctx;
 mod domain;
+mod queries;
 mod store;
+mod wire;
+
+pub use app::Returns;
+pub use config::Config;

@@ -284,11 +284,15 @@ impl Return {
 
     /// Takes the units that have reached their refund point and were not asked for yet.
     pub(crate) fn trigger_refund(&mut self) -> Vec<RefundUnits> {
-        let (timing, state) = (self.refund_timing, self.state);
+        let timing = self.refund_timing;
+        let is_allowed = !matches!(
+            self.state,
+            ReturnState::Requested | ReturnState::Declined | ReturnState::Canceled
+        );
         let mut due = Vec::new();
         for line in &mut self.lines {
             let reached = match timing {
-                RefundTiming::OnRequest if state == ReturnState::Requested => 0,
+                _ if !is_allowed => 0,
                 RefundTiming::OnRequest => line.advised,
                 RefundTiming::OnReceipt => line.received,
                 RefundTiming::OnInspection => line.inspected,
@@ -359,4 +363,145 @@ fn within(index: usize, requested: i64, open: i64) -> Result<i64, Refusal> {
         });
     }
     Ok(requested)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn a_return(timing: RefundTiming, advised: i64) -> Return {
+        let line = ReturnLine {
+            return_line_id: Uuid::from_u128(1),
+            line_number: 1,
+            order_line_id: OrderLineId::new(Uuid::from_u128(2)),
+            sku: "A".into(),
+            name: "Chair".into(),
+            reason: "UNWANTED".into(),
+            condition: String::new(),
+            advised,
+            received: 0,
+            inspected: 0,
+            restocked: 0,
+            quarantined: 0,
+            scrapped: 0,
+            refund_triggered: 0,
+            refund_paid: 0,
+            refund_denied: 0,
+        };
+        Return {
+            return_id: ReturnId::new(Uuid::from_u128(3)),
+            order_id: OrderId::new(Uuid::from_u128(4)),
+            order_number: "WEB-1".into(),
+            channel_id: "web".into(),
+            state: ReturnState::Requested,
+            refund_timing: timing,
+            location_id: "reno".parse().unwrap(),
+            origin_address_id: String::new(),
+            origin_country_code: "US".into(),
+            origin_postal_code: "42420".into(),
+            shipment_id: None,
+            tracking_number: String::new(),
+            currency: "USD".into(),
+            refunded: 0,
+            reason: String::new(),
+            version: 1,
+            requested_by: "user:ann".into(),
+            created_at: OffsetDateTime::UNIX_EPOCH,
+            updated_at: OffsetDateTime::UNIX_EPOCH,
+            lines: vec![line],
+        }
+    }
+
+    fn units(quantity: i64) -> Units {
+        Units {
+            return_line_id: Uuid::from_u128(1),
+            quantity,
+        }
+    }
+
+    fn due(ret: &mut Return) -> i64 {
+        ret.trigger_refund().iter().map(|part| part.quantity).sum()
+    }
+
+    #[test]
+    fn money_goes_back_at_its_point_and_once() {
+        for (timing, expected) in [
+            (RefundTiming::OnRequest, [3, 0, 0]),
+            (RefundTiming::OnReceipt, [0, 2, 0]),
+            (RefundTiming::OnInspection, [0, 0, 2]),
+        ] {
+            let mut ret = a_return(timing, 3);
+            assert_eq!(
+                due(&mut ret),
+                0,
+                "nothing goes back before it is authorized"
+            );
+            ret.step(ReturnAction::Authorize, "authorize").unwrap();
+            let first = due(&mut ret);
+            ret.receive(&[units(2)]).unwrap();
+            let second = due(&mut ret);
+            ret.inspect(&[(units(2), "SELLABLE".into(), false)])
+                .unwrap();
+            assert_eq!([first, second, due(&mut ret)], expected, "{timing:?}");
+            assert_eq!(due(&mut ret), 0, "asked twice it is asked once");
+        }
+    }
+
+    #[test]
+    fn nothing_goes_back_for_a_declined_return() {
+        let mut ret = a_return(RefundTiming::OnRequest, 3);
+        ret.step(ReturnAction::Decline, "decline").unwrap();
+        assert_eq!(due(&mut ret), 0);
+    }
+
+    #[test]
+    fn more_than_is_there_is_refused() {
+        let mut ret = a_return(RefundTiming::OnInspection, 3);
+        ret.step(ReturnAction::Authorize, "authorize").unwrap();
+        let exceeds = |open, requested| {
+            Err(Refusal::Exceeds {
+                index: 0,
+                open,
+                requested,
+            })
+        };
+        assert_eq!(ret.clone().receive(&[units(4)]), exceeds(3, 4));
+        ret.receive(&[units(2)]).unwrap();
+        let seen = [(units(3), "SELLABLE".to_owned(), false)];
+        assert_eq!(ret.clone().inspect(&seen), exceeds(2, 3));
+        assert_eq!(
+            ret.clone().dispose(&[(units(1), Disposition::Scrap)]),
+            exceeds(0, 1)
+        );
+    }
+
+    #[test]
+    fn it_is_settled_when_goods_and_money_are() {
+        let mut ret = a_return(RefundTiming::OnInspection, 2);
+        ret.step(ReturnAction::Authorize, "authorize").unwrap();
+        ret.receive(&[units(2)]).unwrap();
+        ret.inspect(&[
+            (units(1), "SELLABLE".into(), false),
+            (units(1), "CUSTOMER_DAMAGED".into(), true),
+        ])
+        .unwrap();
+        assert_eq!(due(&mut ret), 1);
+        ret.dispose(&[
+            (units(1), Disposition::Restock),
+            (units(1), Disposition::Scrap),
+        ])
+        .unwrap();
+        assert!(!ret.is_settled(), "the refund is not paid yet");
+        ret.refund_paid(500, &[(OrderLineId::new(Uuid::from_u128(2)), 1)]);
+        assert!(ret.is_settled());
+        assert_eq!(ret.lines[0].money_state(), "REFUNDED");
+    }
+
+    #[test]
+    fn a_refunded_return_cannot_be_given_up() {
+        let mut ret = a_return(RefundTiming::OnRequest, 1);
+        ret.step(ReturnAction::Authorize, "authorize").unwrap();
+        due(&mut ret);
+        assert_eq!(ret.cancel(), Err(Refusal::AlreadyRefunded));
+    }
 }

@@ -1,13 +1,14 @@
 //! The only SQL of the service: functions whose first argument is the connection.
 
+pub(crate) mod events;
 pub(crate) mod returns;
 
 /// What may go wrong between the service and its tables.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
     /// The database refused or is gone.
-    #[error("database")]
-    Database(#[from] sqlx::Error),
+    #[error("database: {0}")]
+    Postgres(#[from] oms_postgres::Error),
     /// A row holds what the domain does not know.
     #[error("return {id} holds an unknown {column}")]
     Inconsistent {
@@ -16,4 +17,11 @@ pub(crate) enum StoreError {
         /// Id of the return.
         id: String,
     },
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        // By way of our own error, so that the transaction learns of conflicts and runs again.
+        Self::Postgres(error.into())
+    }
 }

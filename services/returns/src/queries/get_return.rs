@@ -1,0 +1,16 @@
+//! GetReturn.
+
+use oms_core::ReturnId;
+
+use crate::ctx::Ctx;
+use crate::domain::returns::Return;
+use crate::store::{self, StoreError};
+
+/// One return; `None` when there is none with this id.
+pub(crate) async fn get_return(
+    ctx: &Ctx,
+    return_id: ReturnId,
+) -> Result<Option<Return>, StoreError> {
+    let mut conn = ctx.db.read().await?;
+    store::returns::load(&mut conn, return_id).await
+}

@@ -1,0 +1,40 @@
+//! ListReturns: keyset pages, oldest first.
+
+use oms_core::OrderId;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::ctx::Ctx;
+use crate::domain::returns::Return;
+use crate::store::{self, StoreError};
+
+/// A page of returns and the position of the next one, if there is one.
+#[derive(Debug)]
+pub(crate) struct Page {
+    /// Returns.
+    pub(crate) returns: Vec<Return>,
+    /// Time and id of the last one when more follow.
+    pub(crate) next: Option<(OffsetDateTime, Uuid)>,
+}
+
+/// A page after a position: of one order or all, in some states or all.
+pub(crate) async fn list_returns(
+    ctx: &Ctx,
+    order_id: Option<OrderId>,
+    states: &[String],
+    after: Option<(OffsetDateTime, Uuid)>,
+    size: i64,
+) -> Result<Page, StoreError> {
+    let mut conn = ctx.db.read().await?;
+    // One more than asked for tells whether another page follows.
+    let mut rows = store::returns::list(&mut conn, order_id, states, after, size + 1).await?;
+    let wanted = usize::try_from(size).unwrap_or(usize::MAX);
+    let more = rows.len() > wanted;
+    rows.truncate(wanted);
+    let ids: Vec<Uuid> = rows.iter().map(|(_, id)| *id).collect();
+    let returns = store::returns::load_many(&mut conn, &ids).await?;
+    Ok(Page {
+        returns,
+        next: rows.last().copied().filter(|_| more),
+    })
+}
