@@ -32,7 +32,7 @@ fn api_error(error: Error) -> ApiError {
         Error::Store(error) => store_error(error),
         Error::NotFound(id) => ApiError::not_found("return", id),
         Error::EtagMismatch(present) => ApiError::etag_mismatch(oms_service::etag(present)),
-        Error::Refused(refusal) => refused(refusal),
+        Error::Refused(refusal) => refused(&refusal),
         Error::OrderUnknown => {
             ApiError::invalid("order_id", ErrorReason::ReferenceUnknown, "no such order")
         }
@@ -78,8 +78,8 @@ fn not_returnable(lines: &[NotReturnable]) -> ApiError {
         .fold(error, ApiError::with_violation)
 }
 
-fn refused(refusal: Refusal) -> ApiError {
-    match refusal {
+fn refused(refusal: &Refusal) -> ApiError {
+    match *refusal {
         Refusal::Illegal { state, action } => ApiError::illegal_transition(
             "return",
             state.as_str(),

@@ -10,7 +10,6 @@ use uuid::Uuid;
 
 use crate::commands;
 use crate::ctx::Ctx;
-use crate::domain::returns::Return;
 use crate::queries;
 use crate::wire;
 
@@ -28,10 +27,6 @@ impl ReturnApi {
     pub(crate) fn new(ctx: Ctx) -> Self {
         Self { ctx }
     }
-}
-
-fn answer(ret: &Return) -> Option<proto::Return> {
-    Some(wire::ret(ret))
 }
 
 /// The request with its request id cleared, for the fingerprint, and the request id.
@@ -60,7 +55,7 @@ impl ReturnService for ReturnApi {
             .await
             .map_err(status)?;
         Ok(Response::new(proto::RequestReturnResponse {
-            return_order: answer(&ret),
+            return_order: Some(wire::ret(&ret)),
         }))
     }
 
@@ -77,7 +72,7 @@ impl ReturnService for ReturnApi {
             .await
             .map_err(status)?;
         Ok(Response::new(proto::AuthorizeReturnResponse {
-            return_order: answer(&ret),
+            return_order: Some(wire::ret(&ret)),
         }))
     }
 
@@ -97,7 +92,7 @@ impl ReturnService for ReturnApi {
                 .await
                 .map_err(status)?;
         Ok(Response::new(proto::DeclineReturnResponse {
-            return_order: answer(&ret),
+            return_order: Some(wire::ret(&ret)),
         }))
     }
 
@@ -120,7 +115,7 @@ impl ReturnService for ReturnApi {
             .await
             .map_err(status)?;
         Ok(Response::new(proto::IssueReturnLabelResponse {
-            return_order: answer(&ret),
+            return_order: Some(wire::ret(&ret)),
         }))
     }
 
@@ -144,7 +139,7 @@ impl ReturnService for ReturnApi {
                 .await
                 .map_err(status)?;
         Ok(Response::new(proto::ReceiveReturnResponse {
-            return_order: answer(&ret),
+            return_order: Some(wire::ret(&ret)),
         }))
     }
 
@@ -174,7 +169,7 @@ impl ReturnService for ReturnApi {
             .await
             .map_err(status)?;
         Ok(Response::new(proto::InspectReturnResponse {
-            return_order: answer(&ret),
+            return_order: Some(wire::ret(&ret)),
         }))
     }
 
@@ -200,7 +195,7 @@ impl ReturnService for ReturnApi {
                 .await
                 .map_err(status)?;
         Ok(Response::new(proto::DisposeReturnResponse {
-            return_order: answer(&ret),
+            return_order: Some(wire::ret(&ret)),
         }))
     }
 
@@ -219,7 +214,7 @@ impl ReturnService for ReturnApi {
             .await
             .map_err(status)?;
         Ok(Response::new(proto::CancelReturnResponse {
-            return_order: answer(&ret),
+            return_order: Some(wire::ret(&ret)),
         }))
     }
 
@@ -239,7 +234,7 @@ impl ReturnService for ReturnApi {
         };
         let ret = found.ok_or_else(|| ApiError::not_found("return", text))?;
         Ok(Response::new(proto::GetReturnResponse {
-            return_order: answer(&ret),
+            return_order: Some(wire::ret(&ret)),
         }))
     }
 
