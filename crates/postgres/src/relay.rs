@@ -14,6 +14,11 @@ use tokio_util::sync::CancellationToken;
 use crate::feed::Head;
 use crate::{Db, Error, feed, jitter, names};
 
+/// Longest wait after failures.
+const RETRY_WAIT_MOST: Duration = Duration::from_secs(5);
+/// Most batches moved after shutdown began.
+const LAST_BATCHES_MAX: usize = 50;
+
 /// How the relay works.
 #[derive(Debug, Clone)]
 pub struct RelayConfig {
@@ -63,12 +68,21 @@ impl Relay {
     pub async fn drain(&mut self) -> Result<u64, Error> {
         let mut total = 0;
         loop {
-            let (head, is_waiting) = self.look().await?;
-            self.db.publish_head(head);
-            if !is_waiting {
-                return Ok(total);
+            match self.step().await? {
+                0 => return Ok(total),
+                moved => total += moved,
             }
-            total += self.move_batch(head).await?;
+        }
+    }
+
+    /// Moves one batch; 0 when nothing is waiting.
+    async fn step(&mut self) -> Result<u64, Error> {
+        let (head, is_waiting) = self.look().await?;
+        self.db.publish_head(head);
+        if is_waiting {
+            self.move_batch(head).await
+        } else {
+            Ok(0)
         }
     }
 
@@ -77,13 +91,12 @@ impl Relay {
         let mut failures = 0;
         while !cancel.is_cancelled() {
             wakes.borrow_and_update();
-            // Not canceled in the middle: a batch takes milliseconds, and drain is called at shutdown
-            // exactly so that the last events leave.
-            let wait = match self.drain().await {
-                Ok(_) => {
+            let wait = match self.step().await {
+                Ok(0) => {
                     failures = 0;
                     jitter::of(self.config.poll)
                 }
+                Ok(_) => continue,
                 Err(error) => {
                     failures += 1;
                     tracing::warn!(
@@ -91,7 +104,7 @@ impl Relay {
                         cause = std::error::Error::source(&error).map(tracing::field::display),
                         "relay failed, it tries again"
                     );
-                    jitter::backoff(self.config.poll, Duration::from_secs(5), failures)
+                    jitter::backoff(self.config.poll, RETRY_WAIT_MOST, failures)
                 }
             };
             tokio::select! {
@@ -100,8 +113,21 @@ impl Relay {
                 () = tokio::time::sleep(wait) => {}
             }
         }
-        if let Err(error) = self.drain().await {
-            tracing::warn!(error = %error, "events stay in the outbox until the next start");
+        self.finish().await;
+    }
+
+    /// What this process committed last should leave with it. Bounded, as other processes may go on
+    /// writing; their relays move the rest.
+    async fn finish(&mut self) {
+        for _ in 0..LAST_BATCHES_MAX {
+            match self.step().await {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(error = %error, "events stay in the outbox until the next start");
+                    return;
+                }
+            }
         }
     }
 

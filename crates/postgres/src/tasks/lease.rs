@@ -128,19 +128,25 @@ fn held(rows: u64) -> Result<(), Error> {
     }
 }
 
-/// Leases up to `limit` due tasks of these kinds, the longest due first.
-pub(super) async fn claim(
-    conn: &mut PgConnection,
-    holder: Uuid,
-    kinds: &[String],
-    now: OffsetDateTime,
-    lease: Duration,
-    limit: i64,
-) -> Result<Vec<Task>, Error> {
+/// What a runner wants to claim.
+pub(super) struct Claim<'a> {
+    pub(super) holder: Uuid,
+    /// Kinds that it has handlers for.
+    pub(super) kinds: &'a [String],
+    /// Tasks that it still works on. If renewal failed, their leases may have ended, but running
+    /// them beside themselves would help nobody: the next renewal gets them back.
+    pub(super) except: &'a [Uuid],
+    pub(super) now: OffsetDateTime,
+    pub(super) lease: Duration,
+    pub(super) limit: i64,
+}
+
+/// Leases due tasks, the longest due first.
+pub(super) async fn claim(conn: &mut PgConnection, claim: &Claim<'_>) -> Result<Vec<Task>, Error> {
     let rows = sqlx::query!(
         "with due as materialized (
              select id from tasks
-             where state = 'READY' and run_at <= $3 and kind = any($2)
+             where state = 'READY' and run_at <= $3 and kind = any($2) and id <> all($6)
              order by run_at limit $5 for update skip locked
          )
          update tasks t
@@ -148,11 +154,12 @@ pub(super) async fn claim(
          from due where t.id = due.id
          returning t.id, t.kind, t.key, t.payload, t.attempt, t.failures, t.actor, t.traceparent,
                    t.created_at",
-        holder,
-        kinds,
-        now,
-        now + lease,
-        limit,
+        claim.holder,
+        claim.kinds,
+        claim.now,
+        claim.now + claim.lease,
+        claim.limit,
+        claim.except,
     )
     .fetch_all(conn)
     .await?;
@@ -166,7 +173,7 @@ pub(super) async fn claim(
         actor: row.actor,
         trace: TraceContext::parse(&row.traceparent),
         created_at: row.created_at,
-        holder,
+        holder: claim.holder,
     });
     Ok(tasks.collect())
 }

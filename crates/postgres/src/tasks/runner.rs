@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::lease::{self, Task};
+use super::lease::{self, Claim, Task};
 use super::{Outcome, TaskError};
 use crate::{Db, Error, jitter, names};
 
@@ -32,6 +32,9 @@ pub struct RunnerConfig {
     pub poll: Duration,
     /// How long a claim lasts without renewal; running handlers are renewed three times as often.
     pub lease: Duration,
+    /// Longest run of a handler. Then it is stopped, which counts as a failure, so that one that
+    /// hangs cannot keep its place and its lease for ever.
+    pub run_most: Duration,
     /// Wait after the first failure; doubles with each one.
     pub backoff_first: Duration,
     /// Longest wait between attempts.
@@ -48,6 +51,7 @@ impl Default for RunnerConfig {
             concurrency: 16,
             poll: Duration::from_millis(500),
             lease: Duration::from_mins(1),
+            run_most: Duration::from_mins(5),
             backoff_first: Duration::from_millis(250),
             backoff_most: Duration::from_secs(30),
             failures_max: 120,
@@ -112,7 +116,7 @@ impl<A: Send + Sync + 'static> TaskRunner<A> {
     pub async fn run_due(self: &Arc<Self>) -> Result<usize, Error> {
         let mut count = 0;
         loop {
-            let Some(task) = self.claim(1).await?.pop() else {
+            let Some(task) = self.claim(1, &[]).await?.pop() else {
                 return Ok(count);
             };
             Arc::clone(self).run_task(task).await;
@@ -149,7 +153,8 @@ impl<A: Send + Sync + 'static> TaskRunner<A> {
 
     /// Claims and starts; answers whether more may be due.
     async fn claim_into(self: &Arc<Self>, running: &mut Running, free: usize) -> bool {
-        match self.claim(free).await {
+        let at_work: Vec<Uuid> = running.leases.iter().map(|(id, _)| *id).collect();
+        match self.claim(free, &at_work).await {
             Ok(tasks) => {
                 let is_more = tasks.len() == free;
                 for task in tasks {
@@ -168,20 +173,18 @@ impl<A: Send + Sync + 'static> TaskRunner<A> {
         }
     }
 
-    async fn claim(&self, limit: usize) -> Result<Vec<Task>, Error> {
+    async fn claim(&self, limit: usize, except: &[Uuid]) -> Result<Vec<Task>, Error> {
         let kinds: Vec<String> = self.handlers.keys().map(ToString::to_string).collect();
         let mut conn = self.db.acquire("claim_tasks").await?;
-        let now = self.db.clock().now();
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        lease::claim(
-            &mut conn,
-            self.holder,
-            &kinds,
-            now,
-            self.config.lease,
-            limit,
-        )
-        .await
+        let claim = Claim {
+            holder: self.holder,
+            kinds: &kinds,
+            except,
+            now: self.db.clock().now(),
+            lease: self.config.lease,
+            limit: i64::try_from(limit).unwrap_or(i64::MAX),
+        };
+        lease::claim(&mut conn, &claim).await
     }
 
     async fn renew(&self, running: &Running) {
@@ -252,14 +255,20 @@ impl<A: Send + Sync + 'static> TaskRunner<A> {
                 "the process ended in every attempt".to_owned(),
             ))
         } else {
-            let app = Arc::clone(&self.app);
-            let run = AssertUnwindSafe(handler(app, task.clone())).catch_unwind();
-            run.await
-                .unwrap_or_else(|panic| Err(TaskError::Retry(panic_text(panic.as_ref()))))
+            self.run_handler(handler, task.clone()).await
         };
         let outcome = self.settle(kind, &task, result).await;
         histogram!(names::TASK_DURATION, "kind" => *kind, "outcome" => outcome)
             .record(started.elapsed());
+    }
+
+    async fn run_handler(&self, handler: &Handler<A>, task: Task) -> Result<Outcome, TaskError> {
+        let run = AssertUnwindSafe(handler(Arc::clone(&self.app), task)).catch_unwind();
+        match tokio::time::timeout(self.config.run_most, run).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(panic)) => Err(TaskError::Retry(panic_text(panic.as_ref()))),
+            Err(_) => Err(TaskError::Retry("the handler took too long".to_owned())),
+        }
     }
 
     /// Writes the result, and says in one word what became of the task.

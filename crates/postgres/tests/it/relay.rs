@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::support::Fixture;
 
 const WRITERS: i64 = 12;
-const EVENTS_PER_WRITER: i64 = 60;
+const EVENTS_PER_WRITER: i64 = 40;
 const AGGREGATES: i64 = 5;
 
 /// What a command does: locks its aggregate, counts its version up, publishes, and takes its time to
@@ -107,7 +107,7 @@ async fn concurrent_writers_and_two_relays_lose_and_invert_nothing() {
     for relay in relays {
         relay.await.unwrap();
     }
-    // Canceled relays leave an empty outbox behind, so nothing has to be waited for.
+    fixture.relay().drain().await.unwrap();
     prove_feed(&fixture, WRITERS * EVENTS_PER_WRITER).await;
 }
 

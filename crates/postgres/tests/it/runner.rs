@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use oms_core::Clock;
 use oms_postgres::{NewTask, Outcome, RunnerConfig, Task, TaskError, TaskRunner, tasks};
 use oms_testkit::SeqIds;
 use tokio::sync::{Semaphore, mpsc};
@@ -161,8 +162,8 @@ async fn handlers_that_do_not_end_at_shutdown_give_their_tasks_back() {
     );
 }
 
-/// The clock passes the end of the first lease while the handler works. A second runner that looks
-/// after every renewal finds nothing.
+/// The clock passes the end of the lease while the handler works. Nobody runs the task a second
+/// time: this runner does not claim what it works on, and it renews.
 #[tokio::test]
 async fn a_working_handler_keeps_its_lease() {
     let fixture = Fixture::new().await;
@@ -173,11 +174,12 @@ async fn a_working_handler_keeps_its_lease() {
     insert_many(&fixture, 1).await;
     began.recv().await.unwrap();
     fixture.clock.advance(lease);
+    fixture.db.wake_tasks();
     oms_testkit::wait_for("the lease to be renewed", || async {
         let ahead = fixture
             .number("select (extract(epoch from run_at) * 1000000)::bigint from tasks")
             .await;
-        let now = oms_core::Clock::now(&fixture.clock).unix_timestamp_nanos() / 1_000;
+        let now = fixture.clock.now().unix_timestamp_nanos() / 1_000;
         if i128::from(ahead) > now {
             Ok(())
         } else {
@@ -188,10 +190,26 @@ async fn a_working_handler_keeps_its_lease() {
     gate.go.add_permits(1);
     cancel.cancel();
     runner.await.unwrap();
-    assert_eq!(
-        fixture
-            .number("select count(*) from tasks where state = 'DONE' and attempt = 1")
-            .await,
-        1
-    );
+    let done_at_once = "select count(*) from tasks where state = 'DONE' and attempt = 1";
+    assert_eq!(fixture.number(done_at_once).await, 1);
+}
+
+#[tokio::test]
+async fn a_handler_that_hangs_is_stopped() {
+    let fixture = Fixture::new().await;
+    let (gate, mut began) = Gate::new();
+    let cancel = CancellationToken::new();
+    let run_most = Duration::from_millis(5);
+    let config = RunnerConfig {
+        run_most,
+        failures_max: 1,
+        ..config()
+    };
+    let runner = spawn(&fixture, &gate, config, &cancel);
+    insert_many(&fixture, 1).await;
+    began.recv().await.unwrap();
+    cancel.cancel();
+    runner.await.unwrap();
+    let stuck = "select count(*) from tasks where state = 'STUCK' and last_error like '%too long'";
+    assert_eq!(fixture.number(stuck).await, 1);
 }

@@ -254,6 +254,57 @@ async fn a_result_after_the_lease_is_dropped() {
     );
 }
 
+/// The app of [`loses_its_lease`]: how the lease gets lost, and what the handler answers then.
+struct Loser {
+    fixture: Fixture,
+    how: &'static str,
+    answer: Result<Outcome, TaskError>,
+}
+
+async fn loses_its_lease(app: Arc<Loser>, task: Task) -> Result<Outcome, TaskError> {
+    app.fixture.execute(app.how).await;
+    let mut conn = app.fixture.db.read().await?;
+    let finished = task.finish(&mut conn).await;
+    assert!(matches!(finished, Err(Error::LeaseLost)));
+    app.answer.clone()
+}
+
+/// The successor is still at work, so only holder and attempt tell the two apart.
+#[tokio::test]
+async fn no_answer_of_the_loser_touches_the_task_of_its_successor() {
+    let later = Fixture::new().await.clock.now();
+    for how in [
+        "update tasks set attempt = attempt + 1",
+        "update tasks set lease_holder = '00000000-0000-7000-8000-000000000777'",
+    ] {
+        let answers = [
+            Ok(Outcome::Done),
+            Ok(Outcome::RetryAt(later)),
+            retry("late"),
+            Err(TaskError::Stuck("late".to_owned())),
+            Err(TaskError::LeaseLost),
+        ];
+        for answer in answers {
+            let fixture = Fixture::new().await;
+            fixture.insert_task(fixture.task(1, KIND)).await;
+            let db = fixture.db.clone();
+            let what = format!("{answer:?} after {how}");
+            let app = Arc::new(Loser {
+                fixture,
+                how,
+                answer,
+            });
+            let holder = SeqIds::nth(901);
+            let runner = TaskRunner::new(db, Arc::clone(&app), holder, RunnerConfig::default());
+            let runner = Arc::new(runner.handle(KIND, loses_its_lease));
+            assert_eq!(runner.run_due().await.unwrap(), 1);
+            let untouched = "select count(*) from tasks where state = 'READY' and failures = 1
+                and lease_holder is not null and last_error is null";
+            assert_eq!(app.fixture.number(untouched).await, 1, "{what}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_process_that_died_gives_its_task_back_when_the_lease_ends() {
     let fixture = Fixture::new().await;
