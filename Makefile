@@ -42,7 +42,7 @@ $(SERVICES:%=test-%): test-%: setup ## Runs the tests of one service: test-order
 tidy: setup ## Checks the house rules: imports, crate arrows, SQL, migrations, sizes, docs
 	@mkdir -p "$(CARGO_TARGET_DIR)"
 	@CARGO_MANIFEST_DIR="$(CURDIR)/tests" rustc --edition 2024 --test tests/tests/tidy/main.rs -o "$(CARGO_TARGET_DIR)/tidy"
-	@"$(CARGO_TARGET_DIR)/tidy" --quiet
+	@RUST_BACKTRACE=0 "$(CARGO_TARGET_DIR)/tidy" --quiet
 
 # In the order in which it fails soonest.
 CI_STEPS := fmt-check tidy lint-scripts lint proto-lint proto-breaking deny test chart check-generated
