@@ -16,11 +16,17 @@ CREATE TABLE sagas (
     failures integer NOT NULL DEFAULT 0,
     next_run_at timestamptz NOT NULL,
     cancel_requested boolean NOT NULL DEFAULT false,
+    -- Rises with everything that happens outside and matters to the saga (a hold released, a cancellation asked for).
+    -- A result commits only against the number it was decided with, so that no wake-up is lost.
+    signals bigint NOT NULL DEFAULT 0,
     -- Rises when a reservation has to be made again under a new id.
     reservation_attempt integer NOT NULL DEFAULT 1,
-    proposal_id text NOT NULL DEFAULT '',
     -- The proposal's ranked nodes, eligible nodes and split rules, as Reserve wants them.
     proposal jsonb,
+    -- When inventory lets the present reservation run out; null while nothing is held.
+    reservation_expires_at timestamptz,
+    -- When the present reservation was made; it can be extended to two hours after that.
+    reserved_at timestamptz,
     last_error text NOT NULL DEFAULT '',
     stuck_since timestamptz,
     -- PENDING orders expire at this time.
@@ -69,6 +75,31 @@ CREATE TABLE reservation_lines (
     quantity bigint NOT NULL,
     CONSTRAINT reservation_lines_pkey PRIMARY KEY (reservation_id, order_line_id, location_id, lot, state),
     CONSTRAINT reservation_lines_quantity_positive CHECK (quantity > 0)
+);
+
+-- What is handed to fulfillment in one call: a batch of allocated units. Once SENT its lines do not change any more, so
+-- that a repeat of the call says the same.
+CREATE TABLE releases (
+    order_id uuid NOT NULL CONSTRAINT releases_order_id_fkey REFERENCES orders (order_id),
+    -- "order" for what was allocated when the order was confirmed, "backorder/<event id>" for what came later.
+    batch text NOT NULL,
+    state text NOT NULL,
+    created_at timestamptz NOT NULL,
+    CONSTRAINT releases_pkey PRIMARY KEY (order_id, batch),
+    CONSTRAINT releases_state_known CHECK (state IN ('PLANNED', 'SENT', 'RELEASED'))
+);
+
+CREATE TABLE release_lines (
+    order_id uuid NOT NULL,
+    batch text NOT NULL,
+    reservation_id uuid NOT NULL CONSTRAINT release_lines_reservation_id_fkey REFERENCES reservations (reservation_id),
+    order_line_id uuid NOT NULL CONSTRAINT release_lines_order_line_id_fkey REFERENCES order_lines (order_line_id),
+    location_id text NOT NULL,
+    lot text NOT NULL DEFAULT '',
+    quantity bigint NOT NULL,
+    CONSTRAINT release_lines_pkey PRIMARY KEY (order_id, batch, reservation_id, order_line_id, location_id, lot),
+    CONSTRAINT release_lines_batch_fkey FOREIGN KEY (order_id, batch) REFERENCES releases (order_id, batch),
+    CONSTRAINT release_lines_quantity_positive CHECK (quantity > 0)
 );
 
 -- Fulfillment orders that work on an order.

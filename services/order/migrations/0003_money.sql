@@ -85,6 +85,8 @@ CREATE TABLE sandbox_charges (
     kind text NOT NULL,
     reference text NOT NULL CONSTRAINT sandbox_charges_reference_key UNIQUE,
     parent_reference text NOT NULL DEFAULT '',
+    -- What the customer pays with; decides what this provider answers.
+    token text NOT NULL DEFAULT '',
     amount bigint NOT NULL,
     currency text NOT NULL,
     approved boolean NOT NULL,
@@ -93,3 +95,5 @@ CREATE TABLE sandbox_charges (
     CONSTRAINT sandbox_charges_kind_known CHECK (kind IN ('AUTHORIZATION', 'CAPTURE', 'VOID', 'REFUND')),
     CONSTRAINT sandbox_charges_amount_positive CHECK (amount > 0)
 );
+-- Finds what was captured, voided or refunded of a charge.
+CREATE INDEX sandbox_charges_parent_idx ON sandbox_charges (parent_reference) WHERE parent_reference <> '';

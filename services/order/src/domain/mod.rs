@@ -3,17 +3,26 @@
 //! | room | what it decides |
 //! |---|---|
 //! | [`new_order`], [`address`], [`free_text`] | what may be wrong with an order that comes in |
-//! | [`order`] | what an order is made of |
+//! | [`order`], [`timeline`] | what an order is made of, and its history |
 //! | [`state`] | which command is legal in which state |
 //! | [`pricing`] | what an order costs, split over lines and units |
 //! | [`status`] | what is derived: authorize, charge, fulfillment and return status, phase |
-//! | [`saga`] | what the place-order saga does next |
+//! | [`saga`], [`screen`] | what the place-order saga does next, which orders it holds for a look |
+//! | [`sourcing`], [`reservation`], [`release`] | where it may come from, what inventory reserved, and what of it is handed to fulfillment |
+//! | [`payment`], [`cancellation`] | what is asked of providers and of others who may refuse |
 
 pub(crate) mod address;
+pub(crate) mod cancellation;
 pub(crate) mod free_text;
 pub(crate) mod new_order;
 pub(crate) mod order;
+pub(crate) mod payment;
 pub(crate) mod pricing;
+pub(crate) mod release;
+pub(crate) mod reservation;
 pub(crate) mod saga;
+pub(crate) mod screen;
+pub(crate) mod sourcing;
 pub(crate) mod state;
 pub(crate) mod status;
+pub(crate) mod timeline;

@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use oms_core::{AddressId, Currency, HoldId, OrderId, OrderLineId};
+use oms_core::{
+    AddressId, Currency, FulfillmentOrderId, HoldId, OrderId, OrderLineId, ShipmentId,
+};
 use time::OffsetDateTime;
 
+use super::cancellation::Cancellation;
 use super::pricing::Amounts;
 use super::state::OrderState;
+use super::status::MoneyFacts;
 
 /// What to do when stock is short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +133,16 @@ pub(crate) struct Order {
     pub(crate) lines: Vec<OrderLine>,
     /// Holds, released ones included, oldest first.
     pub(crate) holds: Vec<Hold>,
+    /// Cancellations, oldest first.
+    pub(crate) cancellations: Vec<Cancellation>,
+    /// Sums of the payment ledger.
+    pub(crate) money: MoneyFacts,
+    /// Step of the saga while it runs before the pivot; empty afterwards.
+    pub(crate) saga_step: String,
+    /// Fulfillment orders that work on it.
+    pub(crate) fulfillment_order_ids: Vec<FulfillmentOrderId>,
+    /// Shipments that were handed over.
+    pub(crate) shipment_ids: Vec<ShipmentId>,
 }
 
 /// A line with its counters.
@@ -258,6 +272,24 @@ impl Order {
         self.lines
             .iter()
             .find(|line| line.order_line_id == order_line_id)
+    }
+
+    /// What the units that are held or wait for stock cost, in minor units: the first units of each
+    /// line, as cancellations take the last ones.
+    pub(crate) fn reserved_amount(&self) -> i64 {
+        self.lines
+            .iter()
+            .map(|line| {
+                let counters = line.counters;
+                line.part(0, counters.held + counters.allocated + counters.backordered)
+                    .total
+            })
+            .sum()
+    }
+
+    /// True while any unit waits for stock.
+    pub(crate) fn has_backorders(&self) -> bool {
+        self.lines.iter().any(|line| line.counters.backordered > 0)
     }
 
     /// What the units that are not canceled cost, in minor units.

@@ -3,6 +3,12 @@
 //! Steps run in one order and are undone in the opposite one. Reserve comes before authorize, so that
 //! nobody is charged for nothing; CONFIRMED is the pivot, from which it only goes forward.
 
+use oms_core::{OrderId, ReservationId};
+use time::OffsetDateTime;
+
+use super::reservation::saga_reservation_id;
+use super::sourcing::Proposal;
+
 /// A step of the saga, in the order in which they run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Step {
@@ -31,7 +37,7 @@ pub(crate) enum StepResult {
     Done,
     /// Nothing to do yet; look again later.
     NotYet,
-    /// Refused for good, with the reason that becomes the order's.
+    /// Refused for good, with the reason that becomes the order's. A refused step leaves nothing to undo.
     Refused(String),
     /// The reservation ran out; reserve again under a new id.
     ReservationLost,
@@ -48,6 +54,121 @@ pub(crate) enum UndoTo {
     Expired,
 }
 
+impl UndoTo {
+    /// The state that the order ends in.
+    pub(crate) fn order_state(self) -> super::state::OrderState {
+        match self {
+            Self::Rejected => super::state::OrderState::Rejected,
+            Self::Canceled => super::state::OrderState::Canceled,
+            Self::Expired => super::state::OrderState::Expired,
+        }
+    }
+
+    /// The name that the database uses.
+    pub(crate) fn as_str(self) -> &'static str {
+        self.order_state().as_str()
+    }
+
+    /// Reads the name.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        [Self::Rejected, Self::Canceled, Self::Expired]
+            .into_iter()
+            .find(|to| to.as_str() == name)
+    }
+}
+
+/// State of a saga.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SagaState {
+    /// Runs forward as soon as its time comes.
+    Running,
+    /// Waits for something outside, such as a hold, and looks again at its time.
+    Waiting,
+    /// Undoes what was done.
+    Undoing,
+    /// Nothing is left to do.
+    Done,
+    /// Cannot go on by itself: in the exception queue.
+    Stuck,
+}
+
+impl SagaState {
+    /// All states.
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Running,
+        Self::Waiting,
+        Self::Undoing,
+        Self::Done,
+        Self::Stuck,
+    ];
+
+    /// The name that the database uses.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "RUNNING",
+            Self::Waiting => "WAITING",
+            Self::Undoing => "UNDOING",
+            Self::Done => "DONE",
+            Self::Stuck => "STUCK",
+        }
+    }
+
+    /// Reads the name.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
+    }
+}
+
+/// A saga as its row says.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Saga {
+    /// Order.
+    pub(crate) order_id: OrderId,
+    /// Step that runs, waits or is undone.
+    pub(crate) step: Step,
+    /// State.
+    pub(crate) state: SagaState,
+    /// How the order ends when everything is undone; `None` while it goes forward.
+    pub(crate) undo_to: Option<UndoTo>,
+    /// Why it unwinds.
+    pub(crate) undo_reason: String,
+    /// Number of the claim; a result commits only while it is the same.
+    pub(crate) attempt: i32,
+    /// Failures of the present step in a row.
+    pub(crate) failures: i32,
+    /// When it is due: its time, the end of a backoff or the end of the lease.
+    pub(crate) next_run_at: OffsetDateTime,
+    /// Somebody asked for a cancellation of the whole order.
+    pub(crate) cancel_requested: bool,
+    /// Count of what happened outside.
+    pub(crate) signals: i64,
+    /// Which reservation is the present one.
+    pub(crate) reservation_attempt: i32,
+    /// When inventory lets it run out; `None` while nothing is held.
+    pub(crate) reservation_expires_at: Option<OffsetDateTime>,
+    /// When it was made.
+    pub(crate) reserved_at: Option<OffsetDateTime>,
+    /// Where the order may come from.
+    pub(crate) proposal: Option<Proposal>,
+    /// What went wrong last.
+    pub(crate) last_error: String,
+    /// Since when it is stuck.
+    pub(crate) stuck_since: Option<OffsetDateTime>,
+    /// A PENDING order expires at this time.
+    pub(crate) expires_at: OffsetDateTime,
+    /// Trace that it belongs to.
+    pub(crate) traceparent: String,
+    /// When it began.
+    pub(crate) started_at: OffsetDateTime,
+}
+
+impl Saga {
+    /// Id of the present reservation.
+    pub(crate) fn reservation_id(&self) -> ReservationId {
+        saga_reservation_id(self.order_id, self.reservation_attempt)
+    }
+}
+
 /// What the saga does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Next {
@@ -55,8 +176,8 @@ pub(crate) enum Next {
     Run(Step),
     /// Wait, then run this step again.
     Wait(Step),
-    /// Undo what was done, beginning with this step, and end the order.
-    Undo(Step, UndoTo, String),
+    /// Undo what was done, beginning with this step, and end the order. `None` when nothing was done.
+    Undo(Option<Step>, UndoTo, String),
     /// Run reserve again under the next reservation attempt.
     ReserveAgain,
     /// Nothing is left to do.
@@ -119,13 +240,13 @@ pub(crate) fn next(step: Step, result: &StepResult, cancel_requested: bool, expi
     if let StepResult::Refused(reason) = result
         && !step.is_at_or_past_pivot()
     {
-        return Next::Undo(step, UndoTo::Rejected, reason.clone());
+        return Next::Undo(step.preceding(), UndoTo::Rejected, reason.clone());
     }
     if cancel_requested && !step.is_at_or_past_pivot() {
-        return Next::Undo(step, UndoTo::Canceled, "CUSTOMER".to_owned());
+        return Next::Undo(Some(step), UndoTo::Canceled, "CUSTOMER".to_owned());
     }
     if expired && !step.is_at_or_past_pivot() && *result != StepResult::Done {
-        return Next::Undo(step, UndoTo::Expired, "NOT_CONFIRMED_IN_TIME".to_owned());
+        return Next::Undo(Some(step), UndoTo::Expired, "NOT_CONFIRMED_IN_TIME".to_owned());
     }
     match result {
         StepResult::Done => step.following().map_or(Next::Finished, Next::Run),
@@ -177,7 +298,11 @@ mod tests {
         let refused = StepResult::Refused("PAYMENT_DECLINED".into());
         assert_eq!(
             next(Step::Authorize, &refused, true, false),
-            Next::Undo(Step::Authorize, UndoTo::Rejected, "PAYMENT_DECLINED".into())
+            Next::Undo(
+                Some(Step::AwaitHolds),
+                UndoTo::Rejected,
+                "PAYMENT_DECLINED".into()
+            )
         );
     }
 
@@ -205,6 +330,12 @@ mod tests {
     fn names_round_trip() {
         for step in Step::ALL {
             assert_eq!(Step::parse(step.as_str()), Some(step));
+        }
+        for state in SagaState::ALL {
+            assert_eq!(SagaState::parse(state.as_str()), Some(state));
+        }
+        for to in [UndoTo::Rejected, UndoTo::Canceled, UndoTo::Expired] {
+            assert_eq!(UndoTo::parse(to.as_str()), Some(to));
         }
     }
 }

@@ -14,6 +14,19 @@ pub(crate) struct MoneyFacts {
     pub(crate) refunded: i64,
 }
 
+impl MoneyFacts {
+    /// From the sums of succeeded authorizations, captures, voids and refunds, in this order.
+    pub(crate) fn from_sums(sums: &[i64]) -> Self {
+        let sum = |place: usize| sums.get(place).copied().unwrap_or_default();
+        let (authorizations, captured, voided, refunded) = (sum(0), sum(1), sum(2), sum(3));
+        Self {
+            authorized: authorizations - captured - voided,
+            captured,
+            refunded,
+        }
+    }
+}
+
 /// How far the goods are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FulfillmentStatus {

@@ -108,6 +108,9 @@ pub(super) async fn load(
     conn: &mut PgConnection,
     order_ids: &[Uuid],
 ) -> Result<HashMap<OrderId, Vec<Hold>>, StoreError> {
+    if order_ids.is_empty() {
+        return Ok(HashMap::new());
+    }
     let rows = sqlx::query_as!(
         HoldRow,
         "SELECT hold_id, order_id, order_line_id, reason, blocks, state, note, placed_by, created_at,

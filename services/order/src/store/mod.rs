@@ -4,19 +4,27 @@
 //! with its table and id, never a guess.
 
 pub(crate) mod addresses;
+pub(crate) mod cancellations;
 pub(crate) mod channels;
+pub(crate) mod effects;
+pub(crate) mod fulfillment_orders;
 pub(crate) mod holds;
 pub(crate) mod lines;
 pub(crate) mod lists;
 pub(crate) mod orders;
+pub(crate) mod payments;
+pub(crate) mod releases;
+pub(crate) mod reservations;
+pub(crate) mod sagas;
+pub(crate) mod sandbox;
 pub(crate) mod timeline;
 
 /// What may go wrong between the service and its tables.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
     /// The database refused or is gone.
-    #[error("database")]
-    Database(#[from] sqlx::Error),
+    #[error(transparent)]
+    Database(#[from] oms_postgres::Error),
     /// A row holds what the domain does not know.
     #[error("{table} {id} holds an unknown {column}")]
     Inconsistent {
@@ -29,7 +37,22 @@ pub(crate) enum StoreError {
     },
 }
 
+impl From<sqlx::Error> for StoreError {
+    /// Through [`oms_postgres::Error`], which tells the transaction around it whether to try again.
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+
 impl StoreError {
+    /// Name of the violated constraint, if one was violated.
+    pub(crate) fn constraint(&self) -> Option<&str> {
+        match self {
+            Self::Database(error) => error.constraint(),
+            Self::Inconsistent { .. } => None,
+        }
+    }
+
     /// An error about a column that cannot be read.
     pub(crate) fn inconsistent(
         table: &'static str,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use oms_core::{AddressId, OrderId};
+use oms_core::{AddressId, FulfillmentOrderId, OrderId, ShipmentId};
 use sqlx::PgConnection;
 use sqlx::types::Json;
 use time::OffsetDateTime;
@@ -11,8 +11,9 @@ use uuid::Uuid;
 use crate::domain::order::{FillPolicy, Order, PaymentPolicy};
 use crate::domain::pricing::Amounts;
 use crate::domain::state::OrderState;
+use crate::domain::status::MoneyFacts;
 
-use super::{StoreError, holds, lines};
+use super::{StoreError, cancellations, holds, lines};
 
 /// The next number of the sequence that all channels share.
 pub(crate) async fn next_number(conn: &mut PgConnection) -> Result<i64, StoreError> {
@@ -116,6 +117,20 @@ pub(crate) async fn load(
     Ok(load_many(conn, &[order_id.uuid()]).await?.pop())
 }
 
+/// What the order is paid with.
+pub(crate) async fn payment_token(
+    conn: &mut PgConnection,
+    order_id: OrderId,
+) -> Result<Option<String>, StoreError> {
+    let token = sqlx::query_scalar!(
+        "SELECT payment_token FROM orders WHERE order_id = $1",
+        order_id.uuid()
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(token)
+}
+
 /// The id of the order that has this external reference in its channel.
 pub(crate) async fn find_by_external_reference(
     conn: &mut PgConnection,
@@ -133,7 +148,8 @@ pub(crate) async fn find_by_external_reference(
     Ok(found.map(OrderId::new))
 }
 
-/// Reads orders with lines and holds in three statements, in the order of the ids.
+/// Reads orders with everything that belongs to them, in the order of the ids: one statement, one more
+/// for the lines, and one each for holds and cancellations where there are any.
 pub(crate) async fn load_many(
     conn: &mut PgConnection,
     order_ids: &[Uuid],
@@ -145,23 +161,43 @@ pub(crate) async fn load_many(
              service_level, fill_policy, splits_max, ship_complete, priority, instructions,
              custom_fields AS "custom_fields: Json<BTreeMap<String, String>>", payment_provider,
              payment_token, payment_policy, subtotal, discount, tax, shipping, total, version,
-             timeline_sequence, placed_by, created_at, updated_at
+             timeline_sequence, placed_by, created_at, updated_at,
+             coalesce(CASE WHEN state = 'PENDING' THEN
+                 (SELECT step FROM sagas s WHERE s.order_id = o.order_id) END, '') AS "saga_step!",
+             ARRAY(SELECT fulfillment_order_id FROM fulfillment_orders f
+                 WHERE f.order_id = o.order_id ORDER BY 1) AS "fulfillment_order_ids!",
+             ARRAY(SELECT shipment_id FROM shipments h
+                 WHERE h.order_id = o.order_id ORDER BY shipped_at, 1) AS "shipment_ids!",
+             ARRAY(SELECT coalesce(sum(p.amount), 0)::int8 FROM unnest(ARRAY['AUTHORIZATION',
+                     'CAPTURE', 'VOID', 'REFUND']) WITH ORDINALITY AS kinds (kind, place)
+                 LEFT JOIN payments p ON p.order_id = o.order_id AND p.kind = kinds.kind
+                     AND p.state = 'SUCCEEDED'
+                 GROUP BY kinds.place ORDER BY kinds.place) AS "money!",
+             EXISTS (SELECT FROM holds h WHERE h.order_id = o.order_id) AS "has_holds!",
+             EXISTS (SELECT FROM cancellations c WHERE c.order_id = o.order_id)
+                 AS "has_cancellations!"
          FROM orders o JOIN unnest($1::uuid[]) WITH ORDINALITY AS wanted (order_id, place)
              ON o.order_id = wanted.order_id
-         ORDER BY place"#,
+         ORDER BY wanted.place"#,
         order_ids
     )
     .fetch_all(&mut *conn)
     .await?;
+    let with = |has: fn(&OrderRow) -> bool| -> Vec<Uuid> {
+        rows.iter().filter(|row| has(row)).map(|row| row.order_id).collect()
+    };
+    let (held, canceled) = (with(|row| row.has_holds), with(|row| row.has_cancellations));
     let mut orders = rows
         .into_iter()
         .map(Order::try_from)
         .collect::<Result<Vec<_>, _>>()?;
     let mut lines = lines::load(conn, order_ids).await?;
-    let mut holds = holds::load(conn, order_ids).await?;
+    let mut holds = holds::load(conn, &held).await?;
+    let mut cancellations = cancellations::load(conn, &canceled).await?;
     for order in &mut orders {
         order.lines = lines.remove(&order.order_id).unwrap_or_default();
         order.holds = holds.remove(&order.order_id).unwrap_or_default();
+        order.cancellations = cancellations.remove(&order.order_id).unwrap_or_default();
     }
     Ok(orders)
 }
@@ -199,6 +235,13 @@ struct OrderRow {
     placed_by: String,
     created_at: OffsetDateTime,
     updated_at: OffsetDateTime,
+    saga_step: String,
+    fulfillment_order_ids: Vec<Uuid>,
+    shipment_ids: Vec<Uuid>,
+    /// Succeeded authorizations, captures, voids and refunds.
+    money: Vec<i64>,
+    has_holds: bool,
+    has_cancellations: bool,
 }
 
 impl TryFrom<OrderRow> for Order {
@@ -245,6 +288,15 @@ impl TryFrom<OrderRow> for Order {
             updated_at: row.updated_at,
             lines: Vec::new(),
             holds: Vec::new(),
+            cancellations: Vec::new(),
+            money: MoneyFacts::from_sums(&row.money),
+            saga_step: row.saga_step,
+            fulfillment_order_ids: row
+                .fulfillment_order_ids
+                .into_iter()
+                .map(FulfillmentOrderId::new)
+                .collect(),
+            shipment_ids: row.shipment_ids.into_iter().map(ShipmentId::new).collect(),
         })
     }
 }

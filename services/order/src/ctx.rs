@@ -1,0 +1,82 @@
+//! What commands, the saga, consumers and tasks work with.
+
+use std::sync::Arc;
+
+use oms_core::{Clock, IdSource, Principal, derive};
+use oms_postgres::Db;
+use oms_postgres::idempotency::RequestKey;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::clients::{FulfillmentClient, InventoryClient};
+use crate::config::Config;
+use crate::payments::Providers;
+use crate::saga::SagaEngine;
+
+/// Everything that work needs from outside. One per process, shared.
+pub(crate) struct Ctx {
+    /// The database.
+    pub(crate) db: Db,
+    /// The only source of the time.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// The only source of new ids.
+    pub(crate) ids: Arc<dyn IdSource>,
+    /// The configuration.
+    pub(crate) config: Config,
+    /// The inventory service.
+    pub(crate) inventory: InventoryClient,
+    /// The fulfillment service.
+    pub(crate) fulfillment: FulfillmentClient,
+    /// The payment providers.
+    pub(crate) providers: Providers,
+    /// Runs sagas in this process.
+    pub(crate) sagas: SagaEngine,
+}
+
+impl Ctx {
+    /// The time now.
+    pub(crate) fn now(&self) -> OffsetDateTime {
+        self.clock.now()
+    }
+
+    /// A new id.
+    pub(crate) fn id(&self) -> Uuid {
+        self.ids.next()
+    }
+}
+
+/// Actor of what the saga and tasks do on their own.
+pub(crate) const SERVICE_ACTOR: &str = "service:order";
+
+/// Who calls a mutating command, and as which call.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    /// Who.
+    pub(crate) principal: Principal,
+    /// The id that makes a repeat recognizable.
+    pub(crate) request_id: Uuid,
+    /// Fingerprint of the request without `request_id` and `wait_for`.
+    pub(crate) fingerprint: [u8; 32],
+}
+
+impl Caller {
+    /// The actor as rows keep it.
+    pub(crate) fn actor(&self) -> String {
+        self.principal.to_string()
+    }
+
+    /// The key of the call for the idempotency record.
+    pub(crate) fn key(&self, method: &'static str) -> RequestKey {
+        RequestKey {
+            principal: self.actor(),
+            method,
+            request_id: self.request_id,
+            hash: self.fingerprint,
+        }
+    }
+}
+
+/// The request id of a call to a peer: the same for the same order and purpose, so that a repeat is a replay.
+pub(crate) fn request_id_for(namespace: Uuid, purpose: &str) -> String {
+    derive(namespace, purpose).to_string()
+}

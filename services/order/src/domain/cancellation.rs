@@ -1,0 +1,47 @@
+//! Cancellations: an aggregate of their own, since others may refuse.
+
+use oms_core::{CancellationId, OrderLineId};
+use time::OffsetDateTime;
+
+/// A request to cancel units, with what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cancellation {
+    /// Id.
+    pub(crate) cancellation_id: CancellationId,
+    /// Name of the state: REQUESTED, `IN_PROGRESS`, COMPLETED, `PARTIALLY_COMPLETED` or REFUSED.
+    pub(crate) state: String,
+    /// Units asked to be canceled; empty for the whole order.
+    pub(crate) lines: Vec<CancellationLine>,
+    /// Reason code.
+    pub(crate) reason: String,
+    /// Note for people.
+    pub(crate) note: String,
+    /// Who asked.
+    pub(crate) actor: String,
+    /// What has to be undone.
+    pub(crate) legs: Vec<CancellationLeg>,
+    /// When it was asked for.
+    pub(crate) created_at: OffsetDateTime,
+}
+
+/// Units of one line to cancel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CancellationLine {
+    /// Line.
+    pub(crate) order_line_id: OrderLineId,
+    /// Units asked for.
+    pub(crate) quantity: i64,
+    /// Units canceled in the end.
+    pub(crate) canceled: i64,
+}
+
+/// One thing that a cancellation has to undo.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CancellationLeg {
+    /// `fulfillment`, `reservation` or `payment`.
+    pub(crate) name: String,
+    /// PENDING, DONE, REFUSED or `IN_DOUBT`.
+    pub(crate) state: String,
+    /// Details for people.
+    pub(crate) detail: String,
+}

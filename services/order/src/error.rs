@@ -1,0 +1,102 @@
+//! What may go wrong in commands and queries, in the words of the domain. [`crate::api::error`] makes
+//! statuses of it.
+
+use oms_core::{OrderId, Violations};
+use oms_service::PeerError;
+
+use crate::domain::order::Order;
+use crate::domain::state::{OrderAction, OrderState};
+use crate::store::StoreError;
+
+/// Failure of a command or a query.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The database refused, or a row makes no sense.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The request is wrong in these ways.
+    #[error("{0}")]
+    Invalid(#[from] Violations),
+    /// The id asked for does not exist.
+    #[error("{resource} {id} not found")]
+    NotFound {
+        /// Kind of the thing, such as `order`.
+        resource: &'static str,
+        /// Id asked for.
+        id: String,
+    },
+    /// The caller read an older version.
+    #[error("the present version is {present}")]
+    EtagMismatch {
+        /// Version now.
+        present: i64,
+    },
+    /// The order's state does not allow the action.
+    #[error("{} is not possible: the order is {}", action.as_str(), state.as_str())]
+    IllegalTransition {
+        /// State now.
+        state: OrderState,
+        /// What was asked for.
+        action: OrderAction,
+    },
+    /// Another order of the channel has the external reference.
+    #[error("the external reference belongs to order {order_id}")]
+    ExternalReferenceTaken {
+        /// The order that has it.
+        order_id: OrderId,
+    },
+    /// More units than are left.
+    #[error("{requested} units are more than the {open} that are open")]
+    QuantityExceedsOpen {
+        /// Units left.
+        open: i64,
+        /// Units asked for.
+        requested: i64,
+    },
+    /// More money than was captured and not refunded; minor units.
+    #[error("more than the {refundable} that can be refunded")]
+    RefundExceedsCaptured {
+        /// What is left to refund.
+        refundable: i64,
+    },
+    /// A peer did not answer, or refused what it should not.
+    #[error("{peer}: {source}")]
+    Peer {
+        /// Name of the peer.
+        peer: &'static str,
+        /// What it said.
+        source: PeerError,
+    },
+}
+
+impl From<oms_postgres::Error> for Error {
+    fn from(error: oms_postgres::Error) -> Self {
+        Self::Store(StoreError::Database(error))
+    }
+}
+
+impl Error {
+    /// No such order.
+    pub(crate) fn order_not_found(order_id: OrderId) -> Self {
+        Self::NotFound {
+            resource: "order",
+            id: order_id.to_string(),
+        }
+    }
+}
+
+/// The state after the action, or the error that tells why not.
+pub(crate) fn transition(order: &Order, action: OrderAction) -> Result<OrderState, Error> {
+    order.state.after(action).ok_or(Error::IllegalTransition {
+        state: order.state,
+        action,
+    })
+}
+
+/// Fails unless the caller read the present version; `None` accepts any.
+pub(crate) fn check_etag(expected: Option<i64>, present: i64) -> Result<(), Error> {
+    match expected {
+        Some(version) if version != present => Err(Error::EtagMismatch { present }),
+        _ => Ok(()),
+    }
+}

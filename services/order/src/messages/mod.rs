@@ -1,0 +1,26 @@
+//! Domain to protobuf: the words of the contract, for answers and for events. No rule lives here.
+
+mod channel;
+mod event;
+mod hold;
+mod order;
+mod payment;
+mod timeline;
+
+use oms_core::Currency;
+use oms_proto::common::v1::Money;
+
+pub(crate) use channel::channel;
+pub(crate) use event::event;
+pub(crate) use hold::{hold, hold_block, hold_reason};
+pub(crate) use order::{cancellation, fill_policy, order, service_level};
+pub(crate) use payment::payment;
+pub(crate) use timeline::timeline_entry;
+
+/// An amount of the order's currency.
+pub(crate) fn money(currency: Currency, minor_units: i64) -> Option<Money> {
+    Some(Money {
+        currency_code: currency.code().to_owned(),
+        minor_units,
+    })
+}

@@ -1,0 +1,50 @@
+//! Payment transactions.
+
+use oms_core::PaymentId;
+use oms_proto::order::v1 as pb;
+use oms_proto::time_to_proto;
+
+use super::money;
+use crate::domain::payment::{Payment, PaymentKind, PaymentState};
+
+/// A payment transaction as clients see it.
+pub(crate) fn payment(payment: &Payment) -> pb::PaymentTransaction {
+    pb::PaymentTransaction {
+        payment_id: payment.payment_id.to_string(),
+        order_id: payment.order_id.to_string(),
+        kind: kind(payment.kind).into(),
+        state: state(payment.state).into(),
+        amount: money(payment.currency, payment.amount),
+        provider: payment.provider.clone(),
+        provider_reference: payment.provider_reference.clone(),
+        parent_payment_id: payment
+            .parent_payment_id
+            .as_ref()
+            .map(PaymentId::to_string)
+            .unwrap_or_default(),
+        cause: payment.cause.clone(),
+        failure_code: payment.failure_code.clone(),
+        create_time: Some(time_to_proto(payment.created_at)),
+        update_time: Some(time_to_proto(payment.updated_at)),
+        actor: payment.actor.clone(),
+    }
+}
+
+fn kind(kind: PaymentKind) -> pb::PaymentKind {
+    match kind {
+        PaymentKind::Authorization => pb::PaymentKind::Authorization,
+        PaymentKind::Capture => pb::PaymentKind::Capture,
+        PaymentKind::Void => pb::PaymentKind::Void,
+        PaymentKind::Refund => pb::PaymentKind::Refund,
+    }
+}
+
+fn state(state: PaymentState) -> pb::PaymentState {
+    match state {
+        PaymentState::Initiated => pb::PaymentState::Initiated,
+        PaymentState::Pending => pb::PaymentState::Pending,
+        PaymentState::Succeeded => pb::PaymentState::Succeeded,
+        PaymentState::Failed => pb::PaymentState::Failed,
+        PaymentState::InDoubt => pb::PaymentState::InDoubt,
+    }
+}

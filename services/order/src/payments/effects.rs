@@ -1,0 +1,308 @@
+//! Runs effects: planned, sent once, settled once.
+
+use oms_core::{Money, OrderId, PaymentId, derive};
+use sha2::{Digest, Sha256};
+use sqlx::PgConnection;
+use tracing::Instrument;
+
+use super::{Provider, ProviderRequest, Unanswered};
+use crate::changes::{Change, Event, Locked};
+use crate::ctx::Ctx;
+use crate::domain::order::Order;
+use crate::domain::payment::{Answer, Payment, PaymentKind, PaymentState};
+use crate::error::Error;
+use crate::store::effects::{self, EffectState};
+use crate::store::{StoreError, orders, payments};
+
+/// A payment to be made.
+#[derive(Debug, Clone)]
+pub(crate) struct NewPayment<'a> {
+    /// Kind.
+    pub(crate) kind: PaymentKind,
+    /// Minor units, above zero.
+    pub(crate) amount: i64,
+    /// Authorization of a capture or void, capture of a refund.
+    pub(crate) parent: Option<PaymentId>,
+    /// What causes it; one payment per order, kind and cause.
+    pub(crate) cause: &'a str,
+    /// Who causes it.
+    pub(crate) actor: &'a str,
+    /// True when this transaction's caller sends it right after the commit: saves a commit.
+    pub(crate) send_now: bool,
+}
+
+/// What running an effect came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ran {
+    /// The provider's answer; to be written by [`record`].
+    Answered(Answer),
+    /// It was settled before.
+    Settled,
+    /// It is not known what the provider did. Run it again later.
+    InDoubt(String),
+}
+
+/// Id of the payment of an order, kind and cause.
+pub(crate) fn payment_id(order_id: OrderId, kind: PaymentKind, cause: &str) -> PaymentId {
+    let name = format!("payment/{}/{cause}", kind.as_str());
+    PaymentId::new(derive(order_id.uuid(), &name))
+}
+
+/// Writes a payment and its effect, or answers the one that is there for the same kind and cause. The
+/// caller holds the lock of the order.
+pub(crate) async fn plan(
+    conn: &mut PgConnection,
+    ctx: &Ctx,
+    order: &Order,
+    new: &NewPayment<'_>,
+) -> Result<Payment, StoreError> {
+    let now = ctx.now();
+    let state = if new.send_now {
+        (PaymentState::Pending, EffectState::Sent)
+    } else {
+        (PaymentState::Initiated, EffectState::Planned)
+    };
+    let payment = Payment {
+        payment_id: payment_id(order.order_id, new.kind, new.cause),
+        order_id: order.order_id,
+        kind: new.kind,
+        state: state.0,
+        amount: new.amount,
+        currency: order.currency,
+        provider: order.payment_provider.clone(),
+        provider_reference: String::new(),
+        parent_payment_id: new.parent,
+        cause: new.cause.to_owned(),
+        failure_code: String::new(),
+        actor: new.actor.to_owned(),
+        created_at: now,
+        updated_at: now,
+    };
+    if payments::insert(conn, &payment).await? {
+        effects::insert(conn, &payment, request_hash(&payment, order), state.1).await?;
+        return Ok(payment);
+    }
+    let found = payments::find(conn, order.order_id, new.kind, new.cause).await?;
+    // A conflict on (order, kind, cause) means that the row is there.
+    found.ok_or_else(|| StoreError::inconsistent("payments", "cause", payment.payment_id))
+}
+
+fn request_hash(payment: &Payment, order: &Order) -> [u8; 32] {
+    let parent = payment
+        .parent_payment_id
+        .map(|parent| parent.to_string())
+        .unwrap_or_default();
+    let text = format!(
+        "{}|{}|{}|{}|{parent}",
+        payment.kind.as_str(),
+        payment.amount,
+        payment.currency,
+        order.payment_token,
+    );
+    Sha256::digest(text).into()
+}
+
+/// Brings a planned payment to the provider and answers what it said. Calls the provider outside of any
+/// transaction; safe to repeat and to run twice at once.
+///
+/// `fresh` says that this caller planned the payment with `send_now` and nobody else can have sent it.
+pub(crate) async fn run(ctx: &Ctx, payment: &Payment, fresh: bool) -> Result<Ran, Error> {
+    let span = tracing::info_span!(
+        "payment_effect",
+        otel.name = format_args!("payment.{}", payment.kind.action()),
+        oms.order.id = %payment.order_id,
+        oms.payment.id = %payment.payment_id,
+        otel.status_code = tracing::field::Empty,
+    );
+    run_in_span(ctx, payment, fresh).instrument(span).await
+}
+
+async fn run_in_span(ctx: &Ctx, payment: &Payment, fresh: bool) -> Result<Ran, Error> {
+    let Some(provider) = ctx.providers.get(&payment.provider) else {
+        return Ok(Ran::Answered(Answer::Declined {
+            code: "provider_unknown".to_owned(),
+        }));
+    };
+    if !fresh {
+        if let Some(ran) = look_before_sending(ctx, payment, provider.as_ref()).await? {
+            return Ok(ran);
+        }
+    }
+    let request = request(ctx, payment).await?;
+    let answer = match payment.kind {
+        PaymentKind::Authorization => provider.authorize(&request).await,
+        PaymentKind::Capture => provider.capture(&request).await,
+        PaymentKind::Void => provider.void(&request).await,
+        PaymentKind::Refund => provider.refund(&request).await,
+    };
+    match answer {
+        Ok(answer) => Ok(Ran::Answered(answer)),
+        Err(unanswered) => doubt(ctx, payment, &unanswered).await,
+    }
+}
+
+/// Takes the right to send, or finds out what became of what was sent. `None` means: send it now.
+async fn look_before_sending(
+    ctx: &Ctx,
+    payment: &Payment,
+    provider: &dyn Provider,
+) -> Result<Option<Ran>, Error> {
+    let payment_id = payment.payment_id;
+    let state = {
+        let mut conn = ctx.db.read().await?;
+        effects::state(&mut conn, payment_id).await?
+    };
+    match state {
+        Some(EffectState::Planned) => Ok(take(ctx, payment).await?),
+        Some(EffectState::Sent | EffectState::InDoubt) => reconcile(ctx, payment, provider).await,
+        Some(EffectState::Confirmed | EffectState::Failed) => Ok(Some(Ran::Settled)),
+        None => Err(StoreError::inconsistent("effects", "payment_id", payment_id).into()),
+    }
+}
+
+/// PLANNED becomes SENT in a commit of its own; `None` when this caller has it.
+async fn take(ctx: &Ctx, payment: &Payment) -> Result<Option<Ran>, Error> {
+    let now = ctx.now();
+    let taken = ctx
+        .db
+        .run_tx("send_effect", |tx| {
+            Box::pin(async move {
+                let conn = tx.conn();
+                let taken = effects::mark_sent(conn, payment.payment_id, now).await?;
+                if taken {
+                    let sent = Payment {
+                        state: PaymentState::Pending,
+                        updated_at: now,
+                        ..payment.clone()
+                    };
+                    payments::set_state(conn, &sent).await?;
+                }
+                Ok::<_, Error>(taken)
+            })
+        })
+        .await?;
+    if taken {
+        return Ok(None);
+    }
+    // Somebody else sends it at this moment: they, or the next round, write the answer.
+    Ok(Some(Ran::InDoubt("being sent by another worker".to_owned())))
+}
+
+/// Asks the provider by key. What it never saw may be sent, once by whoever takes it.
+async fn reconcile(
+    ctx: &Ctx,
+    payment: &Payment,
+    provider: &dyn Provider,
+) -> Result<Option<Ran>, Error> {
+    let key = effects::idempotency_key(payment.payment_id);
+    match provider.lookup(&key).await {
+        Ok(Some(answer)) => Ok(Some(Ran::Answered(answer))),
+        Err(unanswered) => Ok(Some(doubt(ctx, payment, &unanswered).await?)),
+        Ok(None) => {
+            let now = ctx.now();
+            ctx.db
+                .run_tx("plan_effect_again", |tx| {
+                    Box::pin(async move {
+                        let conn = tx.conn();
+                        // Through IN_DOUBT, as the ledger's rules ask: SENT never falls back by itself.
+                        effects::mark_in_doubt(conn, payment.payment_id, now).await?;
+                        effects::mark_planned_again(conn, payment.payment_id, now).await?;
+                        Ok::<_, Error>(())
+                    })
+                })
+                .await?;
+            take(ctx, payment).await
+        }
+    }
+}
+
+/// Writes that the answer is not known.
+async fn doubt(ctx: &Ctx, payment: &Payment, unanswered: &Unanswered) -> Result<Ran, Error> {
+    tracing::warn!(error = %unanswered, payment_id = %payment.payment_id, "payment in doubt");
+    oms_telemetry::mark_failed(&tracing::Span::current(), "in doubt");
+    let now = ctx.now();
+    ctx.db
+        .run_tx("doubt_effect", |tx| {
+            Box::pin(async move {
+                let conn = tx.conn();
+                if effects::mark_in_doubt(conn, payment.payment_id, now).await? {
+                    let doubtful = Payment {
+                        state: PaymentState::InDoubt,
+                        updated_at: now,
+                        ..payment.clone()
+                    };
+                    payments::set_state(conn, &doubtful).await?;
+                }
+                Ok::<_, Error>(())
+            })
+        })
+        .await?;
+    Ok(Ran::InDoubt(unanswered.to_string()))
+}
+
+/// The token and the parent's reference are read here, so that no caller has to carry them.
+async fn request(ctx: &Ctx, payment: &Payment) -> Result<ProviderRequest, Error> {
+    let mut conn = ctx.db.read().await?;
+    let token = orders::payment_token(&mut conn, payment.order_id).await?;
+    let parent = match payment.parent_payment_id {
+        Some(parent) => payments::load(&mut conn, parent).await?,
+        None => None,
+    };
+    Ok(ProviderRequest {
+        idempotency_key: effects::idempotency_key(payment.payment_id),
+        amount: Money::new(payment.currency, payment.amount),
+        token: token.unwrap_or_default(),
+        parent_reference: parent
+            .map(|parent| parent.provider_reference)
+            .unwrap_or_default(),
+    })
+}
+
+/// Writes a provider's answer: effect, payment, the order's sums, one event and one timeline row. Answers the
+/// payment as it is now, and does nothing when it was settled before. The order is locked.
+pub(crate) async fn record(
+    conn: &mut PgConnection,
+    ctx: &Ctx,
+    order: &mut Locked,
+    payment: &Payment,
+    answer: &Answer,
+    actor: &str,
+) -> Result<Payment, Error> {
+    let now = ctx.now();
+    let mut settled = Payment {
+        updated_at: now,
+        ..payment.clone()
+    };
+    let effect = match answer {
+        Answer::Approved { reference } => {
+            settled.state = PaymentState::Succeeded;
+            settled.provider_reference.clone_from(reference);
+            EffectState::Confirmed
+        }
+        Answer::Declined { code } => {
+            settled.state = PaymentState::Failed;
+            settled.failure_code.clone_from(code);
+            EffectState::Failed
+        }
+    };
+    if !payments::set_state(conn, &settled).await? {
+        let found = payments::load(conn, payment.payment_id).await?;
+        return Ok(found.unwrap_or(settled));
+    }
+    let (reference, code) = (&settled.provider_reference, &settled.failure_code);
+    effects::settle(conn, payment.payment_id, effect, reference, code, now).await?;
+    order.money = payments::money(conn, order.order_id).await?;
+    let amount = Money::new(settled.currency, settled.amount);
+    let detail = match answer {
+        Answer::Approved { .. } => format!("{amount} for {}", settled.cause),
+        Answer::Declined { code } => format!("{amount} for {} declined: {code}", settled.cause),
+    };
+    let change = Change {
+        actor,
+        action: settled.kind.action(),
+        detail,
+        event: Event::PaymentSettled(settled.clone()),
+    };
+    order.write(conn, ctx, &change).await?;
+    Ok(settled)
+}

@@ -1,0 +1,83 @@
+//! Payment providers: the port, the built-in sandbox, and what makes every call happen at most once.
+//!
+//! Every call of a provider goes the same way, whoever drives it (the saga, a task, the reconciler):
+//!
+//! 1. [`effects::plan`] writes payment and effect in the transaction that decides; the same order, kind
+//!    and cause again is the same payment;
+//! 2. [`effects::run`] marks the effect SENT, calls the provider, and answers what it said. An effect that
+//!    was sent before is never sent blindly again: the provider is asked by key;
+//! 3. [`effects::record`] writes the answer with the event, in the transaction that acts on it.
+//!
+//! A crash between 2 and 3 leaves SENT: whoever comes next, at the latest [`reconciler`], finds out.
+
+pub(crate) mod effects;
+pub(crate) mod reconciler;
+pub(crate) mod sandbox;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use oms_core::Money;
+
+use crate::domain::payment::Answer;
+
+/// What is asked of a provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ProviderRequest {
+    /// Key by which the provider recognizes a repeat and tells what became of it.
+    pub(crate) idempotency_key: String,
+    /// Amount, above zero.
+    pub(crate) amount: Money,
+    /// What the customer pays with.
+    pub(crate) token: String,
+    /// The provider's reference of the authorization (capture, void) or capture (refund).
+    pub(crate) parent_reference: String,
+}
+
+/// The provider did not answer, or not intelligibly: what it did is not known.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{provider} did not answer: {detail}")]
+pub(crate) struct Unanswered {
+    /// Name of the provider.
+    pub(crate) provider: &'static str,
+    /// What was seen instead, for operators.
+    pub(crate) detail: String,
+}
+
+/// The port to a payment provider. Every call may be repeated with its key and is then the same call.
+#[async_trait]
+pub(crate) trait Provider: Send + Sync {
+    /// Name by which orders choose it.
+    fn name(&self) -> &'static str;
+    /// Sets money aside.
+    async fn authorize(&self, request: &ProviderRequest) -> Result<Answer, Unanswered>;
+    /// Takes money that was set aside, all or a part.
+    async fn capture(&self, request: &ProviderRequest) -> Result<Answer, Unanswered>;
+    /// Gives up what is left of an authorization.
+    async fn void(&self, request: &ProviderRequest) -> Result<Answer, Unanswered>;
+    /// Pays captured money back, all or a part.
+    async fn refund(&self, request: &ProviderRequest) -> Result<Answer, Unanswered>;
+    /// What became of the call with this key; `None` when the provider never saw it.
+    async fn lookup(&self, idempotency_key: &str) -> Result<Option<Answer>, Unanswered>;
+}
+
+/// The providers that are configured.
+#[derive(Clone)]
+pub(crate) struct Providers(Arc<[Arc<dyn Provider>]>);
+
+impl Providers {
+    /// These providers.
+    pub(crate) fn new(providers: Vec<Arc<dyn Provider>>) -> Self {
+        Self(providers.into())
+    }
+
+    /// The provider with this name.
+    pub(crate) fn get(&self, name: &str) -> Option<&Arc<dyn Provider>> {
+        self.0.iter().find(|provider| provider.name() == name)
+    }
+
+    /// Names of all.
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        self.0.iter().map(|provider| provider.name()).collect()
+    }
+}
