@@ -58,13 +58,12 @@ impl Background {
             }
             result
         };
-        match tokio::time::timeout(patience, all).await {
-            Ok(result) => result,
-            Err(_) => {
+        tokio::time::timeout(patience, all)
+            .await
+            .unwrap_or_else(|_| {
                 tracing::warn!("background work did not end in time and is aborted");
                 Ok(())
-            }
-        }
+            })
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ::config::{Config, Environment, File, FileFormat, Map, Value, ValueKind};
+use ::config::{Config, Environment, File, FileFormat, Map, Source, Value, ValueKind};
 use oms_postgres::DbConfig;
 use oms_telemetry::TelemetryConfig;
 use serde::Deserialize;
@@ -184,7 +184,7 @@ impl From<::config::ConfigError> for ConfigError {
 #[derive(Debug, Clone, Default)]
 pub struct Layers {
     file: Option<PathBuf>,
-    environment: bool,
+    variables: Option<Variables>,
     overrides: Vec<String>,
 }
 
@@ -193,7 +193,7 @@ impl Layers {
     pub fn of_program(file: Option<&Path>) -> Self {
         Self {
             file: file.map(Path::to_owned),
-            environment: true,
+            variables: Some(Variables::default()),
             overrides: Vec::new(),
         }
     }
@@ -241,8 +241,8 @@ pub fn load_layers<T: DeserializeOwned>(
         }
         builder = builder.add_source(toml(&text));
     }
-    if layers.environment {
-        builder = builder.add_source(environment(service));
+    if let Some(variables) = &layers.variables {
+        builder = builder.add_source(variables.of_service(service));
     }
     for text in &layers.overrides {
         builder = builder.add_source(toml(text));
@@ -255,10 +255,42 @@ fn toml(text: &str) -> File<::config::FileSourceString, FileFormat> {
     File::from_str(text, FileFormat::Toml)
 }
 
-fn environment(service: &str) -> Environment {
-    Environment::with_prefix(&format!("OMS_{}", service.to_uppercase()))
-        .prefix_separator("__")
-        .separator("__")
+/// Environment variables as a layer.
+#[derive(Debug, Clone, Default)]
+struct Variables {
+    environment: Environment,
+}
+
+impl Variables {
+    fn of_service(&self, service: &str) -> Self {
+        let environment = self.environment.clone();
+        Self {
+            environment: environment
+                .prefix(&format!("OMS_{}", service.to_uppercase()))
+                .prefix_separator("__")
+                .separator("__"),
+        }
+    }
+}
+
+impl Source for Variables {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    /// Variables are text, which the types of the structs make numbers of; a list is TOML.
+    fn collect(&self) -> Result<Map<String, Value>, ::config::ConfigError> {
+        let mut values = self.environment.collect()?;
+        for value in values.values_mut() {
+            if let ValueKind::String(text) = &value.kind
+                && text.starts_with('[')
+            {
+                let list = toml(&format!("list = {text}"));
+                *value = Config::builder().add_source(list).build()?.get("list")?;
+            }
+        }
+        Ok(values)
+    }
 }
 
 /// Moves the keys of [`Common`] from the top into one table, as the structs have them.
@@ -276,4 +308,154 @@ fn fold_common(mut keys: Map<String, Value>) -> Result<Value, ConfigError> {
         Value::new(None, ValueKind::Table(common)),
     );
     Ok(Value::new(None, ValueKind::Table(keys)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEFAULTS: &str = r#"
+        listen = "127.0.0.1:7001"
+        admin_listen = "127.0.0.1:8001"
+        [database]
+        url = "postgres://localhost/oms_order"
+        [payments]
+        timeout_ms = 10
+    "#;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Sample {
+        common: Common,
+        payments: Payments,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Payments {
+        timeout_ms: u64,
+        #[serde(default)]
+        retries: Vec<u64>,
+    }
+
+    impl Layers {
+        fn with_variables(mut self, variables: &[(&str, &str)]) -> Self {
+            let pairs = variables
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+            self.variables = Some(Variables {
+                environment: Environment::default().source(Some(pairs.collect())),
+            });
+            self
+        }
+    }
+
+    fn load(layers: &Layers) -> Result<Sample, ConfigError> {
+        load_layers("order", DEFAULTS, layers)
+    }
+
+    fn error(layers: &Layers) -> String {
+        load(layers).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_defaults_are_enough() {
+        let sample = load(&Layers::default()).unwrap();
+        assert_eq!(sample.common.listen.port(), 7001);
+        assert!(!sample.common.insecure_dev);
+        assert_eq!(sample.common.server, ServerConfig::default());
+        assert_eq!(sample.payments.timeout_ms, 10);
+        sample.common.check().unwrap();
+    }
+
+    #[test]
+    fn the_file_wins_over_defaults_and_the_environment_over_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("order.toml");
+        let text = "[payments]\ntimeout_ms = 20\n[server]\ncalls_max = 7\n";
+        std::fs::write(&file, text).unwrap();
+        let layers = Layers::of_program(Some(&file)).with_variables(&[
+            ("OMS_ORDER__PAYMENTS__TIMEOUT_MS", "30"),
+            ("OMS_ORDER__PAYMENTS__RETRIES", "[1, 2]"),
+            ("OMS_ORDER__DATABASE__MAX_CONNECTIONS", "3"),
+            ("OMS_ORDER__PEERS__INVENTORY__URL", "http://inventory:7002"),
+            ("OMS_ORDER__INSECURE_DEV", "true"),
+            ("OMS_ORDER_DATABASE_URL", "is somebody else's"),
+            ("OMS_INVENTORY__LISTEN", "is another service's"),
+        ]);
+        let sample = load(&layers).unwrap();
+        assert_eq!(sample.payments.timeout_ms, 30);
+        assert_eq!(sample.payments.retries, [1, 2]);
+        assert_eq!(sample.common.server.calls_max, 7);
+        assert_eq!(sample.common.database.max_connections, 3);
+        assert_eq!(
+            sample.common.peers["inventory"],
+            PeerConfig::new("http://inventory:7002")
+        );
+        assert!(sample.common.insecure_dev);
+        let overridden = load(&layers.with("payments.timeout_ms = 40")).unwrap();
+        assert_eq!(overridden.payments.timeout_ms, 40);
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_in_every_layer_and_every_depth() {
+        for text in [
+            "lisen = \"x\"",
+            "[payments]\ntimeout = 1",
+            "[server]\ncalls = 1",
+            "[database]\nuri = \"x\"",
+            "[peers.inventory]\nurl = \"http://a:1\"\nurls = 1",
+            "[common]\nlisten = \"127.0.0.1:1\"",
+        ] {
+            let message = error(&Layers::of_text(text));
+            assert!(message.contains("unknown"), "{text}: {message}");
+        }
+        let typo = Layers::default().with_variables(&[("OMS_ORDER__LISEN", "x")]);
+        let message = error(&typo);
+        assert!(
+            message.contains("`lisen`") && message.contains("`listen`"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn wrong_values_name_their_key() {
+        let message = error(&Layers::of_text("[payments]\ntimeout_ms = \"soon\""));
+        assert!(message.contains("payments.timeout_ms"), "{message}");
+        let message = error(&Layers::of_text("listen = \"here\""));
+        assert!(message.contains("listen"), "{message}");
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("order.toml");
+        let message = error(&Layers::of_program(Some(&file)));
+        assert!(message.contains("order.toml"), "{message}");
+        std::fs::write(&file, "listen = ").unwrap();
+        let message = error(&Layers::of_program(Some(&file)));
+        assert!(message.contains("order.toml"), "{message}");
+    }
+
+    #[test]
+    fn insecure_dev_stays_on_this_machine() {
+        let check = |text: &str| {
+            let sample = load(&Layers::of_text(text)).unwrap();
+            sample.common.check().map_err(|error| error.to_string())
+        };
+        let open = "insecure_dev = true\nlisten = \"0.0.0.0:7001\"";
+        assert!(check(open).unwrap_err().contains("loopback"));
+        let open = "insecure_dev = true\nadmin_listen = \"0.0.0.0:7001\"";
+        assert!(check(open).unwrap_err().contains("admin_listen"));
+        assert_eq!(
+            check("insecure_dev = true\nlisten = \"[::1]:7001\""),
+            Ok(())
+        );
+        assert_eq!(check("listen = \"0.0.0.0:7001\""), Ok(()));
+        let peer = "[peers.inventory]\nurl = \"inventory:7002\"";
+        assert!(check(peer).unwrap_err().contains("peers.inventory.url"));
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        let secret = "[database]\nurl = \"postgres://u:hunter2@h/d\"";
+        let sample = load(&Layers::of_text(secret)).unwrap();
+        assert!(!format!("{sample:?}").contains("hunter2"));
+    }
 }

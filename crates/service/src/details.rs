@@ -45,7 +45,7 @@ pub(crate) struct Details {
 }
 
 impl Details {
-    pub(crate) fn into_status(mut self, code: Code, message: String) -> Status {
+    pub(crate) fn into_status(mut self, code: Code, message: &str) -> Status {
         let message: String = message.chars().take(MESSAGE_CHARS_MAX).collect();
         let mut budget = LISTED_BYTES_MAX;
         let violations = self.bad_request(&mut budget);

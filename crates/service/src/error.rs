@@ -335,7 +335,7 @@ impl From<ApiError> for Status {
             illegal_transition: content.illegal_transition,
             retry_after: content.retry_after,
         };
-        details.into_status(content.code, content.message)
+        details.into_status(content.code, &content.message)
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use oms_postgres::TaskError;
 use oms_proto::common::v1::{ErrorReason, IllegalTransition, Shortage};
 use tonic::{Code, Status};
 
@@ -117,6 +118,18 @@ impl From<Status> for PeerError {
             message: status.message().to_owned(),
             details: Details::of(&status),
         }))
+    }
+}
+
+/// For tasks: what may end otherwise later is tried again, a final answer needs a person. A task that
+/// can do something about an answer looks at it first.
+impl From<PeerError> for TaskError {
+    fn from(error: PeerError) -> Self {
+        if error.retryable() {
+            Self::Retry(error.to_string())
+        } else {
+            Self::Stuck(error.to_string())
+        }
     }
 }
 

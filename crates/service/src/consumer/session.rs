@@ -69,7 +69,8 @@ impl Consumer {
             let Some(batch) = message.map_err(SessionError::of_peer)? else {
                 return Ok(());
             };
-            let epoch = Uuid::try_parse(&batch.epoch).map_err(SessionError::other)?;
+            let epoch = Uuid::try_parse(&batch.epoch)
+                .map_err(|_| SessionError::other("the peer's epoch is malformed"))?;
             if cursor.is_some_and(|cursor| cursor.epoch != epoch) {
                 return Err(SessionError::EpochChanged(Some(epoch)));
             }
@@ -130,14 +131,14 @@ pub(super) enum SessionError {
 }
 
 impl SessionError {
-    fn other(reason: impl ToString) -> Self {
-        Self::Other(reason.to_string())
+    fn other(reason: impl Into<String>) -> Self {
+        Self::Other(reason.into())
     }
 
     fn of_peer(status: tonic::Status) -> Self {
         let error = PeerError::from(status);
         if error.reason() != Some(ErrorReason::FeedEpochChanged) {
-            return Self::other(error);
+            return Self::other(error.to_string());
         }
         let epoch = error
             .metadata("epoch")
@@ -148,7 +149,7 @@ impl SessionError {
 
 impl From<oms_postgres::Error> for SessionError {
     fn from(error: oms_postgres::Error) -> Self {
-        Self::other(Chain(&error))
+        Self::other(Chain(&error).to_string())
     }
 }
 
@@ -156,7 +157,7 @@ impl From<BatchError> for SessionError {
     fn from(error: BatchError) -> Self {
         match error {
             BatchError::Database(error) => error.into(),
-            BatchError::Event { error, .. } => Self::other(error),
+            BatchError::Event { error, .. } => Self::other(error.to_string()),
         }
     }
 }
