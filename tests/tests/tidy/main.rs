@@ -7,6 +7,7 @@ mod contract;
 mod crates;
 mod docs;
 mod migrations;
+mod planted;
 mod repo;
 mod rooms;
 mod rust;

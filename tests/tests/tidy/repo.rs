@@ -80,6 +80,17 @@ impl Repo {
         Self { files }
     }
 
+    /// A repository of these files, to try the rules on.
+    pub(crate) fn of(files: &[(&str, &str)]) -> Self {
+        let file = |(path, text): &(&str, &str)| File {
+            path: (*path).to_owned(),
+            text: (*text).to_owned(),
+        };
+        Self {
+            files: files.iter().map(file).collect(),
+        }
+    }
+
     pub(crate) fn all(&self) -> impl Iterator<Item = &File> {
         self.files.iter()
     }
