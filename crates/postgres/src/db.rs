@@ -282,3 +282,40 @@ impl Head {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use oms_core::SystemClock;
+
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_password() {
+        let config = DbConfig::new("postgres://oms:secret@db/oms_order", "order");
+        assert!(!format!("{config:?}").contains("secret"));
+    }
+
+    #[tokio::test]
+    async fn an_unusable_address_is_refused_and_not_repeated() {
+        let config = DbConfig::new("postgres://oms:secret@db:not-a-port/oms", "order");
+        let error = Db::connect(&config, Arc::new(SystemClock))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, Error::Config { .. }));
+        assert!(!error.to_string().contains("secret"));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_does_not_answer_in_time_is_unavailable() {
+        let config = DbConfig {
+            acquire_timeout_ms: 20,
+            startup_timeout_ms: 20,
+            // Nothing listens on port 1.
+            ..DbConfig::new("postgres://127.0.0.1:1/oms", "order")
+        };
+        let error = Db::connect(&config, Arc::new(SystemClock))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, Error::Unavailable { .. }));
+    }
+}
