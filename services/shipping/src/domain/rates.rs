@@ -222,15 +222,17 @@ fn price(tariff: &Tariff, zone: u8, parcel: &Parcel) -> i64 {
 }
 
 fn transit_days(level: ServiceLevel, zone: u8) -> u8 {
-    match (level, zone) {
-        (ServiceLevel::Overnight | ServiceLevel::SameDay, _) => 1,
-        (ServiceLevel::TwoDay, _) => 2,
-        (ServiceLevel::Ground, ..=2) => 1,
-        (ServiceLevel::Ground, 3 | 4) => 2,
-        (ServiceLevel::Ground, 5) => 3,
-        (ServiceLevel::Ground, 6 | 7) => 4,
-        (ServiceLevel::Ground, 8) => 5,
-        (ServiceLevel::Ground, _) => 10,
+    match level {
+        ServiceLevel::Overnight | ServiceLevel::SameDay => 1,
+        ServiceLevel::TwoDay => 2,
+        ServiceLevel::Ground => match zone {
+            ..=2 => 1,
+            3 | 4 => 2,
+            5 => 3,
+            6 | 7 => 4,
+            8 => 5,
+            _ => 10,
+        },
     }
 }
 

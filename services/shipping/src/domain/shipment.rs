@@ -163,7 +163,7 @@ pub(crate) struct Illegal {
 }
 
 /// What a tracking report did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Tracked {
     /// It moved the package.
     pub(crate) applied: bool,

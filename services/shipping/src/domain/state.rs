@@ -139,10 +139,8 @@ pub(crate) fn refusal(
         return Some(format!("the shipment is {}", state.as_str()));
     }
     let by_client = ShipmentAction::BY_CLIENTS.contains(&action);
-    match label.filter(|label| by_client && label.is_open()) {
-        Some(label) => Some(format!("the label is {}", label.as_str())),
-        None => None,
-    }
+    let label = label.filter(|label| by_client && label.is_open())?;
+    Some(format!("the label is {}", label.as_str()))
 }
 
 #[cfg(test)]

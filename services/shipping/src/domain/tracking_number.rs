@@ -14,18 +14,6 @@ pub(crate) fn for_package(label_id: Uuid, package_id: Uuid) -> String {
     format!("{PREFIX}{body}{check}")
 }
 
-/// Whether a text is a number of the built-in carrier with a right check digit.
-pub(crate) fn is_valid(text: &str) -> bool {
-    let Some(digits) = text.strip_prefix(PREFIX) else {
-        return false;
-    };
-    if digits.len() != 18 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return false;
-    }
-    let (body, check) = digits.split_at(17);
-    check == check_digit(body).to_string()
-}
-
 /// Modulo 10 with weights 3 and 1 from the right, as GS1 numbers have it.
 fn check_digit(body: &str) -> u32 {
     let sum: u32 = body
@@ -41,6 +29,18 @@ fn check_digit(body: &str) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Whether a text is a number of the built-in carrier with a right check digit.
+    fn is_valid(text: &str) -> bool {
+        let Some(digits) = text.strip_prefix(PREFIX) else {
+            return false;
+        };
+        if digits.len() != 18 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return false;
+        }
+        let (body, check) = digits.split_at(17);
+        check == check_digit(body).to_string()
+    }
 
     #[test]
     fn numbers_are_stable_and_differ_by_label_and_package() {

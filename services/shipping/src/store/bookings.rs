@@ -26,8 +26,11 @@ pub(crate) async fn insert(
     booking: &Booking,
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
-    let (ids, numbers): (Vec<_>, Vec<_>) =
-        booking.numbers.iter().map(|(id, number)| (id.uuid(), number.as_str())).unzip();
+    let (ids, numbers): (Vec<_>, Vec<_>) = booking
+        .numbers
+        .iter()
+        .map(|(id, number)| (id.uuid(), number.as_str()))
+        .unzip();
     sqlx::query!(
         "INSERT INTO table_rate_bookings (idempotency_key, reference, service, package_ids,
              tracking_numbers, price_cents, created_at)

@@ -59,6 +59,8 @@ pub(crate) struct Effect {
     pub(crate) traceparent: String,
     /// Who caused it.
     pub(crate) actor: String,
+    /// When it was planned.
+    pub(crate) created_at: OffsetDateTime,
 }
 
 /// Writes an intent.
@@ -94,7 +96,8 @@ pub(crate) async fn load(
 ) -> Result<Option<Effect>, StoreError> {
     let row = sqlx::query!(
         "SELECT e.effect_id, e.kind, e.idempotency_key, e.state, e.label_id, l.shipment_id, s.order_id,
-             e.carrier_id, e.attempt, e.next_run_at, e.traceparent, e.actor
+             e.carrier_id, e.attempt, e.next_run_at, e.traceparent, e.actor,
+             e.created_at
          FROM effects e JOIN labels l USING (label_id) JOIN shipments s USING (shipment_id)
          WHERE e.effect_id = $1",
         effect_id
@@ -118,6 +121,7 @@ pub(crate) async fn load(
         next_run_at: row.next_run_at,
         traceparent: row.traceparent,
         actor: row.actor,
+        created_at: row.created_at,
     }))
 }
 

@@ -71,7 +71,10 @@ pub(crate) async fn insert_numbers(
         label.id,
         label.carrier_id,
         &packages.iter().map(|p| p.id.uuid()).collect::<Vec<_>>(),
-        &packages.iter().map(|p| p.tracking_number.as_str()).collect::<Vec<_>>() as &[&str],
+        &packages
+            .iter()
+            .map(|p| p.tracking_number.as_str())
+            .collect::<Vec<_>>() as &[&str],
     )
     .execute(conn)
     .await?;

@@ -46,22 +46,7 @@ pub(crate) async fn page(
     let open = [ShipmentState::Draft, ShipmentState::Labeled];
     let only_open = !states.is_empty() && filter.states.iter().all(|state| open.contains(state));
     let rows = if let Some(order_id) = filter.order_id {
-        sqlx::query_as!(
-            Position,
-            "SELECT created_at, shipment_id FROM shipments
-             WHERE order_id = $1 AND (created_at, shipment_id) > ($2, $3)
-                 AND (cardinality($4::text[]) = 0 OR state = ANY($4))
-                 AND ($5::text IS NULL OR location_id = $5)
-             ORDER BY created_at, shipment_id LIMIT $6",
-            order_id.uuid(),
-            after.created_at,
-            after.shipment_id,
-            &states as &[&str],
-            location,
-            limit
-        )
-        .fetch_all(conn)
-        .await?
+        of_order(conn, order_id, (&states, location), after, limit).await?
     } else if only_open {
         sqlx::query_as!(
             Position,
@@ -107,5 +92,32 @@ pub(crate) async fn page(
         .fetch_all(conn)
         .await?
     };
+    Ok(rows)
+}
+
+async fn of_order(
+    conn: &mut PgConnection,
+    order_id: OrderId,
+    filter: (&[&str], Option<&str>),
+    after: Position,
+    limit: i64,
+) -> Result<Vec<Position>, StoreError> {
+    let (states, location) = filter;
+    let rows = sqlx::query_as!(
+        Position,
+        "SELECT created_at, shipment_id FROM shipments
+         WHERE order_id = $1 AND (created_at, shipment_id) > ($2, $3)
+             AND (cardinality($4::text[]) = 0 OR state = ANY($4))
+             AND ($5::text IS NULL OR location_id = $5)
+         ORDER BY created_at, shipment_id LIMIT $6",
+        order_id.uuid(),
+        after.created_at,
+        after.shipment_id,
+        states as &[&str],
+        location,
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
     Ok(rows)
 }

@@ -35,9 +35,13 @@ impl StoreError {
     pub(crate) fn inconsistent(
         table: &'static str,
         column: &'static str,
-        id: impl ToString,
+        id: impl std::fmt::Display,
     ) -> Self {
-        Self::Inconsistent { table, column, id: id.to_string() }
+        Self::Inconsistent {
+            table,
+            column,
+            id: id.to_string(),
+        }
     }
 
     /// Name of the violated constraint, if one was violated.

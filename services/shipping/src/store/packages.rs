@@ -17,13 +17,13 @@ use super::StoreError;
 pub(crate) const PKEY: &str = "packages_pkey";
 
 /// Writes the packages of a new shipment with two statements.
-pub(super) async fn insert(
-    conn: &mut PgConnection,
-    shipment: &Shipment,
-) -> Result<(), StoreError> {
+pub(super) async fn insert(conn: &mut PgConnection, shipment: &Shipment) -> Result<(), StoreError> {
     let packages = &shipment.packages;
     let side = |n: usize| -> Vec<i64> {
-        packages.iter().map(|p| p.parcel.dimensions_mm.get(n).copied().unwrap_or_default()).collect()
+        packages
+            .iter()
+            .map(|p| p.parcel.dimensions_mm.get(n).copied().unwrap_or_default())
+            .collect()
     };
     sqlx::query!(
         "INSERT INTO packages (package_id, shipment_id, package_number, mass_grams, length_mm, width_mm,
@@ -48,7 +48,9 @@ async fn insert_lines(conn: &mut PgConnection, packages: &[Package]) -> Result<(
     let lines: Vec<(Uuid, i32, &PackageLine)> = packages
         .iter()
         .flat_map(|package| {
-            (1..).zip(&package.lines).map(|(number, line)| (package.id.uuid(), number, line))
+            (1..)
+                .zip(&package.lines)
+                .map(|(number, line)| (package.id.uuid(), number, line))
         })
         .collect();
     sqlx::query!(
@@ -75,10 +77,14 @@ async fn insert_lines(conn: &mut PgConnection, packages: &[Package]) -> Result<(
 
 /// Writes which numbers the packages carry now and where they are.
 pub(crate) async fn save(conn: &mut PgConnection, packages: &[Package]) -> Result<(), StoreError> {
-    let statuses: Vec<Option<&str>> =
-        packages.iter().map(|p| p.report.map(|report| report.status.as_str())).collect();
-    let times: Vec<Option<OffsetDateTime>> =
-        packages.iter().map(|p| p.report.map(|report| report.occurred_at)).collect();
+    let statuses: Vec<Option<&str>> = packages
+        .iter()
+        .map(|p| p.report.map(|report| report.status.as_str()))
+        .collect();
+    let times: Vec<Option<OffsetDateTime>> = packages
+        .iter()
+        .map(|p| p.report.map(|report| report.occurred_at))
+        .collect();
     sqlx::query!(
         "UPDATE packages SET tracking_number = p.tracking_number, tracking_status = p.tracking_status,
              tracked_at = p.tracked_at
@@ -116,7 +122,10 @@ pub(super) async fn load(
                 let status = TrackingStatus::parse(&status).ok_or_else(|| {
                     StoreError::inconsistent("packages", "tracking_status", row.package_id)
                 })?;
-                Some(Report { status, occurred_at })
+                Some(Report {
+                    status,
+                    occurred_at,
+                })
             }
             _ => None,
         };

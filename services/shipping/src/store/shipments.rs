@@ -126,8 +126,10 @@ pub(crate) async fn load_many(
     )
     .fetch_all(&mut *conn)
     .await?;
-    let mut shipments =
-        rows.into_iter().map(Shipment::try_from).collect::<Result<Vec<_>, _>>()?;
+    let mut shipments = rows
+        .into_iter()
+        .map(Shipment::try_from)
+        .collect::<Result<Vec<_>, _>>()?;
     let mut packages = packages::load(conn, shipment_ids).await?;
     for shipment in &mut shipments {
         shipment.packages = packages.remove(&shipment.id.uuid()).unwrap_or_default();
@@ -190,7 +192,10 @@ impl Row {
         };
         let unknown = |column| StoreError::inconsistent("labels", column, id);
         let state = self.label_state.as_deref().and_then(LabelState::parse);
-        let currency = self.currency.as_deref().and_then(|code| code.parse::<Currency>().ok());
+        let currency = self
+            .currency
+            .as_deref()
+            .and_then(|code| code.parse::<Currency>().ok());
         let cost = Money::new(
             currency.ok_or_else(|| unknown("currency"))?,
             self.cost.ok_or_else(|| unknown("cost"))?,
@@ -227,7 +232,10 @@ impl TryFrom<Row> for Shipment {
             return_id: row.return_id.map(ReturnId::new),
             direction: Direction::parse(&row.direction).ok_or_else(|| unknown("direction"))?,
             state: ShipmentState::parse(&row.state).ok_or_else(|| unknown("state"))?,
-            location_id: row.location_id.parse().map_err(|_| unknown("location_id"))?,
+            location_id: row
+                .location_id
+                .parse()
+                .map_err(|_| unknown("location_id"))?,
             destination: Destination {
                 address_id: row.address_id.map(AddressId::new),
                 country_code: row.country_code,

@@ -1,0 +1,5 @@
+//! One file per read.
+
+pub(crate) mod get_shipment;
+pub(crate) mod list_shipments;
+pub(crate) mod list_tracking_events;
