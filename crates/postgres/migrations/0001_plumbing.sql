@@ -111,19 +111,20 @@ comment on column parked_events.error is 'why it could not be applied; for an ev
 -- Asked for every event: is something of its aggregate parked? Also finds the oldest one of an aggregate.
 create index parked_events_aggregate_idx on parked_events (consumer, source, aggregate_type, aggregate_id, pos);
 
--- Request ids of successful mutating calls, kept for seven days.
+-- Request ids of successful mutating calls, kept for seven days. A call inserts its row first, so that a concurrent
+-- repeat waits for its end instead of racing it, and fills in the resource when it has succeeded.
 create table idempotency (
     principal text not null,
     method text not null,
     request_id uuid not null,
     request_hash bytea not null,
-    resource_id text not null,
+    resource_id text,
     created_at timestamptz not null default now(),
     constraint idempotency_pkey primary key (principal, method, request_id),
     constraint idempotency_request_hash_length check (octet_length(request_hash) = 32)
-);
+) with (fillfactor = 90);
 comment on column idempotency.request_hash is 'SHA-256 of the request without request_id and wait_for';
-comment on column idempotency.resource_id is 'what a replay reads again to answer';
+comment on column idempotency.resource_id is 'what a replay reads again to answer; null is only seen inside of the call itself';
 -- Retention deletes the oldest first.
 create index idempotency_created_at_idx on idempotency (created_at);
 

@@ -2,9 +2,6 @@
 
 use crate::scope;
 
-/// Name of the constraint that makes two concurrent calls with one request id meet.
-const IDEMPOTENCY_PKEY: &str = "idempotency_pkey";
-
 /// Failure of a database operation.
 ///
 /// `Display` is fit for a client: it never holds SQL, values or messages of the driver. The cause
@@ -77,6 +74,15 @@ pub enum ErrorKind {
 }
 
 impl Error {
+    /// A conflict that no statement reported; noted for `run_tx` as if one had.
+    pub(crate) fn transient(code: &str) -> Self {
+        let error = Self::Transient {
+            code: code.to_owned(),
+        };
+        scope::note_error(&error);
+        error
+    }
+
     /// Name of the violated constraint, if one was violated.
     pub fn constraint(&self) -> Option<&str> {
         match self {
@@ -126,7 +132,7 @@ fn classify(source: sqlx::Error) -> Error {
     match &source {
         sqlx::Error::Database(database) => {
             let code = database.code().unwrap_or_default().into_owned();
-            if is_transient(&code, database.constraint()) {
+            if is_transient(&code) {
                 return Error::Transient { code };
             }
             if is_unavailable(&code) {
@@ -144,14 +150,9 @@ fn classify(source: sqlx::Error) -> Error {
     }
 }
 
-/// 40001 serialization failure, 40P01 deadlock; and 23505 on the request id, where another call
-/// with the same one committed first: the next attempt finds its row and replays.
-fn is_transient(code: &str, constraint: Option<&str>) -> bool {
-    match code {
-        "40001" | "40P01" => true,
-        "23505" => constraint == Some(IDEMPOTENCY_PKEY),
-        _ => false,
-    }
+/// Serialization failure and deadlock.
+fn is_transient(code: &str) -> bool {
+    matches!(code, "40001" | "40P01")
 }
 
 /// Connection trouble (08), too few resources (53), shutdown and start-up (57P), statement and
@@ -176,9 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_request_id_makes_a_unique_violation_transient() {
-        assert!(is_transient("23505", Some("idempotency_pkey")));
-        assert!(!is_transient("23505", Some("orders_pkey")));
-        assert!(is_transient("40P01", None));
+    fn conflicts_are_transient_and_violated_constraints_are_not() {
+        assert!(is_transient("40001") && is_transient("40P01") && !is_transient("23505"));
     }
 }

@@ -73,9 +73,9 @@ enum Attempt<T, E> {
 impl Db {
     /// Runs the body in a READ COMMITTED transaction and commits when it answers `Ok`.
     ///
-    /// **The body may run several times**: after a serialization failure, a deadlock, or a call
-    /// with the same request id that committed first, it is rolled back and run again. So it does
-    /// nothing but work on the connection: no RPC, no Redis, no sleep, no channel.
+    /// **The body may run several times**: after a serialization failure or a deadlock it is rolled
+    /// back and run again. So it does nothing but work on the connection: no RPC, no Redis, no
+    /// sleep, no channel.
     ///
     /// `name` is the name of the use case, such as `"place_order"`: of the span `tx.<name>` and of
     /// the label of the metrics.

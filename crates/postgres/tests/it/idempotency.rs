@@ -83,3 +83,70 @@ async fn concurrent_calls_with_one_id_have_one_effect() {
     assert_eq!(answers.len(), 1, "{answers:?}");
     assert_eq!(fixture.number("select count(*) from accounts").await, 1);
 }
+
+/// A command that compares a version, as an etag does. The repeat must not see that the first call
+/// has moved it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_concurrent_repeat_never_meets_the_effect_of_the_first_call() {
+    let fixture = Fixture::new().await;
+    fixture
+        .execute("insert into accounts (id, balance) values (1, 0)")
+        .await;
+    let mut calls = JoinSet::new();
+    for _ in 0..16 {
+        let db = fixture.db.clone();
+        calls.spawn(async move {
+            let key = &key(1);
+            db.run_tx("raise", |tx| {
+                Box::pin(async move {
+                    if idempotency::check(tx, key).await?.is_some() {
+                        return Ok(());
+                    }
+                    let moved =
+                        sqlx::query("update accounts set balance = 1 where id = 1 and balance = 0")
+                            .execute(tx.conn())
+                            .await?;
+                    assert_eq!(moved.rows_affected(), 1, "the version has moved");
+                    idempotency::record(tx, key, "1").await
+                })
+            })
+            .await
+            .unwrap();
+        });
+    }
+    calls.join_all().await;
+}
+
+#[tokio::test]
+async fn looking_a_call_up_begins_nothing() {
+    let fixture = Fixture::new().await;
+    let mut conn = fixture.db.read().await.unwrap();
+    assert_eq!(idempotency::find(&mut conn, &key(1)).await.unwrap(), None);
+    deposit(&fixture.db, &key(1), 7).await.unwrap();
+    let found = idempotency::find(&mut conn, &key(1)).await.unwrap();
+    assert_eq!(found.as_deref(), Some("7"));
+    let other = idempotency::find(&mut conn, &key(2)).await;
+    assert!(matches!(other, Err(Error::RequestIdReused)));
+    assert_eq!(fixture.number("select count(*) from idempotency").await, 1);
+}
+
+/// Two calls that forgot to check first still have one effect.
+#[tokio::test]
+async fn recording_what_another_call_recorded_is_a_conflict() {
+    let fixture = Fixture::new().await;
+    deposit(&fixture.db, &key(1), 7).await.unwrap();
+    let mut conn = fixture.db.read().await.unwrap();
+    let late = idempotency::record(&mut conn, &key(1), "8").await;
+    assert!(matches!(late, Err(Error::Transient { .. })));
+}
+
+/// A call that decided to do nothing and committed is no success.
+#[tokio::test]
+async fn a_call_that_was_not_recorded_runs_again() {
+    let fixture = Fixture::new().await;
+    let mut conn = fixture.db.read().await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(idempotency::check(&mut conn, &key(1)).await.unwrap(), None);
+    }
+    assert_eq!(deposit(&fixture.db, &key(1), 7).await.unwrap(), "7");
+}
