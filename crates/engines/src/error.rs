@@ -32,6 +32,21 @@ pub enum Error {
         /// The versions found, for people.
         found: String,
     },
+    /// Postgres runs as another user than we do, who cannot get to the directory.
+    #[error(
+        "Postgres refuses to run as root and would run as user {uid} here, who cannot reach {} \
+         because of the rights of {}; use a directory elsewhere or do not run this as root",
+        dir.display(),
+        barrier.display()
+    )]
+    Unreachable {
+        /// The directory.
+        dir: PathBuf,
+        /// The directory above that lets only others pass.
+        barrier: PathBuf,
+        /// The user.
+        uid: u32,
+    },
     /// The engine ended while starting.
     #[error("{engine} did not start: {status}\n{log}")]
     StartFailed {

@@ -65,15 +65,17 @@ pub(crate) fn postgres_homes(cache: &Path) -> Vec<PostgresHome> {
 
 /// The Redis server on this machine or in `cache`.
 pub(crate) fn redis_server(cache: &Path) -> Option<PathBuf> {
-    if let Some(server) = env::var_os(REDIS_SERVER_VAR) {
-        return Some(PathBuf::from(server)).filter(|path| path.is_file());
-    }
-    search_path()
-        .into_iter()
-        .chain(MORE_BIN_DIRS.iter().map(PathBuf::from))
-        .flat_map(|dir| [dir.join("redis-server"), dir.join("valkey-server")])
-        .chain(downloaded_redis(cache))
-        .find(|path| path.is_file())
+    let found = match env::var_os(REDIS_SERVER_VAR) {
+        Some(server) => Some(PathBuf::from(server)).filter(|path| path.is_file()),
+        None => search_path()
+            .into_iter()
+            .chain(MORE_BIN_DIRS.iter().map(PathBuf::from))
+            .flat_map(|dir| [dir.join("redis-server"), dir.join("valkey-server")])
+            .chain(downloaded_redis(cache))
+            .find(|path| path.is_file()),
+    };
+    // Engines run in their own directory, where a relative path would lead elsewhere.
+    found.map(|path| std::path::absolute(&path).unwrap_or(path))
 }
 
 /// The first program of this name on the search path.
@@ -127,6 +129,7 @@ fn postgres_at(bin: PathBuf) -> Option<PostgresHome> {
         .output()
         .ok()?;
     let major = major_version(&String::from_utf8_lossy(&said.stdout))?;
+    // Engines run in their own directory, where a relative path would lead elsewhere.
     let bin = fs::canonicalize(&bin).unwrap_or(bin);
     Some(PostgresHome { bin, major })
 }

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use nix::unistd::geteuid;
 
@@ -109,6 +110,9 @@ fn install<T>(
     })
 }
 
+/// Postgres and Redis are installed at the same time; apt lets one in.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 /// Installs a Debian package, as root or by sudo that asks for no password.
 fn apt(package: &str, makes_cluster: bool, progress: &Progress) -> Result<(), Error> {
     let missing = |program: &str, message: &str| Error::Program {
@@ -126,12 +130,21 @@ fn apt(package: &str, makes_cluster: bool, progress: &Progress) -> Result<(), Er
     if !sudo.is_empty() && run(&["sudo", "-n", "true"]).is_err() {
         return Err(missing("apt-get", "needs root, or sudo without a password"));
     }
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     progress(&format!("installing the package {package}"));
     if makes_cluster {
         forbid_cluster(sudo)?;
     }
     let env = ["env", "DEBIAN_FRONTEND=noninteractive"];
-    let get = |rest: &[&str]| run(&[sudo, &env, &["apt-get", "-q", "-y"], rest].concat());
+    let get = |rest: &[&str]| {
+        run(&[
+            sudo,
+            &env,
+            &["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=60"],
+            rest,
+        ]
+        .concat())
+    };
     let install = ["install", "--no-install-recommends", package];
     // The package lists of a fresh container are empty; those of a laptop are good as they are.
     get(&install).or_else(|_| get(&["update"]).and_then(|()| get(&install)))

@@ -76,6 +76,8 @@ impl Postgres {
         let data = dir.join("data");
         let home = choose_home(&data, options)?;
         let run_as = RunAs::choose(&data)?;
+        run_as.check_reach(&dir)?;
+        run_as.check_reach(&home.bin)?;
         if !data.join("PG_VERSION").is_file() {
             (options.progress)("creating the database cluster");
             initialise(&dir, &data, &home, &run_as)?;

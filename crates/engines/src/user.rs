@@ -65,6 +65,29 @@ impl RunAs {
         Ok(Self::Other { uid: NOBODY, gid })
     }
 
+    /// Refuses a directory that the user cannot reach, with a message that says what to do.
+    pub(crate) fn check_reach(&self, dir: &Path) -> Result<(), Error> {
+        let Self::Other { uid, gid } = self else {
+            return Ok(());
+        };
+        for ancestor in dir.ancestors() {
+            let meta = fs::metadata(ancestor).doing("find", ancestor)?;
+            let may_pass = match (meta.uid() == *uid, meta.gid() == *gid) {
+                (true, _) => meta.mode() & 0o100,
+                (false, true) => meta.mode() & 0o010,
+                (false, false) => meta.mode() & 0o001,
+            };
+            if may_pass == 0 {
+                return Err(Error::Unreachable {
+                    dir: dir.to_owned(),
+                    barrier: ancestor.to_owned(),
+                    uid: *uid,
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// Gives a new directory to the user.
     pub(crate) fn give(&self, dir: &Path) -> Result<(), Error> {
         match self {

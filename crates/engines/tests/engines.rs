@@ -9,6 +9,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -364,6 +365,24 @@ fn postgres_runs_without_user_namespaces() {
     owner.kill().unwrap();
     owner.wait().unwrap();
     eventually("Postgres is gone", || !is_alive(postmaster));
+}
+
+/// Not root: nobody else is involved.
+#[test]
+fn a_directory_that_nobody_can_reach_is_refused_with_the_reason() {
+    if Command::new("id").arg("-u").output().unwrap().stdout != b"0\n" {
+        return;
+    }
+    let dir = Scratch::new();
+    fs::set_permissions(&dir.0, fs::Permissions::from_mode(0o700)).unwrap();
+    let output = keeper(&dir.0)
+        .env("OMS_ENGINES_NO_USER_NAMESPACE", "1")
+        .env("OMS_TEST_REDIS_URL", "redis://unused")
+        .output()
+        .unwrap();
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success());
+    assert!(message.contains("cannot reach"), "{message}");
 }
 
 fn processes_with(argument: &Path) -> Vec<u32> {
