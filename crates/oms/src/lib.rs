@@ -1,1 +1,16 @@
-//! The oms command: up, demo, verify, and the services in one process.
+//! The `oms` command: the whole suite on one machine, a demonstration, and the verifier.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`suite`] | private engines and the five services in one process; the tests start it too |
+//! | [`clients`] | a client for every gRPC service |
+//! | `demo` | retail orders taken to cash by bots that use the public API only |
+//! | [`verify`] | the verifier: what must be true of the five databases, with SQL of its own |
+//! | `up`, `cli` | the commands |
+
+pub mod cli;
+pub mod clients;
+mod demo;
+pub mod suite;
+mod up;
+pub mod verify;

@@ -99,7 +99,10 @@ fn stock_of(item: &RetailItem) -> Vec<StockLine> {
     }
     // The second warehouse is one, two or three places on from the first, so it is another one.
     let (first, step) = (number >> 8, 1 + (number >> 16) % 3);
-    vec![at(first, item.demand), at(first.wrapping_add(step), item.demand)]
+    vec![
+        at(first, item.demand),
+        at(first.wrapping_add(step), item.demand),
+    ]
 }
 
 fn warehouse(place: u64) -> &'static Warehouse {
@@ -125,6 +128,9 @@ mod tests {
             }
         }
         let items = i64::try_from(retail.items.len()).unwrap();
-        assert!(short > 0 && short < items / 20, "{short} of {items} are short");
+        assert!(
+            short > 0 && short < items / 20,
+            "{short} of {items} are short"
+        );
     }
 }

@@ -117,7 +117,8 @@ struct Row {
 
 /// Reads a file of orders.
 pub(crate) fn read_file(path: &Path) -> anyhow::Result<Retail> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     read(&text).with_context(|| format!("{} is no file of retail orders", path.display()))
 }
 
@@ -147,7 +148,10 @@ pub(crate) fn read(text: &str) -> anyhow::Result<Retail> {
             None => orders.push(order(row, postal_codes.of(row)?, line)),
         }
     }
-    Ok(Retail { orders, items: items.into_values().collect() })
+    Ok(Retail {
+        orders,
+        items: items.into_values().collect(),
+    })
 }
 
 fn order(row: &Row, postal_code: String, line: RetailLine) -> RetailOrder {
@@ -191,21 +195,32 @@ fn div_up(a: i64, b: i64) -> i64 {
 fn ten_thousandths(text: &str) -> anyhow::Result<i64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits: String = fraction.chars().chain("0000".chars()).take(4).collect();
-    let whole: i64 = whole.parse().with_context(|| format!("{text:?} is no number"))?;
-    let part: i64 = digits.parse().with_context(|| format!("{text:?} is no number"))?;
-    whole.checked_mul(10_000).and_then(|n| n.checked_add(part)).context("number is too large")
+    let whole: i64 = whole
+        .parse()
+        .with_context(|| format!("{text:?} is no number"))?;
+    let part: i64 = digits
+        .parse()
+        .with_context(|| format!("{text:?} is no number"))?;
+    whole
+        .checked_mul(10_000)
+        .and_then(|n| n.checked_add(part))
+        .context("number is too large")
 }
 
 /// A number from a hash of a text, for what the file lacks.
 pub(crate) fn hash(text: &str) -> u64 {
     let digest = Sha256::digest(text.as_bytes());
-    digest.iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
+    digest
+        .iter()
+        .take(8)
+        .fold(0, |number, byte| (number << 8) | u64::from(*byte))
 }
 
 fn item(sku: &str, name: &str) -> RetailItem {
     let number = hash(sku);
     // Shifts take different bits of the hash for each fact; the sums keep the facts plausible.
-    let pick = |shift: u32, range: u64| i64::try_from((number >> shift) % range).unwrap_or_default();
+    let pick =
+        |shift: u32, range: u64| i64::try_from((number >> shift) % range).unwrap_or_default();
     let mut dimensions_mm = [60 + pick(3, 440), 40 + pick(17, 260), 20 + pick(31, 180)];
     dimensions_mm.sort_unstable_by(|a, b| b.cmp(a));
     RetailItem {
@@ -231,10 +246,21 @@ fn ean13(number: u64) -> String {
 }
 
 fn street(order_id: &str) -> String {
-    const NAMES: [&str; 8] =
-        ["Main St", "Oak Ave", "Maple Dr", "Cedar Ln", "Park Blvd", "Lake Rd", "Hill St", "2nd Ave"];
+    const NAMES: [&str; 8] = [
+        "Main St",
+        "Oak Ave",
+        "Maple Dr",
+        "Cedar Ln",
+        "Park Blvd",
+        "Lake Rd",
+        "Hill St",
+        "2nd Ave",
+    ];
     let number = hash(order_id);
-    let name = usize::try_from(number % 8).ok().and_then(|place| NAMES.get(place)).unwrap_or(&"Main St");
+    let name = usize::try_from(number % 8)
+        .ok()
+        .and_then(|place| NAMES.get(place))
+        .unwrap_or(&"Main St");
     format!("{} {name}", 1 + (number >> 8) % 9_900)
 }
 
@@ -246,7 +272,10 @@ struct PostalCodes {
 
 impl PostalCodes {
     fn learn(rows: &[Row]) -> Self {
-        let mut codes = Self { by_city: HashMap::new(), by_state: HashMap::new() };
+        let mut codes = Self {
+            by_city: HashMap::new(),
+            by_state: HashMap::new(),
+        };
         for row in rows.iter().filter(|row| !row.postal_code.trim().is_empty()) {
             let code = padded(&row.postal_code);
             let city = (row.city.clone(), row.state.clone());
@@ -282,8 +311,16 @@ mod tests {
     fn the_sample_is_read_whole_and_priced_to_the_cent() {
         let retail = read(SAMPLE).unwrap();
         assert_eq!(retail.orders.len(), 500);
-        let units: i64 = retail.orders.iter().flat_map(|o| &o.lines).map(|l| l.quantity).sum();
-        assert_eq!(units, retail.items.iter().map(|item| item.demand).sum::<i64>());
+        let units: i64 = retail
+            .orders
+            .iter()
+            .flat_map(|o| &o.lines)
+            .map(|l| l.quantity)
+            .sum();
+        assert_eq!(
+            units,
+            retail.items.iter().map(|item| item.demand).sum::<i64>()
+        );
         for line in retail.orders.iter().flat_map(|order| &order.lines) {
             assert!(line.unit_price > 0 && line.discount >= 0, "{line:?}");
             assert!(line.discount <= line.unit_price * line.quantity, "{line:?}");

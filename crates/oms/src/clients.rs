@@ -1,0 +1,158 @@
+//! A client for every gRPC service of the suite.
+
+use oms_core::Principal;
+use oms_proto::events::v1::event_feed_service_client::EventFeedServiceClient;
+use oms_proto::fulfillment::v1 as fulfillment;
+use oms_proto::inventory::v1 as inventory;
+use oms_proto::order::v1 as order;
+use oms_proto::returns::v1 as returns;
+use oms_proto::shipping::v1 as shipping;
+use oms_service::{PeerChannel, PeerConfig, client};
+
+use fulfillment::document_service_client::DocumentServiceClient;
+use fulfillment::fulfillment_order_service_client::FulfillmentOrderServiceClient;
+use fulfillment::packing_service_client::PackingServiceClient;
+use fulfillment::picking_service_client::PickingServiceClient;
+use fulfillment::sourcing_service_client::SourcingServiceClient;
+use fulfillment::wave_service_client::WaveServiceClient;
+use inventory::item_service_client::ItemServiceClient;
+use inventory::location_service_client::LocationServiceClient;
+use inventory::reservation_service_client::ReservationServiceClient;
+use inventory::stock_service_client::StockServiceClient;
+use order::channel_service_client::ChannelServiceClient;
+use order::exception_service_client::ExceptionServiceClient;
+use order::hold_service_client::HoldServiceClient;
+use order::invoice_service_client::InvoiceServiceClient;
+use order::order_service_client::OrderServiceClient;
+use order::payment_service_client::PaymentServiceClient;
+use returns::return_service_client::ReturnServiceClient;
+use shipping::rate_service_client::RateServiceClient;
+use shipping::shipment_service_client::ShipmentServiceClient;
+use shipping::tracking_service_client::TrackingServiceClient;
+
+use crate::suite::Suite;
+
+/// Channels to the five services on behalf of one principal. Clients are cheap; make one where you need it.
+#[derive(Debug, Clone)]
+pub struct Clients {
+    order: PeerChannel,
+    inventory: PeerChannel,
+    fulfillment: PeerChannel,
+    shipping: PeerChannel,
+    returns: PeerChannel,
+}
+
+macro_rules! clients {
+    ($($(#[$doc:meta])* $name:ident: $channel:ident -> $client:ident;)*) => {
+        impl Clients {
+            $($(#[$doc])*
+            pub fn $name(&self) -> $client<PeerChannel> {
+                $client::new(self.$channel.clone()).max_decoding_message_size(MESSAGE_SIZE_MAX)
+            })*
+        }
+    };
+}
+
+/// Largest answer in bytes that a client takes; documents and long lists are large.
+const MESSAGE_SIZE_MAX: usize = 64 << 20;
+
+clients! {
+    /// Orders.
+    orders: order -> OrderServiceClient;
+    /// Channels.
+    channels: order -> ChannelServiceClient;
+    /// Holds.
+    holds: order -> HoldServiceClient;
+    /// Payments.
+    payments: order -> PaymentServiceClient;
+    /// Invoices.
+    invoices: order -> InvoiceServiceClient;
+    /// Parked work.
+    exceptions: order -> ExceptionServiceClient;
+    /// Events of the order service.
+    order_feed: order -> EventFeedServiceClient;
+    /// Items.
+    items: inventory -> ItemServiceClient;
+    /// Locations.
+    locations: inventory -> LocationServiceClient;
+    /// Stock.
+    stock: inventory -> StockServiceClient;
+    /// Reservations.
+    reservations: inventory -> ReservationServiceClient;
+    /// Events of the inventory service.
+    inventory_feed: inventory -> EventFeedServiceClient;
+    /// Sourcing.
+    sourcing: fulfillment -> SourcingServiceClient;
+    /// Fulfillment orders.
+    fulfillment_orders: fulfillment -> FulfillmentOrderServiceClient;
+    /// Waves.
+    waves: fulfillment -> WaveServiceClient;
+    /// Picking.
+    picking: fulfillment -> PickingServiceClient;
+    /// Packing.
+    packing: fulfillment -> PackingServiceClient;
+    /// Documents of the warehouse.
+    documents: fulfillment -> DocumentServiceClient;
+    /// Events of the fulfillment service.
+    fulfillment_feed: fulfillment -> EventFeedServiceClient;
+    /// Rates.
+    rates: shipping -> RateServiceClient;
+    /// Shipments.
+    shipments: shipping -> ShipmentServiceClient;
+    /// Tracking.
+    tracking: shipping -> TrackingServiceClient;
+    /// Events of the shipping service.
+    shipping_feed: shipping -> EventFeedServiceClient;
+    /// Returns.
+    returns: returns -> ReturnServiceClient;
+    /// Events of the returns service.
+    returns_feed: returns -> EventFeedServiceClient;
+}
+
+impl Clients {
+    /// Clients of a suite on behalf of a principal, such as `user:demo`.
+    ///
+    /// # Errors
+    /// When the principal or an address is malformed.
+    pub fn of_suite(suite: &Suite, principal: &str) -> anyhow::Result<Self> {
+        Self::connect(|service| suite.url(service), principal)
+    }
+
+    /// Clients of services at the addresses that `url` answers.
+    ///
+    /// # Errors
+    /// When the principal or an address is malformed.
+    pub fn connect(
+        url: impl Fn(&str) -> anyhow::Result<String>,
+        principal: &str,
+    ) -> anyhow::Result<Self> {
+        let principal: Principal = principal.parse()?;
+        let channel = |service: &str| -> anyhow::Result<PeerChannel> {
+            let mut config = PeerConfig::new(url(service)?);
+            config.timeout_ms = 30_000;
+            Ok(client::connect(service, &config, "oms")?.on_behalf_of(&principal))
+        };
+        Ok(Self {
+            order: channel("order")?,
+            inventory: channel("inventory")?,
+            fulfillment: channel("fulfillment")?,
+            shipping: channel("shipping")?,
+            returns: channel("returns")?,
+        })
+    }
+
+    /// The same clients on behalf of somebody else.
+    ///
+    /// # Errors
+    /// When the principal is malformed.
+    pub fn on_behalf_of(&self, principal: &str) -> anyhow::Result<Self> {
+        let principal: Principal = principal.parse()?;
+        Ok(Self {
+            order: self.order.on_behalf_of(&principal),
+            inventory: self.inventory.on_behalf_of(&principal),
+            fulfillment: self.fulfillment.on_behalf_of(&principal),
+            shipping: self.shipping.on_behalf_of(&principal),
+            returns: self.returns.on_behalf_of(&principal),
+        })
+    }
+}
