@@ -226,12 +226,13 @@ fn start_redis(config: &EnginesConfig) -> Result<Engine<Redis>, Error> {
 
 /// Replaces the database in a Postgres address and keeps user, host and parameters.
 fn with_database(url: &str, name: &str) -> String {
-    let (address, parameters) = url.split_at(url.find('?').unwrap_or(url.len()));
-    let authority = address.find("://").map_or(0, |scheme| scheme + 3);
-    let end = address[authority..]
-        .find('/')
-        .map_or(address.len(), |slash| authority + slash);
-    format!("{}/{name}{parameters}", &address[..end])
+    let (address, parameters) = match url.split_once('?') {
+        Some((address, parameters)) => (address, format!("?{parameters}")),
+        None => (url, String::new()),
+    };
+    let (scheme, rest) = address.split_once("://").unwrap_or(("postgres", address));
+    let server = rest.split('/').next().unwrap_or_default();
+    format!("{scheme}://{server}/{name}{parameters}")
 }
 
 #[cfg(test)]

@@ -175,7 +175,7 @@ impl Supervised {
             // Ctrl-C in the terminal is for the owner, who stops the engine when it is done.
             .process_group(0)
             .spawn()
-            .doing("run", Path::new(&launch.argv[0]))?;
+            .doing("run", launch.argv.first().map_or(Path::new(""), Path::new))?;
         let started = running.insert(Running { child, watchdog });
         if let Err(failure) = wait_ready(launch, &mut started.child) {
             if let Some(running) = running.take() {

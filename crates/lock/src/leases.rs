@@ -9,10 +9,11 @@ use std::time::Instant;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use redis::{Script, Value, from_redis_value};
+use redis::{Script, Value};
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use crate::answer::{self, Answer};
 use crate::config::{ConfigError, LeaseConfig, Placement};
 use crate::keys::{Keys, in_order};
 use crate::link::{Connected, Link, Unavailable};
@@ -70,14 +71,6 @@ struct Shared {
 enum Want {
     All,
     Free,
-}
-
-/// The answer of the acquire script; names by their place in the list.
-#[derive(Debug, PartialEq, Eq)]
-enum Answer {
-    Stale(Vec<(usize, String)>),
-    Busy(Vec<usize>),
-    Taken(Vec<(usize, Token)>),
 }
 
 impl Leases {
@@ -232,9 +225,9 @@ impl Leases {
     ) -> Result<Answer, Unavailable> {
         for _ in 0..RENEWALS_MAX {
             let asked = self.ask_for(connected, value, group, want);
-            let answer = self.shared.link.ask(connected, asked).await?;
-            let Answer::Stale(lost) = read(&answer)? else {
-                return read(&answer);
+            let reply = self.shared.link.ask(connected, asked).await?;
+            let Answer::Stale(lost) = answer::read(&reply)? else {
+                return answer::read(&reply);
             };
             // One number serves all names: each only needs one larger than its own before.
             let next = self.next_generation().await?;
@@ -369,41 +362,6 @@ impl Drop for Undo<'_> {
     }
 }
 
-fn read(answer: &Value) -> Result<Answer, Unavailable> {
-    let unexpected = || Unavailable::Command(format!("unexpected answer {answer:?}"));
-    let words: Vec<String> = from_redis_value(answer.clone()).map_err(|_| unexpected())?;
-    let (kind, rest) = words.split_first().ok_or_else(unexpected)?;
-    // Lua counts from 1.
-    let place = |word: &String| {
-        word.parse::<usize>()
-            .ok()
-            .and_then(|number| number.checked_sub(1))
-    };
-    let number = |word: &String| word.parse::<i64>().ok();
-    let parsed = match kind.as_str() {
-        "stale" => rest
-            .chunks(2)
-            .map(|one| Some((place(one.first()?)?, one.get(1)?.clone())))
-            .collect::<Option<Vec<_>>>()
-            .map(Answer::Stale),
-        "busy" => rest
-            .iter()
-            .map(place)
-            .collect::<Option<Vec<_>>>()
-            .map(Answer::Busy),
-        "taken" => rest
-            .chunks(3)
-            .map(|one| {
-                let token = Token::new(number(one.get(1)?)?, number(one.get(2)?)?)?;
-                Some((place(one.first()?)?, token))
-            })
-            .collect::<Option<Vec<_>>>()
-            .map(Answer::Taken),
-        _ => None,
-    };
-    parsed.ok_or_else(unexpected)
-}
-
 fn count(outcome: &'static str) {
     metrics::counter!("oms_lock_acquisitions_total", "outcome" => outcome).increment(1);
 }
@@ -413,39 +371,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-
-    fn answer(words: &[&str]) -> Value {
-        let text = |word: &&str| Value::BulkString(word.as_bytes().to_vec());
-        Value::Array(words.iter().map(text).collect())
-    }
-
-    #[test]
-    fn answers_of_the_script_are_understood() {
-        let token = Token::new(3, 9).unwrap();
-        assert_eq!(
-            read(&answer(&["taken", "2", "3", "9"])),
-            Ok(Answer::Taken(vec![(1, token)]))
-        );
-        assert_eq!(
-            read(&answer(&["busy", "1", "4"])),
-            Ok(Answer::Busy(vec![0, 3]))
-        );
-        let stale = Answer::Stale(vec![(0, String::new()), (1, "7".to_owned())]);
-        assert_eq!(read(&answer(&["stale", "1", "", "2", "7"])), Ok(stale));
-    }
-
-    #[test]
-    fn a_strange_answer_is_no_lease() {
-        for words in [
-            &[][..],
-            &["other"],
-            &["taken", "1"],
-            &["taken", "0", "1", "1"],
-            &["busy", "x"],
-        ] {
-            assert!(read(&answer(words)).is_err(), "{words:?}");
-        }
-    }
 
     #[test]
     fn calls_are_bounded_below_the_bypass() {

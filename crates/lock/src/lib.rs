@@ -15,8 +15,9 @@
 //! - `token`, `lease`: what is got, and whether it is still young enough to use
 //! - `leases`: acquire, release, renew the generation
 //! - `link`: one connection, never waited for longer than configured
-//! - `keys`, `scripts/*.lua`: what stands in Redis and how it changes
+//! - `keys`, `scripts/*.lua`, `answer`: what stands in Redis, how it changes, what that answers
 
+mod answer;
 mod config;
 mod keys;
 mod lease;
