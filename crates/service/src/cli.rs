@@ -1,5 +1,6 @@
 //! The command line that every service has: `serve`, `migrate`, `check-config`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -11,6 +12,9 @@ use crate::program::{AnyProgram, Runtime, StartError};
 
 /// Exit code for a command line or a configuration that cannot be used (`EX_USAGE`).
 const EXIT_USAGE: u8 = 64;
+
+/// Exit code for everything else that goes wrong.
+const EXIT_FAILURE: u8 = 1;
 
 #[derive(Debug, Parser)]
 #[command(version, about = "A service of the order management system", long_about = None)]
@@ -56,27 +60,29 @@ impl Options {
 /// The exit code is 0, or 64 when the command line or the configuration cannot be used (no port was
 /// opened then), or 1.
 pub fn run(program: &dyn AnyProgram) -> ExitCode {
-    let cli = match Cli::try_parse() {
+    ExitCode::from(run_with(program, std::env::args_os()))
+}
+
+/// [`run`] with these arguments, the first of which is the name of the program; answers the exit code.
+pub fn run_with<A>(program: &dyn AnyProgram, args: impl IntoIterator<Item = A>) -> u8
+where
+    A: Into<OsString> + Clone,
+{
+    let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version come as errors too. Nobody is left to tell when printing fails.
             let _ = error.print();
-            return if error.use_stderr() {
-                ExitCode::from(EXIT_USAGE)
-            } else {
-                ExitCode::SUCCESS
-            };
+            return if error.use_stderr() { EXIT_USAGE } else { 0 };
         }
     };
-    match execute(program, &cli.command) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            say_error(program, &error);
-            match error {
-                StartError::Config(_) | StartError::Telemetry(_) => ExitCode::from(EXIT_USAGE),
-                _ => ExitCode::FAILURE,
-            }
-        }
+    let Err(error) = execute(program, &cli.command) else {
+        return 0;
+    };
+    say_error(program, &error);
+    match error {
+        StartError::Config(_) | StartError::Telemetry(_) => EXIT_USAGE,
+        _ => EXIT_FAILURE,
     }
 }
 

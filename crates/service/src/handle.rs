@@ -123,8 +123,8 @@ impl Running {
             let calls = self.server.serve(listener, refuse_calls.clone());
             let until_drained = async {
                 let failure = until_end(self.name, &mut self.background, &stop).await;
-                self.draining.cancel();
                 self.server.say(ServingStatus::NotServing).await;
+                self.draining.cancel();
                 tokio::time::sleep(Duration::from_millis(self.limits.drain_delay_ms)).await;
                 refuse_calls.cancel();
                 failure

@@ -8,6 +8,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::body::Body;
 use tonic::{Code, Status};
+use tracing::Span;
 
 use crate::error::ApiError;
 use crate::observe::Observed;
@@ -15,7 +16,8 @@ use crate::server::complete::complete_headers;
 
 pub(crate) struct ObservedBody {
     inner: Body,
-    observed: Observed,
+    /// Nobody watches health and reflection.
+    observed: Option<Observed>,
     /// Whether errors in the trailers are ours to complete: not in answers of peers.
     completes: bool,
     /// For answers without an end: when to end them.
@@ -28,17 +30,17 @@ impl ObservedBody {
     pub(crate) fn of_peer(inner: Body, observed: Observed) -> Self {
         Self {
             inner,
-            observed,
+            observed: Some(observed),
             completes: false,
             ends: None,
             has_ended: false,
         }
     }
 
-    /// An answer of this server; `ends` for one without an end.
+    /// An answer of this server; `ends` for one that may have no end.
     pub(crate) fn of_server(
         inner: Body,
-        observed: Observed,
+        observed: Option<Observed>,
         ends: Option<CancellationToken>,
     ) -> Self {
         Self {
@@ -55,9 +57,17 @@ impl ObservedBody {
             if self.completes {
                 complete_headers(trailers);
             }
-            self.observed.finish_if_said(trailers);
+            if let Some(observed) = &mut self.observed {
+                observed.finish_if_said(trailers);
+            }
         }
         frame
+    }
+
+    fn finish(&mut self, code: Code) {
+        if let Some(observed) = &mut self.observed {
+            observed.finish(code, "");
+        }
     }
 
     /// Polled only while the answer has nothing to send, so that nothing is cut in the middle.
@@ -72,7 +82,7 @@ impl ObservedBody {
         let status = Status::from(ApiError::unavailable("this replica"));
         let _ = status.add_header(&mut trailers);
         // A drain is no failure of the call.
-        self.observed.finish(Code::Ok, "");
+        self.finish(Code::Ok);
         Poll::Ready(Frame::trailers(trailers))
     }
 }
@@ -89,17 +99,20 @@ impl HttpBody for ObservedBody {
         if this.has_ended {
             return Poll::Ready(None);
         }
-        let span = this.observed.span();
+        let span = this
+            .observed
+            .as_ref()
+            .map_or_else(Span::none, Observed::span);
         let _entered = span.enter();
         match Pin::new(&mut this.inner).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(this.pass(frame)))),
             Poll::Ready(Some(Err(status))) => {
-                this.observed.finish(status.code(), "");
+                this.finish(status.code());
                 Poll::Ready(Some(Err(status)))
             }
             Poll::Ready(None) => {
                 this.has_ended = true;
-                this.observed.finish(Code::Ok, "");
+                this.finish(Code::Ok);
                 Poll::Ready(None)
             }
             Poll::Pending => this.poll_end(cx).map(|frame| Some(Ok(frame))),

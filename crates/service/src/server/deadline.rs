@@ -57,10 +57,7 @@ mod tests {
     #[test]
     fn reads_what_the_specification_allows() {
         assert_eq!(parse("100m"), Some(Duration::from_millis(100)));
-        assert_eq!(
-            parse("99999999H"),
-            Some(Duration::from_secs(359_999_996_400))
-        );
+        assert_eq!(parse("99999999H"), Some(Duration::from_hours(99_999_999)));
         assert_eq!(parse("0n"), Some(Duration::ZERO));
         for wrong in ["", "m", "1", "-1S", "1.5S", "123456789S", "1s", "1 S", "ü"] {
             assert_eq!(parse(wrong), None, "{wrong:?}");

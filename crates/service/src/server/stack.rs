@@ -86,7 +86,9 @@ impl Shared {
             Found::Nothing => None,
             Found::Plumbing => {
                 let Ok(response) = routes.call(request).await;
-                return response;
+                // Those who watch health are told of the drain first.
+                let ends = Some(self.draining.clone());
+                return response.map(|body| Body::new(ObservedBody::of_server(body, None, ends)));
             }
         };
         let request_id = self.stamp(&mut request);
@@ -102,7 +104,7 @@ impl Shared {
         response.headers_mut().insert(REQUEST_ID, request_id);
         let ends = method.filter(|method| method.is_endless);
         let ends = ends.map(|_| self.draining.clone());
-        response.map(|body| Body::new(ObservedBody::of_server(body, observed, ends)))
+        response.map(|body| Body::new(ObservedBody::of_server(body, Some(observed), ends)))
     }
 
     /// The inner half: limits, deadline, authentication, authorisation, handler.

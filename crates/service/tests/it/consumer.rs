@@ -1,0 +1,253 @@
+//! What a consumer does with a peer's events.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use oms_postgres::{Db, cursor, feed, parked};
+use oms_proto::events::v1::Event;
+use oms_service::{ApplyError, EpochPolicy, FeedConsumer};
+use oms_testkit::{SeqIds, TestDb, wait_for};
+use sqlx::PgConnection;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{Fixture, connect, database, start};
+
+/// A consumer on a database of its own.
+struct Consumer {
+    database: TestDb,
+    db: Db,
+    cancel: CancellationToken,
+    /// While set, events of aggregate `bad` are refused.
+    refuses: Arc<AtomicBool>,
+    running: Option<JoinHandle<()>>,
+}
+
+impl Consumer {
+    async fn new() -> Self {
+        let database = database().await;
+        let db = connect(&database).await;
+        Self {
+            database,
+            db,
+            cancel: CancellationToken::new(),
+            refuses: Arc::default(),
+            running: None,
+        }
+    }
+
+    async fn of(source: &Fixture) -> Self {
+        let mut consumer = Self::new().await;
+        consumer.start(source, |consumer| consumer);
+        consumer
+    }
+
+    fn start(&mut self, source: &Fixture, more: impl FnOnce(FeedConsumer) -> FeedConsumer) {
+        let refuses = Arc::clone(&self.refuses);
+        let consumer =
+            FeedConsumer::new(self.db.clone(), source.peer_channel(), "returns", "order");
+        let consumer = consumer.apply(move |conn, event| {
+            let refuses = refuses.load(Ordering::SeqCst);
+            Box::pin(apply(conn, event, refuses))
+        });
+        self.running = Some(more(consumer).spawn(self.cancel.clone()));
+    }
+
+    async fn stop(&mut self) {
+        self.cancel.cancel();
+        self.running.take().unwrap().await.unwrap();
+        self.cancel = CancellationToken::new();
+    }
+
+    async fn applied(&self) -> Vec<(String, i64)> {
+        let mut conn = self.database.connect().await;
+        let sql = "select aggregate_id, aggregate_version from applied order by n";
+        sqlx::query_as(sql).fetch_all(&mut conn).await.unwrap()
+    }
+
+    async fn pos(&self) -> i64 {
+        let mut conn = self.db.read().await.unwrap();
+        let cursor = cursor::get(&mut conn, "returns", "order").await.unwrap();
+        cursor.map_or(0, |cursor| cursor.pos)
+    }
+
+    async fn parked(&self) -> i64 {
+        let mut conn = self.database.connect().await;
+        let sql = "select count(*) from parked_events";
+        sqlx::query_scalar(sql).fetch_one(&mut conn).await.unwrap()
+    }
+
+    async fn wait_for_pos(&self, pos: i64) {
+        wait_for("the cursor", || async {
+            match self.pos().await {
+                at if at == pos => Ok(()),
+                at => Err(at.to_string()),
+            }
+        })
+        .await;
+    }
+
+    async fn wait_for_applied(&self, count: usize) {
+        wait_for("events", || async {
+            let applied = self.applied().await;
+            if applied.len() == count {
+                Ok(())
+            } else {
+                Err(format!("{applied:?}"))
+            }
+        })
+        .await;
+    }
+}
+
+async fn apply(conn: &mut PgConnection, event: &Event, refuses: bool) -> Result<(), ApplyError> {
+    sqlx::query("insert into applied (aggregate_id, aggregate_version) values ($1, $2)")
+        .bind(&event.aggregate_id)
+        .bind(event.aggregate_version)
+        .execute(conn)
+        .await?;
+    if refuses && event.aggregate_id == "bad" {
+        return Err(ApplyError::rejected("it makes no sense"));
+    }
+    Ok(())
+}
+
+fn owned(events: &[(&str, i64)]) -> Vec<(String, i64)> {
+    events
+        .iter()
+        .map(|(id, version)| ((*id).to_owned(), *version))
+        .collect()
+}
+
+#[tokio::test]
+async fn every_event_is_applied_once_across_restarts_of_both_sides() {
+    let mut source = Fixture::new().await;
+    source.publish(&[("a", 1), ("b", 1)]).await;
+    let mut consumer = Consumer::of(&source).await;
+    consumer.wait_for_pos(2).await;
+
+    let addr = source.handle.addr;
+    source.handle.shutdown().await.unwrap();
+    source.handle = start(&source.database, &format!("listen = \"{addr}\""))
+        .await
+        .unwrap();
+    source.publish(&[("a", 2)]).await;
+    consumer.wait_for_pos(3).await;
+
+    consumer.stop().await;
+    source.publish(&[("a", 3)]).await;
+    consumer.start(&source, |consumer| consumer);
+    consumer.wait_for_pos(4).await;
+    let expected = owned(&[("a", 1), ("b", 1), ("a", 2), ("a", 3)]);
+    assert_eq!(consumer.applied().await, expected);
+}
+
+#[tokio::test]
+async fn two_replicas_apply_every_event_once() {
+    let source = Fixture::new().await;
+    let mut consumer = Consumer::of(&source).await;
+    consumer.start(&source, |consumer| consumer);
+    for version in 1..=20 {
+        source.publish(&[("a", version)]).await;
+    }
+    consumer.wait_for_pos(20).await;
+    let expected: Vec<_> = (1..=20).map(|version| ("a".to_owned(), version)).collect();
+    assert_eq!(consumer.applied().await, expected);
+}
+
+#[tokio::test]
+async fn the_cursor_moves_over_events_of_other_types() {
+    let source = Fixture::new().await;
+    source.publish(&[("a", 1), ("b", 1)]).await;
+    let mut consumer = Consumer::new().await;
+    consumer.start(&source, |consumer| consumer.types(&["ShipmentShipped"]));
+    consumer.wait_for_pos(2).await;
+    assert_eq!(consumer.applied().await, []);
+}
+
+#[tokio::test]
+async fn a_poison_event_is_parked_and_blocks_its_aggregate_only() {
+    let source = Fixture::new().await;
+    source
+        .publish(&[("good", 1), ("bad", 1), ("bad", 2), ("good", 2)])
+        .await;
+    let mut consumer = Consumer::new().await;
+    consumer.refuses.store(true, Ordering::SeqCst);
+    consumer.start(&source, |consumer| consumer);
+    consumer.wait_for_pos(4).await;
+    source.publish(&[("bad", 3), ("good", 3)]).await;
+    consumer.wait_for_pos(6).await;
+    assert_eq!(
+        consumer.applied().await,
+        owned(&[("good", 1), ("good", 2), ("good", 3)])
+    );
+    assert_eq!(consumer.parked().await, 3);
+    let mut conn = consumer.db.read().await.unwrap();
+    let heads = parked::heads(&mut conn, "returns", "order", 10)
+        .await
+        .unwrap();
+    drop(conn);
+    let heads: Vec<_> = heads.iter().map(|head| (head.pos, &*head.error)).collect();
+    assert_eq!(heads, [(2, "it makes no sense")]);
+
+    // Mended: what is parked goes through in its order, and nothing stays behind.
+    consumer.stop().await;
+    consumer.refuses.store(false, Ordering::SeqCst);
+    consumer.start(&source, |consumer| consumer);
+    consumer.wait_for_applied(6).await;
+    assert_eq!(
+        consumer.applied().await[3..],
+        owned(&[("bad", 1), ("bad", 2), ("bad", 3)])
+    );
+    assert_eq!(consumer.parked().await, 0);
+}
+
+async fn restore(source: &Fixture) {
+    let db = connect(&source.database).await;
+    let epoch = SeqIds::nth(77);
+    db.run_tx("restore", |tx| {
+        Box::pin(async move { feed::set_epoch(tx.conn(), epoch).await })
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn a_restored_feed_stops_the_consumer() {
+    let source = Fixture::new().await;
+    source.publish(&[("a", 1)]).await;
+    let mut consumer = Consumer::of(&source).await;
+    consumer.wait_for_pos(1).await;
+    restore(&source).await;
+    source.publish(&[("a", 2)]).await;
+    let stopped = "oms_feed_stopped{service=\"returns\",source=\"order\"} 1";
+    wait_for("the alarm", || async {
+        let metrics = source.metrics().await;
+        if metrics.contains(stopped) {
+            Ok(())
+        } else {
+            Err(metrics)
+        }
+    })
+    .await;
+    assert_eq!(consumer.applied().await, owned(&[("a", 1)]));
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn a_restored_feed_is_read_again_when_the_service_says_so() {
+    let source = Fixture::new().await;
+    source.publish(&[("a", 1)]).await;
+    let mut consumer = Consumer::new().await;
+    consumer.start(&source, |consumer| {
+        consumer.on_epoch_change(EpochPolicy::Resync)
+    });
+    consumer.wait_for_pos(1).await;
+    restore(&source).await;
+    source.publish(&[("a", 2)]).await;
+    consumer.wait_for_applied(3).await;
+    assert_eq!(
+        consumer.applied().await,
+        owned(&[("a", 1), ("a", 1), ("a", 2)])
+    );
+}

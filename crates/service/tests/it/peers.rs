@@ -1,0 +1,82 @@
+//! Calls of peers.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use oms_core::Principal;
+use oms_proto::common::v1::ErrorReason;
+use oms_proto::order::v1::hold_service_client::HoldServiceClient;
+use oms_service::{PeerConfig, PeerError, Runtime, client};
+use tonic::Code;
+
+use crate::support::{Fixture, database, note, start_with, tell};
+
+#[tokio::test]
+async fn a_service_calls_as_itself_or_on_behalf_of_somebody() {
+    let fixture = Fixture::new().await;
+    let channel = fixture.peer_channel();
+    let answer = HoldServiceClient::new(channel.clone())
+        .place_hold(tell("echo"))
+        .await;
+    assert_eq!(note(answer.unwrap().into_inner()), "service:returns");
+    let alice: Principal = "user:alice".parse().unwrap();
+    let mut client = HoldServiceClient::new(channel.on_behalf_of(&alice));
+    let answer = client.place_hold(tell("echo")).await;
+    assert_eq!(note(answer.unwrap().into_inner()), "user:alice");
+}
+
+#[tokio::test]
+async fn a_peer_that_is_not_there_is_unavailable_and_found_when_it_comes() {
+    let listener = Arc::new(TcpListener::bind("127.0.0.1:0").unwrap());
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let channel = client::connect("order", &PeerConfig::new(&url), "returns").unwrap();
+    let mut client = HoldServiceClient::new(channel);
+    let error = PeerError::from(client.place_hold(tell("echo")).await.unwrap_err());
+    assert_eq!(error.code(), Code::Unavailable);
+    assert!(error.retryable());
+
+    let database = database().await;
+    let listener = Arc::new(TcpListener::bind(url.trim_start_matches("http://")).unwrap());
+    let runtime = Runtime {
+        listener: Some(listener),
+        ..Runtime::default()
+    };
+    let handle = start_with(&database, "", runtime).await.unwrap();
+    assert_eq!(handle.url(), url);
+    client.place_hold(tell("echo")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_answer_in_time_is_told_so() {
+    let fixture = Fixture::new().await;
+    let config = PeerConfig {
+        timeout_ms: 50,
+        ..PeerConfig::new(fixture.handle.url())
+    };
+    let channel = client::connect("order", &config, "returns").unwrap();
+    let mut client = HoldServiceClient::new(channel);
+    let error = PeerError::from(client.place_hold(tell("wait:forever")).await.unwrap_err());
+    assert_eq!(error.code(), Code::DeadlineExceeded);
+    assert_eq!(error.reason(), Some(ErrorReason::DeadlineExceeded));
+}
+
+#[tokio::test]
+async fn a_handler_calls_a_peer() {
+    let inventory = Fixture::new().await;
+    inventory.publish(&[("o-1", 1)]).await;
+    let config = format!("[peers.inventory]\nurl = {:?}", inventory.handle.url());
+    let order = Fixture::with(&config).await;
+    oms_testkit::wait_for("the relay", || async {
+        match order.call("head").await.unwrap().as_str() {
+            "1" => Ok(()),
+            other => Err(other.to_owned()),
+        }
+    })
+    .await;
+    inventory.handle.shutdown().await.unwrap();
+    let error = order.call("head").await.unwrap_err();
+    assert_eq!(error.code(), Code::Unavailable);
+    assert_eq!(error.reason(), Some(ErrorReason::Unavailable));
+    assert_eq!(error.metadata("peer"), Some("inventory"));
+}
