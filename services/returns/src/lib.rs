@@ -11,7 +11,7 @@
 //! | `store` | the only SQL |
 //! | `clients` | order (what was shipped) and shipping (return labels) |
 //! | `consumers` | refunds that order paid, scans of return packages |
-//! | `wire` | returns and their facts as messages, for answers and events |
+//! | `messages` | returns and their facts as messages, for answers and events |
 //! | `api` | gRPC to commands and back |
 
 mod api;
@@ -22,9 +22,9 @@ mod config;
 mod consumers;
 mod ctx;
 mod domain;
+mod messages;
 mod queries;
 mod store;
-mod wire;
 
 pub use app::Returns;
 pub use config::Config;

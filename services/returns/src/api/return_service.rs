@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use crate::commands;
 use crate::ctx::Ctx;
+use crate::messages;
 use crate::queries;
-use crate::wire;
 
 use super::error::{status, store_status};
 use super::read;
@@ -55,7 +55,7 @@ impl ReturnService for ReturnApi {
             .await
             .map_err(status)?;
         Ok(Response::new(proto::RequestReturnResponse {
-            return_order: Some(wire::ret(&ret)),
+            return_order: Some(messages::ret(&ret)),
         }))
     }
 
@@ -72,7 +72,7 @@ impl ReturnService for ReturnApi {
             .await
             .map_err(status)?;
         Ok(Response::new(proto::AuthorizeReturnResponse {
-            return_order: Some(wire::ret(&ret)),
+            return_order: Some(messages::ret(&ret)),
         }))
     }
 
@@ -92,7 +92,7 @@ impl ReturnService for ReturnApi {
                 .await
                 .map_err(status)?;
         Ok(Response::new(proto::DeclineReturnResponse {
-            return_order: Some(wire::ret(&ret)),
+            return_order: Some(messages::ret(&ret)),
         }))
     }
 
@@ -115,7 +115,7 @@ impl ReturnService for ReturnApi {
             .await
             .map_err(status)?;
         Ok(Response::new(proto::IssueReturnLabelResponse {
-            return_order: Some(wire::ret(&ret)),
+            return_order: Some(messages::ret(&ret)),
         }))
     }
 
@@ -139,7 +139,7 @@ impl ReturnService for ReturnApi {
                 .await
                 .map_err(status)?;
         Ok(Response::new(proto::ReceiveReturnResponse {
-            return_order: Some(wire::ret(&ret)),
+            return_order: Some(messages::ret(&ret)),
         }))
     }
 
@@ -169,7 +169,7 @@ impl ReturnService for ReturnApi {
             .await
             .map_err(status)?;
         Ok(Response::new(proto::InspectReturnResponse {
-            return_order: Some(wire::ret(&ret)),
+            return_order: Some(messages::ret(&ret)),
         }))
     }
 
@@ -195,7 +195,7 @@ impl ReturnService for ReturnApi {
                 .await
                 .map_err(status)?;
         Ok(Response::new(proto::DisposeReturnResponse {
-            return_order: Some(wire::ret(&ret)),
+            return_order: Some(messages::ret(&ret)),
         }))
     }
 
@@ -214,7 +214,7 @@ impl ReturnService for ReturnApi {
             .await
             .map_err(status)?;
         Ok(Response::new(proto::CancelReturnResponse {
-            return_order: Some(wire::ret(&ret)),
+            return_order: Some(messages::ret(&ret)),
         }))
     }
 
@@ -234,7 +234,7 @@ impl ReturnService for ReturnApi {
         };
         let ret = found.ok_or_else(|| ApiError::not_found("return", text))?;
         Ok(Response::new(proto::GetReturnResponse {
-            return_order: Some(wire::ret(&ret)),
+            return_order: Some(messages::ret(&ret)),
         }))
     }
 
@@ -270,7 +270,7 @@ impl ReturnService for ReturnApi {
             .next
             .map(|(time, id)| (time.unix_timestamp_nanos(), id));
         Ok(Response::new(proto::ListReturnsResponse {
-            returns: page.returns.iter().map(wire::ret).collect(),
+            returns: page.returns.iter().map(messages::ret).collect(),
             next_page_token: next
                 .map(|at| PageToken::encode(&at, &seal))
                 .unwrap_or_default(),

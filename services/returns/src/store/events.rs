@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::domain::event::Fact;
 use crate::domain::returns::Return;
-use crate::wire;
+use crate::messages;
 
 use super::StoreError;
 
@@ -26,7 +26,7 @@ pub(crate) async fn append(
     ret.version += 1;
     ret.updated_at = now;
     let event = proto::ReturnsEvent {
-        event: Some(wire::event(ret, fact)),
+        event: Some(messages::event(ret, fact)),
     };
     outbox::append(
         conn,
