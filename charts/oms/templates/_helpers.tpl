@@ -1,0 +1,132 @@
+{{- /* The services, in the order in which money flows. */ -}}
+{{- define "oms.services" -}}
+order inventory fulfillment shipping returns
+{{- end }}
+
+{{- /* gRPC port of a service: (dict "service" "order"). The admin port is 1000 above. */ -}}
+{{- define "oms.port" -}}
+{{- get (dict "order" 7001 "inventory" 7002 "fulfillment" 7003 "shipping" 7004 "returns" 7005) .service -}}
+{{- end }}
+
+{{- define "oms.adminPort" -}}
+{{- add 1000 (int (include "oms.port" .)) -}}
+{{- end }}
+
+{{- /* Whom a service connects to: the calls it makes and the event feeds it reads. The only list of edges: peer
+       addresses and network policies are made of it. */ -}}
+{{- define "oms.peers" -}}
+{{- get (dict
+  "order" "inventory fulfillment shipping returns"
+  "inventory" "shipping returns"
+  "fulfillment" "order inventory shipping"
+  "shipping" "order inventory fulfillment"
+  "returns" "order shipping"
+) .service -}}
+{{- end }}
+
+{{- /* Only inventory holds leases in Redis. */ -}}
+{{- define "oms.usesRedis" -}}
+{{- if eq .service "inventory" }}true{{ end -}}
+{{- end }}
+
+{{- define "oms.fullname" -}}
+{{- if contains .Chart.Name .Release.Name -}}
+{{- .Release.Name | trunc 45 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 45 | trimSuffix "-" -}}
+{{- end -}}
+{{- end }}
+
+{{- /* (dict "root" $ "component" "order") */ -}}
+{{- define "oms.selector" -}}
+app.kubernetes.io/name: {{ .root.Chart.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end }}
+
+{{- define "oms.labels" -}}
+{{ include "oms.selector" . }}
+app.kubernetes.io/part-of: {{ .root.Chart.Name }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "oms.image" -}}
+{{- with .root.Values.image.registry }}{{ trimSuffix "/" . }}/{{ end -}}
+oms-{{ .service }}:{{ .root.Values.image.tag | default .root.Chart.AppVersion }}
+{{- end }}
+
+{{- /* Where the address of the service's database stands. */ -}}
+{{- define "oms.databaseSecret" -}}
+{{- $database := (get .root.Values.services .service).database -}}
+name: {{ if .root.Values.dev.enabled }}{{ include "oms.fullname" .root }}-dev{{ else }}{{ $database.existingSecret }}{{ end }}
+key: {{ if .root.Values.dev.enabled }}{{ .service }}-database-url{{ else }}{{ $database.key }}{{ end }}
+{{- end }}
+
+{{- define "oms.redisSecret" -}}
+name: {{ if .root.Values.dev.enabled }}{{ include "oms.fullname" .root }}-dev{{ else }}{{ .root.Values.redis.existingSecret }}{{ end }}
+key: {{ if .root.Values.dev.enabled }}redis-url{{ else }}{{ .root.Values.redis.key }}{{ end }}
+{{- end }}
+
+{{- /* Environment that is no secret: the data of the ConfigMap. */ -}}
+{{- define "oms.config" -}}
+{{- $root := .root -}}
+{{- $of := get $root.Values.services .service -}}
+{{- $prefix := printf "OMS_%s__" (upper .service) -}}
+{{ $prefix }}LISTEN: "0.0.0.0:{{ include "oms.port" . }}"
+{{ $prefix }}ADMIN_LISTEN: "0.0.0.0:{{ include "oms.adminPort" . }}"
+{{ $prefix }}DATABASE__MAX_CONNECTIONS: {{ $of.connections | quote }}
+{{ $prefix }}SERVER__DRAIN_DELAY_MS: {{ $root.Values.drain.delayMs | int | quote }}
+{{ $prefix }}SERVER__DRAIN_TIMEOUT_MS: {{ $root.Values.drain.timeoutMs | int | quote }}
+{{ $prefix }}TELEMETRY__FORMAT: {{ $root.Values.telemetry.format | quote }}
+{{ $prefix }}TELEMETRY__FILTER: {{ $root.Values.telemetry.filter | quote }}
+{{- with $root.Values.telemetry.otlpEndpoint }}
+{{ $prefix }}TELEMETRY__OTLP_ENDPOINT: {{ . | quote }}
+{{- end }}
+{{- range $peer := splitList " " (include "oms.peers" .) }}
+{{ $prefix }}PEERS__{{ upper $peer }}__URL: "http://{{ include "oms.fullname" $root }}-{{ $peer }}:{{ include "oms.port" (dict "service" $peer) }}"
+{{- end }}
+{{- range $key, $value := $of.config }}
+{{ $prefix }}{{ $key }}: {{ $value | quote }}
+{{- end }}
+{{- end }}
+
+{{- /* Environment from Secrets. */ -}}
+{{- define "oms.secretEnv" -}}
+- name: OMS_{{ upper .service }}__DATABASE__URL
+  valueFrom:
+    secretKeyRef:
+      {{- include "oms.databaseSecret" . | nindent 6 }}
+{{- if include "oms.usesRedis" . }}
+- name: OMS_{{ upper .service }}__REDIS__URL
+  valueFrom:
+    secretKeyRef:
+      {{- include "oms.redisSecret" . | nindent 6 }}
+{{- end }}
+{{- end }}
+
+{{- define "oms.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{- define "oms.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end }}
+
+{{- define "oms.pullSecrets" -}}
+{{- with .root.Values.image.pullSecrets -}}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# What the chart refuses, and what its manifests promise: scripts/chart-test.sh HELM3 HELM4 RENDERED
+# Called by scripts/chart.sh, which has rendered the examples into the directory RENDERED.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/lib.sh
+. scripts/lib.sh
+
+helms=("$1" "$2")
+rendered=$3
+chart=charts/oms
+count=0
+
+# refuses EXAMPLE TEXT ARGUMENT..: rendering fails, and the message holds the text.
+refuses() {
+    local example=$1 text=$2 helm said
+    shift 2
+    for helm in "${helms[@]}"; do
+        if said=$("$helm" template oms "$chart" --values "$chart/examples/$example.yaml" "$@" 2>&1 >/dev/null); then
+            die "with $*: rendered, expected: $text"
+        fi
+        grep -qF -- "$text" <<<"$said" || die "with $*: expected: $text"$'\n'"said: $said"
+    done
+    count=$((count + 1))
+}
+
+# accepts EXAMPLE ARGUMENT..
+accepts() {
+    local example=$1 helm said
+    shift
+    for helm in "${helms[@]}"; do
+        said=$("$helm" template oms "$chart" --values "$chart/examples/$example.yaml" "$@" 2>&1 >/dev/null) ||
+            die "with $*: $said"
+    done
+    count=$((count + 1))
+}
+
+# Missing.
+refuses production 'services.order.database.existingSecret is required' --set services.order.database.existingSecret=
+refuses production 'redis.existingSecret is required' --set redis.existingSecret=
+refuses dev 'services.order.database.existingSecret is required' --set dev.enabled=false
+# Contradictions.
+refuses production 'exclude each other: dev brings its own Postgres' --set dev.enabled=true
+refuses dev 'exclude each other: dev brings its own Redis' --set redis.existingSecret=oms-redis
+refuses production 'services.order and services.returns have the same database' \
+    --set services.returns.database.existingSecret=oms-order-db
+accepts production --set services.returns.database.existingSecret=oms-order-db --set services.returns.database.key=returns
+refuses production 'drain.gracePeriodSeconds is 45' --set drain.gracePeriodSeconds=45
+accepts production --set drain.gracePeriodSeconds=46
+# What the chart sets itself.
+refuses dev 'services.order.config.INSECURE_DEV: the chart sets this one' --set-string services.order.config.INSECURE_DEV=true
+refuses dev 'services.order.config.PEERS__RETURNS__URL: the chart sets this one' --set services.order.config.PEERS__RETURNS__URL=x
+refuses dev 'services.order.config.TELEMETRY__FILTER: the chart sets this one' --set services.order.config.TELEMETRY__FILTER=x
+accepts dev --set-string services.order.config.SAGA__CONCURRENCY=8
+# Unknown and malformed values. Helm 3 and 4 word these differently; both name the place.
+refuses dev 'replica' --set services.order.replica=2
+refuses dev 'gateway' --set services.gateway.replicas=2
+refuses dev 'databse' --set databse=x
+refuses dev 'tag' --set image.tag=latest
+refuses dev 'replicas' --set services.order.replicas=0
+refuses dev 'otlpEndpoint' --set telemetry.otlpEndpoint=collector:4317
+refuses dev 'SAGA__CONCURRENCY' --set services.order.config.SAGA__CONCURRENCY=8
+refuses dev 'concurrency' --set services.order.config.concurrency=x
+refuses dev 'connections' --set services.order.connections=0
+
+"$(scripts/tools.sh kubernetes-validate)" scripts/chart_test.py "$rendered"
+say "refuses and accepts as promised: $count combinations"

@@ -1,0 +1,174 @@
+"""What the manifests of the chart promise: chart_test.py RENDERED
+
+RENDERED is a directory with one rendered file per example. Prints every broken promise, then fails.
+"""
+
+import pathlib
+import re
+import sys
+
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+CHART = ROOT / "charts/oms"
+PORTS = {"order": 7001, "inventory": 7002, "fulfillment": 7003, "shipping": 7004, "returns": 7005}
+# Who connects to whom: calls and event feeds. Written down here once more, so that the chart cannot
+# open an edge by mistake.
+EDGES = {
+    "order": {"inventory", "fulfillment", "shipping", "returns"},
+    "inventory": {"shipping", "returns"},
+    "fulfillment": {"order", "inventory", "shipping"},
+    "shipping": {"order", "inventory", "fulfillment"},
+    "returns": {"order", "shipping"},
+}
+COMPONENT = "app.kubernetes.io/component"
+
+broken: list[str] = []
+
+
+def check(holds: bool, what: str) -> None:
+    if not holds:
+        broken.append(what)
+
+
+class Manifests:
+    def __init__(self, path: pathlib.Path) -> None:
+        self.example = path.stem
+        self.all = [one for one in yaml.safe_load_all(path.read_text()) if one]
+
+    def of(self, kind: str) -> dict[str, dict]:
+        return {one["metadata"]["name"]: one for one in self.all if one["kind"] == kind}
+
+    def pods(self):
+        for one in self.all:
+            if one["kind"] in ("Deployment", "StatefulSet", "Job"):
+                template = one["spec"]["template"]
+                yield f"{self.example}: {one['kind']} {one['metadata']['name']}", one, template
+
+
+def check_pods(manifests: Manifests) -> None:
+    for name, one, template in manifests.pods():
+        spec = template["spec"]
+        security = spec["securityContext"]
+        check(security["runAsNonRoot"] is True and security["runAsUser"] > 0, f"{name}: not root")
+        check(security["seccompProfile"] == {"type": "RuntimeDefault"}, f"{name}: seccomp")
+        check(spec["automountServiceAccountToken"] is False, f"{name}: no token of the Kubernetes API")
+        for container in spec["containers"] + spec.get("initContainers", []):
+            where = f"{name}/{container['name']}"
+            of = container["securityContext"]
+            check(of["readOnlyRootFilesystem"] is True, f"{where}: read-only root")
+            check(of["allowPrivilegeEscalation"] is False, f"{where}: no escalation")
+            check(of["capabilities"] == {"drop": ["ALL"]}, f"{where}: no capabilities")
+            check("memory" in container["resources"]["limits"], f"{where}: memory limit")
+            check({"cpu", "memory"} <= set(container["resources"]["requests"]), f"{where}: requests")
+            tag = container["image"].rpartition(":")[2]
+            check(tag not in ("", "latest") and "/" not in tag, f"{where}: pinned image")
+        if "selector" in one["spec"]:
+            selector = one["spec"]["selector"]["matchLabels"]
+            labels = template["metadata"]["labels"]
+            check(selector.items() <= labels.items(), f"{name}: selects its own pods")
+
+
+def check_services(manifests: Manifests) -> None:
+    deployments, services = manifests.of("Deployment"), manifests.of("Service")
+    accounts, budgets = manifests.of("ServiceAccount"), manifests.of("PodDisruptionBudget")
+    for service, port in PORTS.items():
+        name = f"oms-{service}"
+        where = f"{manifests.example}: {service}"
+        pod = deployments[name]["spec"]["template"]
+        container = pod["spec"]["containers"][0]
+        ports = {one["name"]: one["containerPort"] for one in container["ports"]}
+        check(ports == {"grpc": port, "admin": port + 1000}, f"{where}: ports")
+        check(container["readinessProbe"]["grpc"]["port"] == port, f"{where}: readiness by gRPC")
+        check(container["livenessProbe"]["httpGet"] == {"path": "/livez", "port": "admin"}, f"{where}: liveness")
+        check(services[name]["spec"]["clusterIP"] == "None", f"{where}: headless")
+        check({one["port"] for one in services[name]["spec"]["ports"]} == {port, port + 1000}, f"{where}: service ports")
+        check(pod["spec"]["serviceAccountName"] == name and name in accounts, f"{where}: its own account")
+        for other in (services[name]["spec"]["selector"], budgets[name]["spec"]["selector"]["matchLabels"]):
+            check(other.items() <= pod["metadata"]["labels"].items(), f"{where}: selected by all")
+        secrets = {one["name"] for one in container["env"]}
+        expected = {f"OMS_{service.upper()}__DATABASE__URL"}
+        if service == "inventory":
+            expected.add("OMS_INVENTORY__REDIS__URL")
+        check(secrets == expected, f"{where}: environment from Secrets is {sorted(secrets)}")
+        check_defaults(service, port, where)
+
+
+def check_defaults(service: str, port: int, where: str) -> None:
+    """The ports of the chart are those of the service's embedded defaults."""
+    for defaults in (ROOT / f"services/{service}/src").glob("*.toml"):
+        listen = re.search(r'^listen = "[^"]*:(\d+)"', defaults.read_text(), re.MULTILINE)
+        check(listen is not None and int(listen[1]) == port, f"{where}: port of {defaults.name}")
+
+
+def check_edges(manifests: Manifests) -> None:
+    configs, policies = manifests.of("ConfigMap"), manifests.of("NetworkPolicy")
+    deny = policies["oms-deny"]["spec"]
+    check(set(deny["policyTypes"]) == {"Ingress", "Egress"}, f"{manifests.example}: denies by default")
+    check("ingress" not in deny and "egress" not in deny, f"{manifests.example}: denies all")
+    for service, peers in EDGES.items():
+        where = f"{manifests.example}: {service}"
+        variable = re.compile(rf"OMS_{service.upper()}__PEERS__(\w+)__URL")
+        addressed = {found[1].lower() for key in configs[f"oms-{service}"]["data"] if (found := variable.fullmatch(key))}
+        check(addressed == peers, f"{where}: knows the addresses of {sorted(addressed)}")
+        spec = policies[f"oms-{service}"]["spec"]
+        reached = components(rule.get("to", []) for rule in spec["egress"]) & PORTS.keys()
+        check(reached == peers, f"{where}: may connect to {sorted(reached)}")
+        callers = {caller for caller, of in EDGES.items() if service in of}
+        allowed = components(rule.get("from", []) for rule in spec["ingress"]) & PORTS.keys()
+        check(allowed == callers, f"{where}: may be called by {sorted(allowed)}")
+        for rule in spec["ingress"]:
+            check(bool(rule.get("from")), f"{where}: no rule lets everybody in")
+
+
+def components(rules) -> set[str]:
+    found = set()
+    for peers in rules:
+        for peer in peers:
+            found.add(peer.get("podSelector", {}).get("matchLabels", {}).get(COMPONENT, ""))
+    return found
+
+
+def check_migrations(manifests: Manifests) -> None:
+    jobs, deployments = manifests.of("Job"), manifests.of("Deployment")
+    for service in PORTS:
+        where = f"{manifests.example}: {service}"
+        first = deployments[f"oms-{service}"]["spec"]["template"]["spec"].get("initContainers", [])
+        in_pod = [container["args"] for container in first] == [["migrate"]]
+        job = jobs.get(f"oms-{service}-migrate")
+        hook = job is not None and job["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
+        check(in_pod != hook, f"{where}: migrated once, by a hook or by its pods")
+
+
+def check_chart() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    manifest = (ROOT / "Cargo.toml").read_text()
+    workspace = re.search(r'^\[workspace\.package\]\nversion = "(.+)"', manifest, re.MULTILINE)
+    check(workspace is not None and chart["version"] == chart["appVersion"] == workspace[1], "chart, images and workspace have one version")
+    readme = (CHART / "README.md").read_text()
+    for key in leaves(yaml.safe_load((CHART / "values.yaml").read_text())):
+        check(f"`{key}`" in readme, f"README.md of the chart does not list {key}")
+
+
+def leaves(values: dict, prefix: str = ""):
+    for key, value in values.items():
+        path = f"{prefix}{key}"
+        if prefix == "services.":
+            # The five have the same values.
+            path = "services.*"
+        if isinstance(value, dict) and value and key != "resources":
+            yield from leaves(value, f"{path}.")
+        else:
+            yield path
+
+
+for path in sorted(pathlib.Path(sys.argv[1]).glob("*.yaml")):
+    manifests = Manifests(path)
+    check_pods(manifests)
+    check_services(manifests)
+    check_edges(manifests)
+    check_migrations(manifests)
+check_chart()
+if broken:
+    sys.exit("\n".join(["broken promises of the chart:", *sorted(set(broken))]))
+print("pods, ports, edges and migrations are as promised", file=sys.stderr)
