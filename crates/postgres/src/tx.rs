@@ -99,8 +99,8 @@ impl Db {
         self.retrying(name, body).instrument(span).await
     }
 
-    /// [`Db::run_tx`] for background loops, whose transactions would fill the traces.
-    pub(crate) async fn run_tx_quiet<'env, T, E, F>(
+    /// [`Db::run_tx`] without a span, for background loops, whose transactions would fill the traces.
+    pub async fn run_tx_quiet<'env, T, E, F>(
         &self,
         name: &'static str,
         body: F,

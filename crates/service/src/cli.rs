@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -119,14 +120,16 @@ fn execute(program: &dyn AnyProgram, command: &Command) -> Result<(), StartError
 }
 
 async fn serve(program: &dyn AnyProgram, layers: &Layers) -> Result<(), StartError> {
+    // One wait for all of it, so that no signal falls between two.
+    let mut asked_to_end = pin!(asked_to_end());
     let mut handle = tokio::select! {
         started = program.start(layers, Runtime::default()) => started?,
         // Nothing to finish yet.
-        () = asked_to_end() => return Ok(()),
+        () = asked_to_end.as_mut() => return Ok(()),
     };
     tokio::select! {
         ended = handle.join() => return ended,
-        () = asked_to_end() => {}
+        () = asked_to_end => {}
     }
     handle.shutdown().await
 }

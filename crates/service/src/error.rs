@@ -5,12 +5,13 @@ use std::fmt::{self, Display};
 use std::time::Duration;
 
 use oms_core::{Violation, Violations};
-use oms_postgres::ErrorKind;
+use oms_postgres::{ErrorKind, TaskError};
 use oms_proto::common::v1::{ErrorReason, IllegalTransition, Shortage};
 use oms_telemetry::TraceContext;
 use tonic::{Code, Status};
 
 use crate::details::{self, Details};
+use crate::peer_error::is_retryable;
 
 /// `ErrorInfo.domain` of every error.
 pub(crate) const DOMAIN: &str = "oms";
@@ -253,6 +254,18 @@ impl Display for ApiError {
 }
 
 impl std::error::Error for ApiError {}
+
+/// For tasks that run a command: what may end otherwise later is tried again, a final answer needs a
+/// person. A task that can do something about an answer looks at it first.
+impl From<ApiError> for TaskError {
+    fn from(error: ApiError) -> Self {
+        if is_retryable(error.code(), Some(error.reason())) {
+            Self::Retry(error.to_string())
+        } else {
+            Self::Stuck(error.to_string())
+        }
+    }
+}
 
 /// Everything that is wrong with a request as one INVALID_ARGUMENT; the first violation gives the
 /// reason.

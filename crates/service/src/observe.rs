@@ -101,17 +101,15 @@ impl Observed {
         }
     }
 
-    /// Defects and outages are for operators to read; what callers do wrong is not.
+    /// Outages are for operators to read. Defects were logged with their cause where they were met,
+    /// and what callers do wrong is not worth a line.
     fn log(&self, code: Code, said: &str) {
         let _entered = self.span.enter();
         match code {
-            Code::Internal | Code::Unknown | Code::DataLoss => {
-                tracing::error!(method = self.method, ?code, reason = said, "call failed");
-            }
             Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted => {
                 tracing::warn!(method = self.method, ?code, reason = said, "call failed");
             }
-            _ => tracing::debug!(method = self.method, ?code, reason = said, "call refused"),
+            _ => tracing::debug!(method = self.method, ?code, reason = said, "call failed"),
         }
     }
 }

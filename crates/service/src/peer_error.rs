@@ -75,16 +75,7 @@ impl PeerError {
     /// INTERNAL and UNKNOWN count as retryable: durable work tries again until an operator has
     /// mended the peer or the attempts are used up, and nothing is decided on a defect.
     pub fn retryable(&self) -> bool {
-        match self.0.code {
-            Code::Aborted => self.reason() != Some(ErrorReason::EtagMismatch),
-            Code::ResourceExhausted => self.reason() != Some(ErrorReason::MessageTooLarge),
-            Code::Unavailable
-            | Code::DeadlineExceeded
-            | Code::Cancelled
-            | Code::Internal
-            | Code::Unknown => true,
-            _ => false,
-        }
+        is_retryable(self.0.code, self.reason())
     }
 
     /// The error for our own caller, when a command cannot go on without the peer. A peer that is
@@ -118,6 +109,20 @@ impl From<Status> for PeerError {
             message: status.message().to_owned(),
             details: Details::of(&status),
         }))
+    }
+}
+
+/// Whether an error with this code and reason may be gone when the same is tried again.
+pub(crate) fn is_retryable(code: Code, reason: Option<ErrorReason>) -> bool {
+    match code {
+        Code::Aborted => reason != Some(ErrorReason::EtagMismatch),
+        Code::ResourceExhausted => reason != Some(ErrorReason::MessageTooLarge),
+        Code::Unavailable
+        | Code::DeadlineExceeded
+        | Code::Cancelled
+        | Code::Internal
+        | Code::Unknown => true,
+        _ => false,
     }
 }
 

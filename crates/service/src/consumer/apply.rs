@@ -95,7 +95,7 @@ impl Consumer {
     ) -> Result<Applied, BatchError> {
         let applied = self
             .db
-            .run_tx("apply_events", |tx| {
+            .run_tx_quiet("apply_events", |tx| {
                 Box::pin(self.apply_events(tx.conn(), epoch, batch, poison))
             })
             .await;
@@ -199,6 +199,7 @@ impl Consumer {
     /// Tries the oldest parked event of every aggregate again, and with each that goes through, the
     /// next one of its aggregate.
     pub(super) async fn retry_parked(&self) -> Result<(), BatchError> {
+        let mut stays = HashSet::new();
         loop {
             let heads = {
                 let mut conn = self.db.read().await?;
@@ -210,10 +211,14 @@ impl Consumer {
                     continue;
                 };
                 let pos = event.pos;
+                if stays.contains(&(head.epoch, pos)) {
+                    continue;
+                }
                 match self.apply_parked(head.epoch, &event).await {
                     Ok(()) => has_progress = true,
                     Err(BatchError::Event { error, .. }) if error.is_poison() => {
                         tracing::warn!(pos, %error, "event stays parked");
+                        stays.insert((head.epoch, pos));
                     }
                     Err(error) => return Err(error),
                 }

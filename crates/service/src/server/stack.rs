@@ -96,10 +96,12 @@ impl Shared {
         let label = method.map_or("unknown", |method| method.label);
         let mut observed = Observed::start(Side::Server, self.service, label, span.clone());
 
-        let answer = self.admit(method, routes, request).instrument(span).await;
+        let answer = self.admit(method, routes, request);
+        let answer = answer.instrument(span.clone()).await;
         let mut response = answer.unwrap_or_else(|error| Status::from(error).into_http());
 
-        complete_headers(response.headers_mut());
+        // In the span, as defects are logged here and named to the caller by their trace.
+        span.in_scope(|| complete_headers(response.headers_mut()));
         observed.finish_if_said(response.headers());
         response.headers_mut().insert(REQUEST_ID, request_id);
         let ends = method.filter(|method| method.is_endless);

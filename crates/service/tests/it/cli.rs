@@ -1,8 +1,9 @@
 //! The command line.
 
 use oms_service::cli::run_with;
+use oms_service::{AnyProgram, Layers, Runtime, StartError};
 
-use crate::probe::{MIGRATOR, Probe};
+use crate::probe::Probe;
 use crate::support::database;
 
 fn exit_code(args: &[&str]) -> u8 {
@@ -35,20 +36,22 @@ fn a_bad_command_line_or_configuration_is_64() {
     assert_eq!(exit_code(&["--help"]), 0);
 }
 
-#[test]
-fn a_database_without_schema_is_refused_until_migrated() {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let database = runtime.block_on(database());
+#[tokio::test]
+async fn a_database_without_schema_is_refused_until_migrated() {
+    let database = database().await;
     let drop_all = "drop schema public cascade; create schema public";
-    runtime.block_on(async {
-        let mut conn = database.connect().await;
-        sqlx::raw_sql(drop_all).execute(&mut conn).await.unwrap();
-    });
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("order.toml");
-    std::fs::write(&file, format!("[database]\nurl = {:?}", database.url())).unwrap();
-    let file = file.to_str().unwrap();
-    assert_eq!(exit_code(&["serve", "--config", file]), 1);
-    drop(runtime);
-    assert_eq!(MIGRATOR.iter().count(), 1);
+    let mut conn = database.connect().await;
+    sqlx::raw_sql(drop_all).execute(&mut conn).await.unwrap();
+    let layers = Layers::of_text(format!("[database]\nurl = {:?}", database.url()));
+    let start = async || Probe.start(&layers, Runtime::default()).await;
+    let error = start().await.unwrap_err();
+    assert!(matches!(error, StartError::Schema(_)), "{error}");
+    assert!(error.to_string().contains("migrate"), "{error}");
+    Probe.migrate(&layers).await.unwrap();
+    start().await.unwrap().shutdown().await.unwrap();
+
+    // In development it is migrated at the start.
+    sqlx::raw_sql(drop_all).execute(&mut conn).await.unwrap();
+    let handle = crate::support::start(&database, "").await.unwrap();
+    handle.shutdown().await.unwrap();
 }
