@@ -115,8 +115,8 @@ CREATE TABLE cancellation_lines (
 CREATE TABLE counted_shipments (
     shipment_id uuid CONSTRAINT counted_shipments_pkey PRIMARY KEY,
     fulfillment_order_id uuid NOT NULL CONSTRAINT counted_shipments_fulfillment_order_id_fkey REFERENCES fulfillment_orders (fulfillment_order_id),
-    -- A session is shipped once: its units are its own.
-    pack_session_id uuid NOT NULL CONSTRAINT counted_shipments_pack_session_id_key UNIQUE,
+    -- Session that its packages come from.
+    pack_session_id uuid NOT NULL,
     event_id uuid NOT NULL,
     counted_at timestamptz NOT NULL
 );

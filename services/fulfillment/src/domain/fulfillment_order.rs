@@ -276,14 +276,14 @@ impl FulfillmentOrder {
     /// Counts units as picked.
     pub(crate) fn pick(&mut self, units: LineUnits) -> Result<(), Refusal> {
         self.take_from_shelf(Action::ScanPick, units, |line, quantity| {
-            line.picked += quantity
+            line.picked += quantity;
         })
     }
 
     /// Counts units as not found.
     pub(crate) fn report_short(&mut self, units: LineUnits) -> Result<(), Refusal> {
         self.take_from_shelf(Action::ReportShortPick, units, |line, quantity| {
-            line.short += quantity
+            line.short += quantity;
         })
     }
 

@@ -3,6 +3,7 @@
 //! | room | what it decides |
 //! |---|---|
 //! | [`machine`] | what all transition tables share: lookup, supported actions, diagram |
+//! | [`creation`] | how allocated units become fulfillment orders |
 //! | [`state`] | the two axes of a fulfillment order |
 //! | [`fulfillment_order`] | the counters of a fulfillment order and what may be done to it |
 //! | [`picking`] | pick lists and their lines, walking order |
@@ -12,6 +13,7 @@
 //! | [`policy`] | fill policies and service levels |
 //! | [`refusal`] | why a command is refused |
 
+pub(crate) mod creation;
 pub(crate) mod fulfillment_order;
 pub(crate) mod machine;
 pub(crate) mod packing;

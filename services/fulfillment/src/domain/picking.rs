@@ -4,7 +4,7 @@ use oms_core::{FulfillmentOrderId, LocationId, PickLineId, PickListId, WaveId};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::fulfillment_order::{FulfillmentOrder, Item};
+use super::fulfillment_order::{FulfillmentOrder, Item, Line};
 use super::machine::{self, Named, Table};
 use super::refusal::{Refusal, SupportedAction};
 
@@ -29,6 +29,25 @@ impl Named for PickMethod {
             Self::Batch => "BATCH",
         }
     }
+}
+
+/// Work released to the floor of one location at one time.
+#[derive(Debug, Clone)]
+pub(crate) struct Wave {
+    /// Id.
+    pub(crate) id: WaveId,
+    /// Location.
+    pub(crate) location_id: LocationId,
+    /// How it was grouped.
+    pub(crate) method: PickMethod,
+    /// Who released it.
+    pub(crate) released_by: String,
+    /// When.
+    pub(crate) created_at: OffsetDateTime,
+    /// Its pick lists.
+    pub(crate) pick_list_ids: Vec<PickListId>,
+    /// Fulfillment orders in it.
+    pub(crate) fulfillment_order_ids: Vec<FulfillmentOrderId>,
 }
 
 /// State of a pick list.
@@ -350,10 +369,10 @@ impl PickList {
 
 /// Groups the fulfillment orders of a wave into pick lists, each with its lines in walking order:
 /// by SKU, as the shelves stand, then by fulfillment order.
-pub(crate) fn plan_lists<'a>(
+pub(crate) fn plan_lists(
     method: PickMethod,
-    orders: &'a [FulfillmentOrder],
-) -> Vec<Vec<(&'a FulfillmentOrder, &'a super::fulfillment_order::Line)>> {
+    orders: &[FulfillmentOrder],
+) -> Vec<Vec<(&FulfillmentOrder, &Line)>> {
     let size = match method {
         PickMethod::Single => 1,
         PickMethod::Batch => BATCH_ORDERS_MAX,

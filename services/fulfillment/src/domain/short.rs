@@ -5,6 +5,9 @@ use uuid::Uuid;
 
 use super::machine::Named;
 
+/// Kind of the task that resolves a short; its payload is the id of the short.
+pub(crate) const RESOLVE_SHORT: &str = "resolve_short";
+
 /// Why units are missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ShortReason {

@@ -1,32 +1,12 @@
 //! Waves.
 
-use oms_core::{FulfillmentOrderId, LocationId, PickListId, WaveId};
+use oms_core::{FulfillmentOrderId, PickListId, WaveId};
 use oms_postgres::Error;
 use sqlx::PgConnection;
-use time::OffsetDateTime;
 
 use super::{named, typed};
 use crate::domain::machine::Named as _;
-use crate::domain::picking::PickMethod;
-
-/// Work released to the floor of one location at one time.
-#[derive(Debug, Clone)]
-pub(crate) struct Wave {
-    /// Id.
-    pub(crate) id: WaveId,
-    /// Location.
-    pub(crate) location_id: LocationId,
-    /// How it was grouped.
-    pub(crate) method: PickMethod,
-    /// Who released it.
-    pub(crate) released_by: String,
-    /// When.
-    pub(crate) created_at: OffsetDateTime,
-    /// Its pick lists; not stored here.
-    pub(crate) pick_list_ids: Vec<PickListId>,
-    /// Fulfillment orders in it; not stored here.
-    pub(crate) fulfillment_order_ids: Vec<FulfillmentOrderId>,
-}
+use crate::domain::picking::Wave;
 
 /// Inserts a wave; its pick lists are inserted on their own.
 pub(crate) async fn insert(conn: &mut PgConnection, wave: &Wave) -> Result<(), Error> {

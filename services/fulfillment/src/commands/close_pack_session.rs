@@ -1,0 +1,52 @@
+//! Closes a session whose packages all have contents, mass and dimensions. Shipping makes one
+//! shipment of it.
+
+use oms_core::PackSessionId;
+use oms_postgres::idempotency::RequestKey;
+use oms_proto::fulfillment::v1::fulfillment_event::Event;
+use sqlx::PgConnection;
+
+use super::open_pack_session::{SessionOfOrder, found, locked, save};
+use super::{record, replayed};
+use crate::changes::{self, Axes};
+use crate::ctx::Ctx;
+use crate::domain::packing::PackSessionAction;
+use crate::domain::refusal::check_etag;
+use crate::error::Error;
+use crate::messages;
+
+/// Closes a pack session; `etag` is the version that the caller read.
+pub(crate) async fn close_pack_session(
+    ctx: &Ctx,
+    call: &RequestKey,
+    id: PackSessionId,
+    etag: Option<i64>,
+) -> Result<SessionOfOrder, Error> {
+    ctx.db
+        .run_tx("close_pack_session", |tx| {
+            Box::pin(async move { run(tx.conn(), ctx, call, id, etag).await })
+        })
+        .await
+}
+
+async fn run(
+    conn: &mut PgConnection,
+    ctx: &Ctx,
+    call: &RequestKey,
+    id: PackSessionId,
+    etag: Option<i64>,
+) -> Result<SessionOfOrder, Error> {
+    if let Some(id) = replayed(conn, call).await? {
+        return found(conn, PackSessionId::new(id)).await;
+    }
+    let (mut session, mut order) = locked(conn, id).await?;
+    check_etag(etag, session.version)?;
+    session.take(PackSessionAction::Close)?;
+    let before = Axes::of(&order);
+    order.end_pack_session(true);
+    save(conn, ctx, &mut session).await?;
+    let event = Event::FulfillmentOrderPacked(messages::packed(&session, &order));
+    changes::save(conn, ctx, &call.principal, &mut order, before, vec![event]).await?;
+    record(conn, call, session.id.uuid()).await?;
+    Ok((session, order))
+}

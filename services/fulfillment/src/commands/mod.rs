@@ -1,0 +1,35 @@
+//! One file per use case. A command opens one named transaction: request id, load, `domain`
+//! decides, rows, events and tasks, commit.
+
+use oms_postgres::idempotency::{self, RequestKey};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::error::Error;
+
+pub(crate) mod abandon_pack_session;
+pub(crate) mod assign_pick_list;
+pub(crate) mod cancel_fulfillment_order;
+pub(crate) mod close_pack_session;
+pub(crate) mod count_shipment;
+pub(crate) mod create_fulfillment_orders;
+pub(crate) mod create_wave;
+pub(crate) mod hold_fulfillment_order;
+pub(crate) mod measure_package;
+pub(crate) mod open_pack_session;
+pub(crate) mod propose_sourcing;
+pub(crate) mod release_fulfillment_order_hold;
+pub(crate) mod report_short_pick;
+pub(crate) mod scan_pack;
+pub(crate) mod scan_pick;
+
+/// The resource of an earlier call with the same request id, which is answered again.
+async fn replayed(conn: &mut PgConnection, call: &RequestKey) -> Result<Option<Uuid>, Error> {
+    let resource = idempotency::check(conn, call).await?;
+    Ok(resource.map(|text| text.parse().unwrap_or_default()))
+}
+
+/// Records that the call succeeds with this transaction.
+async fn record(conn: &mut PgConnection, call: &RequestKey, resource: Uuid) -> Result<(), Error> {
+    Ok(idempotency::record(conn, call, &resource.to_string()).await?)
+}

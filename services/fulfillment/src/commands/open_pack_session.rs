@@ -1,0 +1,89 @@
+//! Opens a session for a fulfillment order with picked units that are not packed yet.
+
+use oms_core::{FulfillmentOrderId, PackSessionId};
+use oms_postgres::idempotency::RequestKey;
+use sqlx::PgConnection;
+
+use super::{hold_fulfillment_order, record, replayed};
+use crate::changes::{self, Axes};
+use crate::ctx::Ctx;
+use crate::domain::fulfillment_order::FulfillmentOrder;
+use crate::domain::packing::{PackSession, PackSessionState};
+use crate::error::Error;
+use crate::store;
+
+/// A session with its fulfillment order, which knows the items.
+pub(crate) type SessionOfOrder = (PackSession, FulfillmentOrder);
+
+/// Opens a pack session; one at a time.
+pub(crate) async fn open_pack_session(
+    ctx: &Ctx,
+    call: &RequestKey,
+    id: FulfillmentOrderId,
+) -> Result<SessionOfOrder, Error> {
+    ctx.db
+        .run_tx("open_pack_session", |tx| {
+            Box::pin(async move { run(tx.conn(), ctx, call, id).await })
+        })
+        .await
+}
+
+async fn run(
+    conn: &mut PgConnection,
+    ctx: &Ctx,
+    call: &RequestKey,
+    id: FulfillmentOrderId,
+) -> Result<SessionOfOrder, Error> {
+    if let Some(id) = replayed(conn, call).await? {
+        return found(conn, PackSessionId::new(id)).await;
+    }
+    let mut order = hold_fulfillment_order::locked(conn, id).await?;
+    oms_telemetry::record_order_id(&tracing::Span::current(), order.order_id);
+    let before = Axes::of(&order);
+    order.open_pack_session()?;
+    let session = PackSession {
+        id: PackSessionId::generate(ctx.ids.as_ref()),
+        fulfillment_order_id: id,
+        state: PackSessionState::Open,
+        packed_by: call.principal.clone(),
+        version: 1,
+        packages: Vec::new(),
+    };
+    store::pack_sessions::insert(conn, &session, ctx.clock.now()).await?;
+    changes::save(conn, ctx, &call.principal, &mut order, before, Vec::new()).await?;
+    record(conn, call, session.id.uuid()).await?;
+    Ok((session, order))
+}
+
+/// A session that must be there, with its fulfillment order.
+pub(super) async fn found(
+    conn: &mut PgConnection,
+    id: PackSessionId,
+) -> Result<SessionOfOrder, Error> {
+    let session = store::pack_sessions::get(conn, id).await?;
+    let session = session.ok_or_else(|| Error::not_found("pack_session", id))?;
+    let order = hold_fulfillment_order::found(conn, session.fulfillment_order_id).await?;
+    Ok((session, order))
+}
+
+/// The same, both locked until the transaction ends.
+pub(super) async fn locked(
+    conn: &mut PgConnection,
+    id: PackSessionId,
+) -> Result<SessionOfOrder, Error> {
+    let session = store::pack_sessions::lock(conn, id).await?;
+    let session = session.ok_or_else(|| Error::not_found("pack_session", id))?;
+    let order = hold_fulfillment_order::locked(conn, session.fulfillment_order_id).await?;
+    oms_telemetry::record_order_id(&tracing::Span::current(), order.order_id);
+    Ok((session, order))
+}
+
+/// Writes a changed session.
+pub(super) async fn save(
+    conn: &mut PgConnection,
+    ctx: &Ctx,
+    session: &mut PackSession,
+) -> Result<(), Error> {
+    session.version += 1;
+    Ok(store::pack_sessions::save(conn, session, ctx.clock.now()).await?)
+}

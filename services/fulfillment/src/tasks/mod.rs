@@ -1,0 +1,3 @@
+//! Durable follow-up work.
+
+pub(crate) mod resolve_short;
