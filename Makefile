@@ -54,11 +54,11 @@ ci: ## What CI runs, in its order
 .PHONY: fmt fmt-check lint lint-scripts deny proto-lint proto-breaking
 fmt: setup ## Formats Rust and proto files
 	cargo fmt --all
-	$$($(TOOL) buf) format --write
+	@buf=$$($(TOOL) buf); "$$buf" format --write
 
 fmt-check: setup ## Checks the format of Rust and proto files
 	cargo fmt --all --check
-	$$($(TOOL) buf) format --diff --exit-code
+	@buf=$$($(TOOL) buf); "$$buf" format --diff --exit-code
 
 lint: setup ## Runs clippy, warnings are errors
 	cargo clippy --workspace --all-targets --locked -- -D warnings
@@ -68,10 +68,10 @@ lint-scripts: ## Runs shellcheck over the scripts
 	else echo "no shellcheck for this machine: skipped"; fi
 
 deny: setup ## Checks the dependency tree: bans, licences, sources
-	$$($(TOOL) cargo-deny) --locked check bans licenses sources
+	@deny=$$($(TOOL) cargo-deny); "$$deny" --locked check bans licenses sources
 
 proto-lint: ## Lints the contract
-	$$($(TOOL) buf) lint
+	@buf=$$($(TOOL) buf); "$$buf" lint
 
 proto-breaking: ## Checks that the contract has not broken since the last release
 	@scripts/proto-breaking.sh
