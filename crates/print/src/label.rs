@@ -290,7 +290,8 @@ fn zpl_label(label: &ShippingLabel) -> Result<Vec<u8>, code128::Error> {
     zpl.text(540, 196, 34, &label.pieces());
 
     zpl.fill(16, 248, (780, 76));
-    zpl.text_reversed(34, 264, 50, &label.banner());
+    let banner = label.banner();
+    zpl.text_reversed(34, 264, zpl_size(744, 50, &banner), &banner);
 
     zpl.text(34, 340, 24, "SHIP TO");
     let to = &label.to;
@@ -304,7 +305,8 @@ fn zpl_label(label: &ShippingLabel) -> Result<Vec<u8>, code128::Error> {
 
     zpl.frame(16, 710, (780, 5), 5);
     zpl.text(34, 728, 24, "TRACKING #");
-    zpl.text(200, 724, 32, &label.tracking_for_people());
+    let tracking = label.tracking_for_people();
+    zpl.text(200, 724, zpl_size(578, 32, &tracking), &tracking);
     let modules = u32::try_from(code.modules().len()).unwrap_or(u32::MAX);
     // The widest module that leaves both quiet zones; three dots read best.
     let module = (744 / modules.saturating_add(20)).clamp(1, 3);
@@ -315,6 +317,13 @@ fn zpl_label(label: &ShippingLabel) -> Result<Vec<u8>, code128::Error> {
     zpl.frame(16, 1082, (780, 5), 5);
     zpl_lines(&mut zpl, (34, 1096), (744, 100), 24, &label.footer());
     Ok(zpl.finish())
+}
+
+/// The largest height of a line up to `height_max` at which it is no wider than `width` dots.
+fn zpl_size(width: u16, height_max: u16, line: &str) -> u32 {
+    let fits =
+        |height: &u16| text::width(Font::Regular, f32::from(*height), line) <= f32::from(width);
+    (10..=height_max).rev().find(fits).unwrap_or(10).into()
 }
 
 /// Writes lines below each other inside a box of (width, height) dots at the largest height up to

@@ -16,7 +16,7 @@ use crate::api::{RateApi, ShipmentApi, TrackingApi};
 use crate::carriers::{Carriers, TableRate};
 use crate::clients::{InventoryClient, OrderClient};
 use crate::commands::Context;
-use crate::commands::settle_effect::reconcile_due;
+use crate::commands::settle_effect::{describe_metrics, reconcile_due};
 use crate::config::{self, Config};
 use crate::consumers;
 
@@ -45,6 +45,7 @@ impl Program for Shipping {
     }
 
     async fn build(config: Config, setup: &mut Setup) -> anyhow::Result<()> {
+        describe_metrics();
         let ctx = Arc::new(Context {
             db: setup.db.clone(),
             clock: Arc::clone(&setup.clock),

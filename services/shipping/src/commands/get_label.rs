@@ -82,7 +82,7 @@ pub(crate) async fn get_label(
 /// The customer's address, fresh from its only keeper.
 async fn customer(ctx: &Context, shipment: &Shipment) -> Result<Party, Error> {
     let id = shipment.destination.address_id;
-    let id = id.ok_or_else(|| Error::reference("shipment_id", "the shipment names no address"))?;
+    let id = id.ok_or_else(|| Error::not_found("address", shipment.id))?;
     match ctx.orders.address(id).await {
         Ok(Some(address)) => Ok(party(address)),
         Ok(None) => Err(Error::not_found("address", id)),

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use metrics::{counter, describe_counter};
 use oms_postgres::Tx;
 use oms_proto::shipping::v1::shipping_event::Event;
 use oms_proto::shipping::v1::{LabelFailed, LabelPurchased, LabelVoided};
@@ -30,6 +31,17 @@ const WAIT_MOST: Duration = Duration::minutes(5);
 const STEPS_MAX: usize = 4;
 /// Effects that one pass of the reconciler looks at.
 const PASS_MAX: i64 = 32;
+
+/// Counts what carriers answered.
+const EFFECTS: &str = "oms.shipping.effects_answered";
+
+/// Tells the metrics recorder what the metrics of this module mean.
+pub(crate) fn describe_metrics() {
+    describe_counter!(
+        EFFECTS,
+        "answers of carriers, by kind of effect and state after it"
+    );
+}
 
 /// How the carrier answered.
 #[derive(Debug)]
@@ -208,6 +220,8 @@ async fn settle(ctx: &Context, effect: &Effect, outcome: &Outcome) -> Result<(),
     if let Outcome::Unknown(reason) = outcome {
         tracing::warn!(effect.id = %effect.id, effect.attempt, reason, "carrier's answer is not known");
     }
+    let (state, _) = record_of(effect, outcome, now);
+    counter!(EFFECTS, "kind" => effect.kind.as_str(), "state" => state.as_str()).increment(1);
     ctx.db
         .run_tx("settle_effect", |tx| {
             Box::pin(async move {

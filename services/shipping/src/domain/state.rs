@@ -202,4 +202,39 @@ mod tests {
             None
         );
     }
+
+    #[test]
+    fn the_picture_in_the_readme_is_the_table() {
+        let readme = include_str!("../../README.md");
+        let drawn: Vec<&str> = readme
+            .lines()
+            .filter(|line| line.contains(" --> "))
+            .map(str::trim)
+            .collect();
+        let moves = TRANSITIONS.iter().filter(|(from, _, to)| from != to);
+        let expected: Vec<String> = moves
+            .map(|(from, by, to)| format!("{} --> {}: {}", from.as_str(), to.as_str(), by.as_str()))
+            .collect();
+        let mut drawn: Vec<String> = drawn.into_iter().map(str::to_owned).collect();
+        let mut expected = expected;
+        drawn.sort();
+        expected.sort();
+        assert_eq!(drawn, expected);
+    }
+
+    #[test]
+    fn the_database_knows_the_same_states() {
+        let shipments = include_str!("../../migrations/0001_shipments.sql");
+        let labels = include_str!("../../migrations/0002_labels.sql");
+        let list = |names: Vec<&str>| format!("CHECK (state IN ('{}'))", names.join("', '"));
+        let states = ShipmentState::ALL
+            .iter()
+            .map(|state| state.as_str())
+            .collect();
+        assert!(shipments.contains(&list(states)));
+        let states = LabelState::ALL.iter().map(|state| state.as_str()).collect();
+        assert!(labels.contains(&list(states)));
+        let states = crate::domain::effect::EffectState::ALL;
+        assert!(labels.contains(&list(states.iter().map(|state| state.as_str()).collect())));
+    }
 }

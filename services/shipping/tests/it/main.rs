@@ -1,0 +1,16 @@
+//! The shipping service through its own gRPC, on real Postgres. Its peers are small stubs.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may fail loudly"
+)]
+
+mod crash;
+mod labels;
+mod packed;
+mod peers;
+mod requests;
+mod rig;
+mod shipments;
+mod tracking;
