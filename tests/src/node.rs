@@ -1,0 +1,19 @@
+//! One service as a process of its own, for tests that kill it: `oms-node order serve --config FILE`.
+
+use std::process::ExitCode;
+
+use oms_service::{AnyProgram, cli};
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args();
+    let name = arguments.nth(1).unwrap_or_default();
+    let program: &dyn AnyProgram = match name.as_str() {
+        "order" => &oms_order::Order,
+        "inventory" => &oms_inventory::Inventory,
+        "fulfillment" => &oms_fulfillment::Fulfillment,
+        "shipping" => &oms_shipping::Shipping,
+        "returns" => &oms_returns::Returns,
+        _ => return ExitCode::from(64),
+    };
+    cli::run_with(program, arguments)
+}

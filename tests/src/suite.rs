@@ -1,0 +1,140 @@
+//! A suite of its own for a test.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use oms::clients::Clients;
+use oms::suite::{Suite, SuiteConfig};
+use oms::verify;
+use oms_engines::EnginesConfig;
+use oms_proto::order::v1::{GetOrderRequest, Order, OrderState};
+
+/// Longest wait for anything; a test that needs more is stuck.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running suite with clients on behalf of `user:test`.
+#[derive(Debug)]
+pub struct TestSuite {
+    /// The suite.
+    pub suite: Suite,
+    /// Its clients.
+    pub clients: Clients,
+}
+
+/// Throwaway engines in a directory of their own; installed ones are looked for in the workspace.
+///
+/// # Errors
+/// When no directory can be made.
+pub fn engines() -> anyhow::Result<EnginesConfig> {
+    let cache = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../.oms/engines");
+    Ok(EnginesConfig::throwaway(oms_engines::scratch::create()?, cache))
+}
+
+impl TestSuite {
+    /// Starts engines and services.
+    ///
+    /// # Errors
+    /// When something cannot start.
+    pub async fn start() -> anyhow::Result<Self> {
+        Self::with(&[]).await
+    }
+
+    /// Starts a suite with configuration of some services: (`"order"`, TOML).
+    ///
+    /// # Errors
+    /// When something cannot start.
+    pub async fn with(overrides: &[(&'static str, &str)]) -> anyhow::Result<Self> {
+        let mut config = SuiteConfig::new(engines()?);
+        config.overrides =
+            overrides.iter().map(|(service, text)| (*service, (*text).to_owned())).collect();
+        let suite = Suite::start(config).await?;
+        let clients = Clients::of_suite(&suite, "user:test")?;
+        Ok(Self { suite, clients })
+    }
+
+    /// Stops everything, after the verifier has found no violation.
+    ///
+    /// # Errors
+    /// When an invariant is violated or a service ended badly.
+    pub async fn finish(self) -> anyhow::Result<()> {
+        self.verify().await?;
+        self.suite.stop().await
+    }
+
+    /// Waits until the verifier finds nothing: work that is under way may take a moment to come to rest.
+    ///
+    /// # Errors
+    /// When violations stay.
+    pub async fn verify(&self) -> anyhow::Result<()> {
+        wait_for("the verifier to find nothing", || async {
+            let verdict = verify::run(&self.suite.engines.postgres_url(), true).await?;
+            let bad: Vec<String> = verdict
+                .invariants
+                .iter()
+                .filter(|finding| finding.violations > 0)
+                .map(|finding| format!("{}: {:?}", finding.name, finding.examples))
+                .collect();
+            if bad.is_empty() { Ok(Ok(())) } else { Ok(Err(bad.join("; "))) }
+        })
+        .await
+    }
+
+    /// Reads an order.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn order(&self, order_id: &str) -> anyhow::Result<Order> {
+        let request = GetOrderRequest { order_id: order_id.to_owned(), ..Default::default() };
+        let answer = self.clients.orders().get_order(request).await?.into_inner();
+        answer.order.context("no order was answered")
+    }
+
+    /// Waits until an order fulfills a condition.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn order_when(
+        &self,
+        order_id: &str,
+        what: &str,
+        test: impl Fn(&Order) -> bool,
+    ) -> anyhow::Result<Order> {
+        wait_for(what, || async {
+            let order = self.order(order_id).await?;
+            Ok(if test(&order) { Ok(order) } else { Err(format!("{order:#?}")) })
+        })
+        .await
+    }
+
+    /// Waits until an order is in a state.
+    ///
+    /// # Errors
+    /// When it does not get there.
+    pub async fn order_in(&self, order_id: &str, state: OrderState) -> anyhow::Result<Order> {
+        let what = format!("order {order_id} to be {}", state.as_str_name());
+        self.order_when(order_id, &what, |order| order.state() == state).await
+    }
+}
+
+/// Asks again and again until `check` answers `Ok`; its `Err` is the last thing seen, for the message.
+///
+/// # Errors
+/// When a minute has passed, or asking itself fails.
+pub async fn wait_for<T, F, R>(what: &str, check: F) -> anyhow::Result<T>
+where
+    F: Fn() -> R,
+    R: Future<Output = anyhow::Result<Result<T, String>>>,
+{
+    let give_up = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        match check().await? {
+            Ok(value) => return Ok(value),
+            Err(seen) if tokio::time::Instant::now() > give_up => {
+                anyhow::bail!("waited for {what} in vain; last seen: {seen}")
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
+}
