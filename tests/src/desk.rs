@@ -4,9 +4,9 @@ use anyhow::Context;
 use oms_proto::returns::v1 as r;
 
 use crate::fresh_id;
-use crate::suite::{TestSuite, wait_for};
+use crate::suite::{Actor, wait_for};
 
-impl TestSuite {
+impl Actor {
     /// Asks for a return of units by order line.
     ///
     /// # Errors
@@ -28,8 +28,15 @@ impl TestSuite {
             refund_timing: r::RefundTiming::OnInspection.into(),
             location_id: "west".to_owned(),
         };
-        let answer = self.clients.returns().request_return(request).await?.into_inner();
-        answer.return_order.ok_or_else(|| tonic::Status::internal("no return was answered"))
+        let answer = self
+            .clients
+            .returns()
+            .request_return(request)
+            .await?
+            .into_inner();
+        answer
+            .return_order
+            .ok_or_else(|| tonic::Status::internal("no return was answered"))
     }
 
     /// Authorizes a return and buys its label.
@@ -43,13 +50,20 @@ impl TestSuite {
             return_id: return_id.to_owned(),
             ..Default::default()
         };
-        returns.authorize_return(request).await.context("authorize")?;
+        returns
+            .authorize_return(request)
+            .await
+            .context("authorize")?;
         let request = r::IssueReturnLabelRequest {
             request_id: fresh_id(),
             return_id: return_id.to_owned(),
             ..Default::default()
         };
-        let answer = returns.issue_return_label(request).await.context("label")?.into_inner();
+        let answer = returns
+            .issue_return_label(request)
+            .await
+            .context("label")?
+            .into_inner();
         answer.return_order.context("no return")
     }
 
@@ -115,10 +129,21 @@ impl TestSuite {
     /// When it stays open.
     pub async fn closed(&self, return_id: &str) -> anyhow::Result<r::Return> {
         wait_for("the return to be closed", || async {
-            let request = r::GetReturnRequest { return_id: return_id.to_owned() };
-            let answer = self.clients.returns().get_return(request).await?.into_inner();
+            let request = r::GetReturnRequest {
+                return_id: return_id.to_owned(),
+            };
+            let answer = self
+                .clients
+                .returns()
+                .get_return(request)
+                .await?
+                .into_inner();
             let ret = answer.return_order.context("no return")?;
-            Ok(if ret.state() == r::ReturnState::Closed { Ok(ret) } else { Err(format!("{ret:?}")) })
+            Ok(if ret.state() == r::ReturnState::Closed {
+                Ok(ret)
+            } else {
+                Err(format!("{ret:?}"))
+            })
         })
         .await
     }

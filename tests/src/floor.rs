@@ -6,9 +6,9 @@ use oms_proto::fulfillment::v1 as f;
 use oms_proto::shipping::v1 as s;
 
 use crate::fresh_id;
-use crate::suite::{TestSuite, wait_for};
+use crate::suite::{Actor, wait_for};
 
-impl TestSuite {
+impl Actor {
     /// Fulfillment orders of an order.
     ///
     /// # Errors
@@ -17,9 +17,15 @@ impl TestSuite {
         &self,
         order_id: &str,
     ) -> anyhow::Result<Vec<f::FulfillmentOrder>> {
-        let request =
-            f::ListFulfillmentOrdersRequest { order_id: order_id.to_owned(), ..Default::default() };
-        let answer = self.clients.fulfillment_orders().list_fulfillment_orders(request).await?;
+        let request = f::ListFulfillmentOrdersRequest {
+            order_id: order_id.to_owned(),
+            ..Default::default()
+        };
+        let answer = self
+            .clients
+            .fulfillment_orders()
+            .list_fulfillment_orders(request)
+            .await?;
         Ok(answer.into_inner().fulfillment_orders)
     }
 
@@ -35,7 +41,11 @@ impl TestSuite {
         wait_for("fulfillment orders", || async {
             let mut all = self.fulfillment_orders(order_id).await?;
             all.retain(|one| one.state() == f::FulfillmentOrderState::Open);
-            Ok(if all.len() == count { Ok(all) } else { Err(format!("{all:?}")) })
+            Ok(if all.len() == count {
+                Ok(all)
+            } else {
+                Err(format!("{all:?}"))
+            })
         })
         .await
     }
@@ -51,12 +61,26 @@ impl TestSuite {
             fulfillment_order_ids: vec![fo.fulfillment_order_id.clone()],
             ..Default::default()
         };
-        let answer = self.clients.waves().create_wave(request).await.context("wave")?.into_inner();
+        let answer = self
+            .clients
+            .waves()
+            .create_wave(request)
+            .await
+            .context("wave")?
+            .into_inner();
         let wave = answer.wave.context("no wave")?;
         let pick_list_id = wave.pick_list_ids.first().context("no pick list")?.clone();
-        let request =
-            f::AssignPickListRequest { request_id: fresh_id(), pick_list_id, ..Default::default() };
-        let answer = self.clients.picking().assign_pick_list(request).await.context("assign")?;
+        let request = f::AssignPickListRequest {
+            request_id: fresh_id(),
+            pick_list_id,
+            ..Default::default()
+        };
+        let answer = self
+            .clients
+            .picking()
+            .assign_pick_list(request)
+            .await
+            .context("assign")?;
         answer.into_inner().pick_list.context("no pick list")
     }
 
@@ -77,7 +101,11 @@ impl TestSuite {
             barcode: line.barcodes.first().cloned().unwrap_or_default(),
             quantity,
         };
-        self.clients.picking().scan_pick(request).await.context("scan")?;
+        self.clients
+            .picking()
+            .scan_pick(request)
+            .await
+            .context("scan")?;
         Ok(())
     }
 
@@ -98,7 +126,11 @@ impl TestSuite {
             quantity,
             reason: "NOT_FOUND".to_owned(),
         };
-        self.clients.picking().report_short_pick(request).await.context("short")?;
+        self.clients
+            .picking()
+            .report_short_pick(request)
+            .await
+            .context("short")?;
         Ok(())
     }
 
@@ -128,7 +160,11 @@ impl TestSuite {
             request_id: fresh_id(),
             fulfillment_order_id: fulfillment_order_id.to_owned(),
         };
-        let answer = packing.open_pack_session(request).await.context("open")?.into_inner();
+        let answer = packing
+            .open_pack_session(request)
+            .await
+            .context("open")?
+            .into_inner();
         let session_id = answer.pack_session.context("no session")?.pack_session_id;
         for (barcode, quantity) in units {
             let request = f::ScanPackRequest {
@@ -145,7 +181,11 @@ impl TestSuite {
             pack_session_id: session_id.clone(),
             package_number: 1,
             mass_grams: 1_200,
-            dimensions: Some(Dimensions { length_mm: 400, width_mm: 300, height_mm: 200 }),
+            dimensions: Some(Dimensions {
+                length_mm: 400,
+                width_mm: 300,
+                height_mm: 200,
+            }),
         };
         packing.measure_package(request).await.context("measure")?;
         let request = f::ClosePackSessionRequest {
@@ -153,7 +193,11 @@ impl TestSuite {
             pack_session_id: session_id,
             ..Default::default()
         };
-        let answer = packing.close_pack_session(request).await.context("close")?.into_inner();
+        let answer = packing
+            .close_pack_session(request)
+            .await
+            .context("close")?
+            .into_inner();
         answer.pack_session.context("no session")
     }
 
@@ -163,8 +207,16 @@ impl TestSuite {
     /// When there is none.
     pub async fn labeled(&self, session: &f::PackSession) -> anyhow::Result<s::Shipment> {
         wait_for("a labeled shipment", || async {
-            let request = s::ListShipmentsRequest { page_size: 500, ..Default::default() };
-            let answer = self.clients.shipments().list_shipments(request).await?.into_inner();
+            let request = s::ListShipmentsRequest {
+                page_size: 500,
+                ..Default::default()
+            };
+            let answer = self
+                .clients
+                .shipments()
+                .list_shipments(request)
+                .await?
+                .into_inner();
             let mut all = answer.shipments.into_iter();
             let found = all.find(|one| one.pack_session_id == session.pack_session_id);
             Ok(match found {
@@ -185,7 +237,11 @@ impl TestSuite {
             shipment_id: shipment.shipment_id.clone(),
             ..Default::default()
         };
-        self.clients.shipments().confirm_ship(request).await.context("ship")?;
+        self.clients
+            .shipments()
+            .confirm_ship(request)
+            .await
+            .context("ship")?;
         Ok(())
     }
 
@@ -210,7 +266,11 @@ impl TestSuite {
                     &oms_core::SystemClock,
                 ))),
             };
-            self.clients.tracking().record_tracking_event(request).await.context("track")?;
+            self.clients
+                .tracking()
+                .record_tracking_event(request)
+                .await
+                .context("track")?;
         }
         Ok(())
     }
@@ -224,7 +284,12 @@ impl TestSuite {
         let units: Vec<(String, i64)> = fo
             .lines
             .iter()
-            .map(|line| (line.barcodes.first().cloned().unwrap_or_default(), line.total))
+            .map(|line| {
+                (
+                    line.barcodes.first().cloned().unwrap_or_default(),
+                    line.total,
+                )
+            })
             .collect();
         let session = self.pack(&fo.fulfillment_order_id, &units).await?;
         let shipment = self.labeled(&session).await?;

@@ -4,6 +4,7 @@
 
 pub mod desk;
 pub mod floor;
+pub mod nodes;
 pub mod shop;
 pub mod suite;
 
@@ -22,5 +23,8 @@ pub fn id(text: &str) -> String {
 
 /// Dollars and cents.
 pub fn usd(minor_units: i64) -> Money {
-    Money { currency_code: "USD".to_owned(), minor_units }
+    Money {
+        currency_code: "USD".to_owned(),
+        minor_units,
+    }
 }

@@ -15,5 +15,7 @@ fn main() -> ExitCode {
         "returns" => &oms_returns::Returns,
         _ => return ExitCode::from(64),
     };
-    cli::run_with(program, arguments)
+    // What is left begins with the name of the service, which stands for the name of the program.
+    let rest = std::iter::once(name.clone()).chain(arguments);
+    ExitCode::from(cli::run_with(program, rest))
 }

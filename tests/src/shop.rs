@@ -12,12 +12,14 @@ use oms_proto::order::v1::{
 };
 use tonic::Status;
 
-use crate::suite::TestSuite;
+use crate::suite::Actor;
 use crate::{fresh_id, usd};
 
 /// Locations of the tests: id, state, postal code, latitude, longitude.
-const LOCATIONS: [(&str, &str, &str, f64, f64); 2] =
-    [("west", "NV", "89502", 39.5, -119.8), ("east", "NJ", "07114", 40.7, -74.2)];
+const LOCATIONS: [(&str, &str, &str, f64, f64); 2] = [
+    ("west", "NV", "89502", 39.5, -119.8),
+    ("east", "NJ", "07114", 40.7, -74.2),
+];
 
 /// The barcode of an item of the tests.
 pub fn barcode(sku: &str) -> String {
@@ -46,7 +48,11 @@ pub fn item(sku: &str) -> Item {
         sku: sku.to_owned(),
         name: format!("Item {sku}"),
         barcodes: vec![barcode(sku)],
-        dimensions: Some(Dimensions { length_mm: 200, width_mm: 100, height_mm: 50 }),
+        dimensions: Some(Dimensions {
+            length_mm: 200,
+            width_mm: 100,
+            height_mm: 50,
+        }),
         mass_grams: 500,
         active: true,
         version: 0,
@@ -90,13 +96,14 @@ pub fn new_order(lines: &[(&str, i64)]) -> NewOrder {
     }
 }
 
-impl TestSuite {
+impl Actor {
     /// Makes channel `web`, locations `west` and `east`, and these items.
     ///
     /// # Errors
     /// When one is refused.
     pub async fn set_up(&self, skus: &[&str]) -> anyhow::Result<()> {
-        self.upsert_channel(channel("web", PaymentPolicy::AuthThenCaptureOnShip)).await?;
+        self.upsert_channel(channel("web", PaymentPolicy::AuthThenCaptureOnShip))
+            .await?;
         for (location_id, state, postal_code, latitude, longitude) in LOCATIONS {
             let address = PostalAddress {
                 recipient: format!("Warehouse {location_id}"),
@@ -113,13 +120,26 @@ impl TestSuite {
                 active: true,
                 version: 0,
             };
-            let request =
-                UpsertLocationRequest { request_id: fresh_id(), location: Some(location) };
-            self.clients.locations().upsert_location(request).await.context("location")?;
+            let request = UpsertLocationRequest {
+                request_id: fresh_id(),
+                location: Some(location),
+            };
+            self.clients
+                .locations()
+                .upsert_location(request)
+                .await
+                .context("location")?;
         }
         let items = skus.iter().map(|sku| item(sku)).collect();
-        let request = BatchUpsertItemsRequest { request_id: fresh_id(), items };
-        self.clients.items().batch_upsert_items(request).await.context("items")?;
+        let request = BatchUpsertItemsRequest {
+            request_id: fresh_id(),
+            items,
+        };
+        self.clients
+            .items()
+            .batch_upsert_items(request)
+            .await
+            .context("items")?;
         Ok(())
     }
 
@@ -128,8 +148,15 @@ impl TestSuite {
     /// # Errors
     /// When it is refused.
     pub async fn upsert_channel(&self, channel: Channel) -> anyhow::Result<()> {
-        let request = UpsertChannelRequest { request_id: fresh_id(), channel: Some(channel) };
-        self.clients.channels().upsert_channel(request).await.context("channel")?;
+        let request = UpsertChannelRequest {
+            request_id: fresh_id(),
+            channel: Some(channel),
+        };
+        self.clients
+            .channels()
+            .upsert_channel(request)
+            .await
+            .context("channel")?;
         Ok(())
     }
 
@@ -138,14 +165,22 @@ impl TestSuite {
     /// # Errors
     /// When it is refused.
     pub async fn receive(&self, location_id: &str, sku: &str, units: i64) -> anyhow::Result<()> {
-        let line = ReceiveStockLine { sku: sku.to_owned(), quantity: units, lot: String::new() };
+        let line = ReceiveStockLine {
+            sku: sku.to_owned(),
+            quantity: units,
+            lot: String::new(),
+        };
         let request = ReceiveStockRequest {
             request_id: fresh_id(),
             location_id: location_id.to_owned(),
             lines: vec![line],
             reference: "test".to_owned(),
         };
-        self.clients.stock().receive_stock(request).await.context("receive")?;
+        self.clients
+            .stock()
+            .receive_stock(request)
+            .await
+            .context("receive")?;
         Ok(())
     }
 
@@ -154,9 +189,17 @@ impl TestSuite {
     /// # Errors
     /// When they cannot be read.
     pub async fn levels(&self, sku: &str) -> anyhow::Result<Vec<StockLevel>> {
-        let request =
-            BatchGetAvailabilityRequest { skus: vec![sku.to_owned()], location_ids: Vec::new() };
-        Ok(self.clients.stock().batch_get_availability(request).await?.into_inner().levels)
+        let request = BatchGetAvailabilityRequest {
+            skus: vec![sku.to_owned()],
+            location_ids: Vec::new(),
+        };
+        Ok(self
+            .clients
+            .stock()
+            .batch_get_availability(request)
+            .await?
+            .into_inner()
+            .levels)
     }
 
     /// Places an order and waits until it is confirmed or refused.
@@ -169,7 +212,14 @@ impl TestSuite {
             order: Some(order),
             wait_for: WaitFor::Confirmed.into(),
         };
-        let answer = self.clients.orders().place_order(request).await?.into_inner();
-        answer.order.ok_or_else(|| Status::internal("no order was answered"))
+        let answer = self
+            .clients
+            .orders()
+            .place_order(request)
+            .await?
+            .into_inner();
+        answer
+            .order
+            .ok_or_else(|| Status::internal("no order was answered"))
     }
 }

@@ -1,6 +1,7 @@
 //! A suite of its own for a test.
 
 use std::future::Future;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,13 +15,29 @@ use oms_proto::order::v1::{GetOrderRequest, Order, OrderState};
 /// Longest wait for anything; a test that needs more is stuck.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A running suite with clients on behalf of `user:test`.
+/// Whoever acts in a test: clients on behalf of `user:test`, and the server that the verifier looks at.
+#[derive(Debug, Clone)]
+pub struct Actor {
+    /// The clients.
+    pub clients: Clients,
+    /// Postgres server of the five databases.
+    pub postgres_url: String,
+}
+
+/// A running suite in this process, and an actor in it.
 #[derive(Debug)]
 pub struct TestSuite {
     /// The suite.
     pub suite: Suite,
-    /// Its clients.
-    pub clients: Clients,
+    actor: Actor,
+}
+
+impl Deref for TestSuite {
+    type Target = Actor;
+
+    fn deref(&self) -> &Actor {
+        &self.actor
+    }
 }
 
 /// Throwaway engines in a directory of their own; installed ones are looked for in the workspace.
@@ -29,7 +46,10 @@ pub struct TestSuite {
 /// When no directory can be made.
 pub fn engines() -> anyhow::Result<EnginesConfig> {
     let cache = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../.oms/engines");
-    Ok(EnginesConfig::throwaway(oms_engines::scratch::create()?, cache))
+    Ok(EnginesConfig::throwaway(
+        oms_engines::scratch::create()?,
+        cache,
+    ))
 }
 
 impl TestSuite {
@@ -47,11 +67,16 @@ impl TestSuite {
     /// When something cannot start.
     pub async fn with(overrides: &[(&'static str, &str)]) -> anyhow::Result<Self> {
         let mut config = SuiteConfig::new(engines()?);
-        config.overrides =
-            overrides.iter().map(|(service, text)| (*service, (*text).to_owned())).collect();
+        config.overrides = overrides
+            .iter()
+            .map(|(service, text)| (*service, (*text).to_owned()))
+            .collect();
         let suite = Suite::start(config).await?;
-        let clients = Clients::of_suite(&suite, "user:test")?;
-        Ok(Self { suite, clients })
+        let actor = Actor {
+            clients: Clients::of_suite(&suite, "user:test")?,
+            postgres_url: suite.engines.postgres_url(),
+        };
+        Ok(Self { suite, actor })
     }
 
     /// Stops everything, after the verifier has found no violation.
@@ -62,21 +87,27 @@ impl TestSuite {
         self.verify().await?;
         self.suite.stop().await
     }
+}
 
+impl Actor {
     /// Waits until the verifier finds nothing: work that is under way may take a moment to come to rest.
     ///
     /// # Errors
     /// When violations stay.
     pub async fn verify(&self) -> anyhow::Result<()> {
         wait_for("the verifier to find nothing", || async {
-            let verdict = verify::run(&self.suite.engines.postgres_url(), true).await?;
+            let verdict = verify::run(&self.postgres_url, true).await?;
             let bad: Vec<String> = verdict
                 .invariants
                 .iter()
                 .filter(|finding| finding.violations > 0)
                 .map(|finding| format!("{}: {:?}", finding.name, finding.examples))
                 .collect();
-            if bad.is_empty() { Ok(Ok(())) } else { Ok(Err(bad.join("; "))) }
+            if bad.is_empty() {
+                Ok(Ok(()))
+            } else {
+                Ok(Err(bad.join("; ")))
+            }
         })
         .await
     }
@@ -86,7 +117,10 @@ impl TestSuite {
     /// # Errors
     /// When it cannot be read.
     pub async fn order(&self, order_id: &str) -> anyhow::Result<Order> {
-        let request = GetOrderRequest { order_id: order_id.to_owned(), ..Default::default() };
+        let request = GetOrderRequest {
+            order_id: order_id.to_owned(),
+            ..Default::default()
+        };
         let answer = self.clients.orders().get_order(request).await?.into_inner();
         answer.order.context("no order was answered")
     }
@@ -103,7 +137,11 @@ impl TestSuite {
     ) -> anyhow::Result<Order> {
         wait_for(what, || async {
             let order = self.order(order_id).await?;
-            Ok(if test(&order) { Ok(order) } else { Err(format!("{order:#?}")) })
+            Ok(if test(&order) {
+                Ok(order)
+            } else {
+                Err(format!("{order:#?}"))
+            })
         })
         .await
     }
@@ -114,7 +152,8 @@ impl TestSuite {
     /// When it does not get there.
     pub async fn order_in(&self, order_id: &str, state: OrderState) -> anyhow::Result<Order> {
         let what = format!("order {order_id} to be {}", state.as_str_name());
-        self.order_when(order_id, &what, |order| order.state() == state).await
+        self.order_when(order_id, &what, |order| order.state() == state)
+            .await
     }
 }
 
