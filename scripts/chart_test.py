@@ -6,6 +6,7 @@ RENDERED is a directory with one rendered file per example. Prints every broken 
 import pathlib
 import re
 import sys
+import tomllib
 
 import yaml
 
@@ -21,6 +22,18 @@ EDGES = {
     "shipping": {"order", "inventory", "fulfillment"},
     "returns": {"order", "shipping"},
 }
+# Keys that every service has, with defaults of their own (oms_service::Common).
+COMMON = [
+    "listen",
+    "admin_listen",
+    "database.url",
+    "database.max_connections",
+    "server.drain_delay_ms",
+    "server.drain_timeout_ms",
+    "telemetry.format",
+    "telemetry.filter",
+    "telemetry.otlp_endpoint",
+]
 COMPONENT = "app.kubernetes.io/component"
 
 broken: list[str] = []
@@ -91,14 +104,32 @@ def check_services(manifests: Manifests) -> None:
         if service == "inventory":
             expected.add("OMS_INVENTORY__REDIS__URL")
         check(secrets == expected, f"{where}: environment from Secrets is {sorted(secrets)}")
-        check_defaults(service, port, where)
+        config = manifests.of("ConfigMap")[name]["data"]
+        check_defaults(manifests, service, secrets | config.keys())
 
 
-def check_defaults(service: str, port: int, where: str) -> None:
-    """The ports of the chart are those of the service's embedded defaults."""
-    for defaults in (ROOT / f"services/{service}/src").glob("*.toml"):
-        listen = re.search(r'^listen = "[^"]*:(\d+)"', defaults.read_text(), re.MULTILINE)
-        check(listen is not None and int(listen[1]) == port, f"{where}: port of {defaults.name}")
+def check_defaults(manifests: Manifests, service: str, variables: set[str]) -> None:
+    """The chart says what the service's embedded defaults know: its ports, its peers, its keys."""
+    where = f"{manifests.example}: {service}"
+    path = ROOT / f"services/{service}/src/defaults.toml"
+    if not path.exists():
+        check(False, f"{where}: there is no {path.name}")
+        return
+    defaults = tomllib.loads(path.read_text())
+    check(defaults["listen"].endswith(f":{PORTS[service]}"), f"{where}: port in {path.name}")
+    check(set(defaults.get("peers", {})) == EDGES[service], f"{where}: peers in {path.name} are {sorted(defaults.get('peers', {}))}")
+    known = set(COMMON) | set(keys(defaults))
+    for variable in variables:
+        key = variable.removeprefix(f"OMS_{service.upper()}__").lower().replace("__", ".")
+        check(key in known or key.startswith("peers."), f"{where}: {path.name} does not know {key}, which {variable} sets")
+
+
+def keys(table: dict, prefix: str = ""):
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from keys(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
 
 
 def check_edges(manifests: Manifests) -> None:
