@@ -15,6 +15,9 @@ use crate::config::ServerConfig;
 use crate::program::StartError;
 use crate::server::{Admin, Server};
 
+/// Longest wait for the connections to the database to close.
+const DATABASE_CLOSE_MAX: Duration = Duration::from_secs(5);
+
 /// A running program. Dropping it drains the program without waiting for it.
 #[derive(Debug)]
 pub struct ServiceHandle {
@@ -79,7 +82,10 @@ pub(crate) struct Running {
     pub(crate) server: Server,
     pub(crate) limits: ServerConfig,
     pub(crate) db: Db,
+    /// The service's own background work.
     pub(crate) background: Background,
+    /// What outlives it, so that its last events leave: relay and maintenance.
+    pub(crate) plumbing: Background,
     pub(crate) draining: CancellationToken,
     pub(crate) metrics: Metrics,
 }
@@ -122,7 +128,8 @@ impl Running {
             let refuse_calls = CancellationToken::new();
             let calls = self.server.serve(listener, refuse_calls.clone());
             let until_drained = async {
-                let failure = until_end(self.name, &mut self.background, &stop).await;
+                let background = (&mut self.background, &mut self.plumbing);
+                let failure = until_end(self.name, background, &stop).await;
                 self.server.say(ServingStatus::NotServing).await;
                 self.draining.cancel();
                 tokio::time::sleep(Duration::from_millis(self.limits.drain_delay_ms)).await;
@@ -130,8 +137,11 @@ impl Running {
                 failure
             };
             let (failure, ()) = tokio::join!(until_drained, calls);
-            let ended = self.background.end(self.limits.drain_timeout()).await;
-            self.db.close().await;
+            let patience = self.limits.drain_timeout();
+            let ended = self.background.end(patience).await;
+            let ended = ended.and(self.plumbing.end(patience).await);
+            // Waits for whoever still holds a connection, who then is none of ours.
+            let _ = tokio::time::timeout(DATABASE_CLOSE_MAX, self.db.close()).await;
             end_admin.cancel();
             failure.map_or(ended, Err)
         };
@@ -144,19 +154,19 @@ impl Running {
 /// Until the program is told to end, or has to because of this failure.
 async fn until_end(
     service: &str,
-    background: &mut Background,
+    (background, plumbing): (&mut Background, &mut Background),
     stop: &CancellationToken,
 ) -> Option<StartError> {
-    tokio::select! {
+    let failure = tokio::select! {
         () = stop.cancelled() => {
             tracing::info!(service, "draining");
-            None
+            return None;
         }
-        failure = background.failure() => {
-            tracing::error!(service, error = %failure, "draining");
-            Some(failure)
-        }
-    }
+        failure = background.failure() => failure,
+        failure = plumbing.failure() => failure,
+    };
+    tracing::error!(service, error = %failure, "draining");
+    Some(failure)
 }
 
 fn local_addr(listener: &TcpListener) -> Result<SocketAddr, StartError> {

@@ -207,18 +207,25 @@ async fn start<P: Program>(
     let db = connect::<P>(&common, &runtime).await?;
     bring_schema::<P>(&db, &common).await?;
 
-    let mut background = Background::new();
-    let cancel = background.cancel_token();
+    let mut plumbing = Background::new();
+    let cancel = plumbing.cancel_token();
     let relay = relay::spawn(db.clone(), relay::RelayConfig::default(), cancel.clone());
-    background.watch("relay", relay);
+    plumbing.watch("relay", relay);
     let maintenance = maintenance::spawn(
         db.clone(),
         maintenance::MaintenanceConfig::default(),
         cancel,
     );
-    background.watch("maintenance", maintenance);
+    plumbing.watch("maintenance", maintenance);
 
-    let mut setup = Setup::new(P::NAME, common, db, runtime, Services::new(), background);
+    let mut setup = Setup::new(
+        P::NAME,
+        common,
+        db,
+        runtime,
+        Services::new(),
+        Background::new(),
+    );
     P::build(config, &mut setup)
         .await
         .map_err(StartError::Build)?;
@@ -238,6 +245,7 @@ async fn start<P: Program>(
         limits: common.server,
         db,
         background,
+        plumbing,
         draining,
         metrics,
     };

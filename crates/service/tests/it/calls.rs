@@ -7,7 +7,7 @@ use oms_service::PeerError;
 use tonic::{Code, Request};
 
 use crate::probe::gate;
-use crate::support::{Fixture, call, tell};
+use crate::support::{Fixture, PLACE_HOLD, call, frame, tell};
 
 #[tokio::test]
 async fn a_principal_is_named_by_header_and_checked() {
@@ -40,6 +40,18 @@ async fn without_insecure_dev_nobody_is_let_in_but_health_answers() {
     };
     let status = health.check(request).await.unwrap().into_inner().status;
     assert_eq!(status, tonic_health::ServingStatus::Serving as i32);
+}
+
+#[tokio::test]
+async fn a_call_is_counted_then_authenticated_then_read() {
+    let strict = Fixture::with("insecure_dev = false").await;
+    // Who is not known does not learn which methods there are, nor how messages are read.
+    for path in [PLACE_HOLD, "/oms.order.v1.HoldService/Nothing"] {
+        let error = strict.raw_error(path, frame(&[0xff])).await;
+        assert_eq!(error.code(), Code::Unauthenticated, "{path}");
+    }
+    let metrics = strict.metrics().await;
+    assert!(metrics.contains("code=\"UNAUTHENTICATED\""), "{metrics}");
 }
 
 #[tokio::test]
