@@ -5,7 +5,7 @@ use oms_service::ApiError;
 use tonic::Status;
 
 use crate::commands::Error;
-use crate::store::StoreError;
+use crate::queries;
 
 /// Turns an error of a command into the status of its RPC.
 pub(super) fn status(error: Error) -> Status {
@@ -13,14 +13,14 @@ pub(super) fn status(error: Error) -> Status {
 }
 
 /// Turns an error of a query into the status of its RPC.
-pub(super) fn store_status(error: StoreError) -> Status {
+pub(super) fn store_status(error: queries::Error) -> Status {
     store_error(error).into()
 }
 
-fn store_error(error: StoreError) -> ApiError {
+fn store_error(error: queries::Error) -> ApiError {
     match error {
-        StoreError::Database(error) => error.into(),
-        inconsistent @ StoreError::Inconsistent { .. } => ApiError::internal(inconsistent),
+        queries::Error::Database(error) => error.into(),
+        inconsistent @ queries::Error::Inconsistent { .. } => ApiError::internal(inconsistent),
     }
 }
 

@@ -8,8 +8,7 @@ use oms_proto::time_to_proto;
 use oms_service::ApiError;
 use tonic::{Request, Response, Status};
 
-use crate::carriers::Rate;
-use crate::commands::quote_rates::quote_rates;
+use crate::commands::quote_rates::{Rate, quote_rates};
 use crate::commands::{Context, message};
 use crate::domain::rates::Parcel;
 

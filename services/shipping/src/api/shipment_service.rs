@@ -22,8 +22,7 @@ use crate::commands::{Call, Context, message};
 use crate::domain::rates::ServiceLevel;
 use crate::domain::state::ShipmentState;
 use crate::queries::get_shipment::get_shipment;
-use crate::queries::list_shipments::list_shipments;
-use crate::store::lists::{Filter, Position};
+use crate::queries::list_shipments::{Filter, Position, list_shipments};
 
 use super::error::{status, store_status};
 use super::read::{Reader, call};

@@ -2,12 +2,13 @@
 
 use oms_core::LocationId;
 
-use crate::carriers::Rate;
 use crate::domain::rates::{Parcel, ServiceLevel};
 use crate::domain::shipment::{Destination, Direction};
 
 use super::choose_service::{Way, location, rates};
 use super::{Context, Error};
+
+pub(crate) use crate::carriers::Rate;
 
 /// Rates for a way, cheapest first; with a level only those that are fast enough.
 #[tracing::instrument(name = "shipping.quote_rates", skip_all)]

@@ -4,8 +4,10 @@ use oms_postgres::Db;
 use uuid::Uuid;
 
 use crate::domain::shipment::Shipment;
-use crate::store::lists::{self, Filter, Position};
+use crate::store::lists;
 use crate::store::{StoreError, shipments};
+
+pub(crate) use crate::store::lists::{Filter, Position};
 
 /// A page of shipments, and where the next one begins; `None` at the end.
 #[tracing::instrument(name = "shipping.list_shipments", skip_all)]

@@ -3,3 +3,5 @@
 pub(crate) mod get_shipment;
 pub(crate) mod list_shipments;
 pub(crate) mod list_tracking_events;
+
+pub(crate) use crate::store::StoreError as Error;
