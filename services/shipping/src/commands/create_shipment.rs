@@ -70,6 +70,13 @@ pub(crate) async fn create_shipment(
     new: &NewShipment,
     call: &Call,
 ) -> Result<Shipment, Error> {
+    {
+        // A repeat needs no peer.
+        let mut conn = ctx.db.read().await?;
+        if let Some(shipment) = replayed(&mut conn, call).await? {
+            return Ok(shipment);
+        }
+    }
     location(ctx, &new.location_id).await?;
     let now = ctx.clock.now();
     ctx.db
