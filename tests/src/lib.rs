@@ -28,3 +28,49 @@ pub fn usd(minor_units: i64) -> Money {
         minor_units,
     }
 }
+
+/// So many seconds.
+pub fn seconds(seconds: i64) -> prost_types::Duration {
+    prost_types::Duration { seconds, nanos: 0 }
+}
+
+/// A method of the contract.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Method {
+    /// Name without the service.
+    pub name: &'static str,
+    /// Whether its request has a `request_id`, which every mutating method's has.
+    pub has_request_id: bool,
+}
+
+/// Every method of the contract.
+///
+/// # Panics
+/// When the descriptor set cannot be read, which its build makes impossible.
+#[expect(
+    clippy::expect_used,
+    reason = "a test without the contract cannot go on"
+)]
+pub fn descriptors() -> Vec<Method> {
+    let pool = prost_reflect::DescriptorPool::decode(oms_proto::FILE_DESCRIPTOR_SET)
+        .expect("the descriptor set is readable");
+    let of = |path: &'static str| {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let method = pool
+            .services()
+            .flat_map(|service| service.methods().collect::<Vec<_>>())
+            .find(|method| {
+                format!("/{}/{}", method.parent_service().full_name(), method.name()) == path
+            });
+        let has_request_id =
+            method.is_some_and(|method| method.input().get_field_by_name("request_id").is_some());
+        Method {
+            name,
+            has_request_id,
+        }
+    };
+    oms_proto::METHODS
+        .iter()
+        .map(|(path, _)| of(path))
+        .collect()
+}

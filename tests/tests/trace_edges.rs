@@ -115,7 +115,7 @@ fn every_rpc_tells_its_order(trace: &[&Span], order_id: &str) -> anyhow::Result<
     ensure!(others.is_empty(), "spans of another order: {others:?}");
     let services: BTreeSet<_> = trace
         .iter()
-        .filter(|span| span.attribute("oms.order.id").is_some())
+        .filter(|span| span.attributes.contains_key("oms.order.id"))
         .map(|span| span.service.as_str())
         .collect();
     ensure!(
