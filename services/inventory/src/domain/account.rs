@@ -85,7 +85,9 @@ impl Account {
 
     /// Reads the name.
     pub(crate) fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|account| account.as_str() == name)
+        Self::ALL
+            .into_iter()
+            .find(|account| account.as_str() == name)
     }
 }
 
@@ -211,7 +213,12 @@ mod tests {
     fn the_database_knows_the_same_names() {
         let list = |names: Vec<&str>| format!("IN ('{}')", names.join("', '"));
         let entries = list(EntryType::ALL.iter().map(|entry| entry.as_str()).collect());
-        let accounts = list(Account::ALL.iter().map(|account| account.as_str()).collect());
+        let accounts = list(
+            Account::ALL
+                .iter()
+                .map(|account| account.as_str())
+                .collect(),
+        );
         assert!(SQL.contains(&format!("CHECK (entry_type {entries})")));
         assert!(SQL.contains(&format!("CHECK (from_account {accounts})")));
         assert!(SQL.contains(&format!("CHECK (to_account {accounts})")));

@@ -26,6 +26,10 @@ pub(crate) struct Board {
     pub(super) booked: BTreeSet<EntryKey>,
     pub(super) entries: Vec<Entry>,
     pub(super) facts: Vec<Fact>,
+    /// Who asks for what is being decided.
+    pub(super) actor: String,
+    /// Who changed a reservation last.
+    actors: BTreeMap<ReservationId, String>,
     levels_before: BTreeMap<LevelKey, Buckets>,
     reservations_before: BTreeMap<ReservationId, Reservation>,
 }
@@ -53,10 +57,16 @@ pub(super) struct Draft {
 impl Board {
     /// A board of what was loaded at this time.
     pub(crate) fn new(now: OffsetDateTime, loaded: Loaded) -> Self {
-        let levels: BTreeMap<_, _> =
-            loaded.levels.into_iter().map(|level| (level.key, level.buckets)).collect();
-        let reservations: BTreeMap<_, _> =
-            loaded.reservations.into_iter().map(|one| (one.id, one)).collect();
+        let levels: BTreeMap<_, _> = loaded
+            .levels
+            .into_iter()
+            .map(|level| (level.key, level.buckets))
+            .collect();
+        let reservations: BTreeMap<_, _> = loaded
+            .reservations
+            .into_iter()
+            .map(|one| (one.id, one))
+            .collect();
         Self {
             now,
             lanes: loaded.lanes,
@@ -67,6 +77,8 @@ impl Board {
             booked: loaded.booked,
             entries: Vec::new(),
             facts: Vec::new(),
+            actor: String::new(),
+            actors: BTreeMap::new(),
         }
     }
 
@@ -75,20 +87,23 @@ impl Board {
         self.now
     }
 
-    /// A reservation as it is now.
-    pub(crate) fn reservation(&self, id: ReservationId) -> Option<&Reservation> {
-        self.reservations.get(&id)
-    }
-
     /// A reservation as it was loaded.
     pub(crate) fn reservation_before(&self, id: ReservationId) -> Option<&Reservation> {
         self.reservations_before.get(&id)
     }
 
+    /// Who changed a reservation last, of those that changed.
+    pub(crate) fn changed_by(&self, id: ReservationId) -> &str {
+        self.actors.get(&id).map_or("", String::as_str)
+    }
+
     /// A level as it is now.
     pub(crate) fn level(&self, key: &LevelKey) -> Level {
         let buckets = self.levels.get(key).copied().unwrap_or_default();
-        Level { key: key.clone(), buckets }
+        Level {
+            key: key.clone(),
+            buckets,
+        }
     }
 
     /// Entries decided so far, in order.
@@ -104,7 +119,10 @@ impl Board {
     /// Levels that changed, each with what has to be added to the stored one; `None` when none is stored.
     pub(crate) fn changed_levels(&self) -> impl Iterator<Item = (Level, Option<Buckets>)> {
         self.levels.iter().filter_map(|(key, now)| {
-            let level = Level { key: key.clone(), buckets: *now };
+            let level = Level {
+                key: key.clone(),
+                buckets: *now,
+            };
             match self.levels_before.get(key) {
                 Some(before) if before == now => None,
                 Some(before) => Some((level, Some(now.since(before)))),
@@ -136,15 +154,25 @@ impl Board {
             let stored = self.levels.get(&entry.key).copied().unwrap_or_default();
             let buckets = touched.entry(entry.key.clone()).or_insert(stored);
             for (account, delta) in [(entry.from, -entry.quantity), (entry.to, entry.quantity)] {
-                buckets.add(account, delta).map_err(|_| Refusal::NotThere {
-                    sku: entry.key.sku.clone(),
-                    account,
+                let sku = || entry.key.sku.clone();
+                buckets.add(account, delta).map_err(|_| match delta {
+                    ..0 => Refusal::NotThere {
+                        sku: sku(),
+                        account,
+                    },
+                    _ => Refusal::TooMany { sku: sku() },
                 })?;
             }
         }
         self.levels.extend(touched);
-        self.entries.extend(draft.entries);
+        let actor = &self.actor;
+        let stamped = draft.entries.into_iter().map(|entry| Entry {
+            actor: actor.clone(),
+            ..entry
+        });
+        self.entries.extend(stamped);
         if let Some(reservation) = draft.reservation {
+            self.actors.insert(reservation.id, self.actor.clone());
             self.reservations.insert(reservation.id, reservation);
         }
         Ok(())
@@ -152,6 +180,16 @@ impl Board {
 
     /// Free units of a level.
     pub(super) fn available(&self, key: &LevelKey) -> i64 {
-        self.levels.get(key).map_or(0, |buckets| buckets.get(Account::Available))
+        self.levels
+            .get(key)
+            .map_or(0, |buckets| buckets.get(Account::Available))
+    }
+
+    /// Whether any loaded level of the SKU has free units.
+    pub(crate) fn has_free(&self, sku: &Sku) -> bool {
+        let of_sku = self.levels.iter().filter(|(key, _)| key.sku == *sku);
+        of_sku
+            .into_iter()
+            .any(|(_, buckets)| buckets.get(Account::Available) > 0)
     }
 }

@@ -28,6 +28,7 @@ impl Board {
                 line: number.to_string(),
                 reason: String::new(),
                 reference: receive.reference.clone(),
+                actor: String::new(),
             })
             .collect();
         self.book(entries)?;
@@ -56,6 +57,7 @@ impl Board {
             line: String::new(),
             reason: adjust.reason.clone(),
             reference: String::new(),
+            actor: String::new(),
         }])?;
         Ok(self.levels_outcome([adjust.key.clone()].into()))
     }
@@ -64,7 +66,9 @@ impl Board {
         self.check_skus(moved.moves.iter().map(|one| &one.sku))?;
         let mut entries = Vec::new();
         for one in &moved.moves {
-            let Some((from, to)) = one.route() else { continue };
+            let Some((from, to)) = one.route() else {
+                continue;
+            };
             let key = LevelKey {
                 sku: one.sku.clone(),
                 location: moved.location.clone(),
@@ -80,6 +84,7 @@ impl Board {
                 line: one.line.clone(),
                 reason: String::new(),
                 reference: String::new(),
+                actor: String::new(),
             });
         }
         entries.retain(|entry| !self.booked.contains(&entry.entry_key()));
@@ -89,8 +94,12 @@ impl Board {
     }
 
     pub(super) fn allocate_backorders(&mut self, sku: &Sku) -> Outcome {
-        let keys: BTreeSet<LevelKey> =
-            self.levels.keys().filter(|key| key.sku == *sku).cloned().collect();
+        let keys: BTreeSet<LevelKey> = self
+            .levels
+            .keys()
+            .filter(|key| key.sku == *sku)
+            .cloned()
+            .collect();
         self.supply(&keys);
         self.levels_outcome(keys)
     }
@@ -98,7 +107,10 @@ impl Board {
     /// Makes a change to levels alone, and gives away what became free.
     fn book(&mut self, entries: Vec<Entry>) -> Result<(), Refusal> {
         let freed = freed_by(&entries);
-        self.commit(Draft { reservation: None, entries })?;
+        self.commit(Draft {
+            reservation: None,
+            entries,
+        })?;
         self.supply(&freed);
         Ok(())
     }

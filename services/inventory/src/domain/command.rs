@@ -237,12 +237,16 @@ impl Command {
     /// The SKUs it names itself; those of its reservation come on top.
     pub(crate) fn skus(&self) -> BTreeSet<Sku> {
         match self {
-            Self::Reserve(reserve) => {
-                reserve.demands.iter().map(|demand| demand.sku.clone()).collect()
-            }
-            Self::Receive(receive) => {
-                receive.lines.iter().map(|(key, _)| key.sku.clone()).collect()
-            }
+            Self::Reserve(reserve) => reserve
+                .demands
+                .iter()
+                .map(|demand| demand.sku.clone())
+                .collect(),
+            Self::Receive(receive) => receive
+                .lines
+                .iter()
+                .map(|(key, _)| key.sku.clone())
+                .collect(),
             Self::Adjust(adjust) => [adjust.key.sku.clone()].into(),
             Self::MoveReturned(moved) => moved.moves.iter().map(|one| one.sku.clone()).collect(),
             Self::AllocateBackorders { sku } => [sku.clone()].into(),
@@ -283,9 +287,10 @@ impl Command {
             | Self::Receive(_)
             | Self::AllocateBackorders { .. } => true,
             Self::Adjust(adjust) => adjust.delta > 0,
-            Self::MoveReturned(moved) => {
-                moved.moves.iter().any(|one| one.entry == EntryType::Restock)
-            }
+            Self::MoveReturned(moved) => moved
+                .moves
+                .iter()
+                .any(|one| one.entry == EntryType::Restock),
             Self::Reserve(_)
             | Self::Extend { .. }
             | Self::Confirm { .. }

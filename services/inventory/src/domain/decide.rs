@@ -18,13 +18,15 @@ use super::reservation::{
 use super::rows::{Move, move_rows, named_rows, row_entry, rows_in};
 
 impl Board {
-    /// Decides a command. What it frees goes to demand that waits, in the same step.
-    pub(crate) fn decide(&mut self, command: &Command) -> Result<Outcome, Refusal> {
+    /// Decides a command of this actor. What it frees goes to demand that waits, in the same step.
+    pub(crate) fn decide(&mut self, command: &Command, actor: &str) -> Result<Outcome, Refusal> {
+        actor.clone_into(&mut self.actor);
         match command {
             Command::Reserve(reserve) => self.reserve(reserve),
-            Command::Extend { reservation, time_to_live } => {
-                self.extend(*reservation, *time_to_live)
-            }
+            Command::Extend {
+                reservation,
+                time_to_live,
+            } => self.extend(*reservation, *time_to_live),
             Command::Confirm { reservation } => self.confirm(*reservation),
             Command::Release(release) => self.release(release),
             Command::Expire { reservation } => self.expire(*reservation),
@@ -40,7 +42,10 @@ impl Board {
     /// Answer to a command that succeeded before: what it was about, as it is now.
     pub(crate) fn replay(&self, command: &Command) -> Result<Outcome, Refusal> {
         if let Some(id) = command.reservation() {
-            let found = self.reservations.get(&id).ok_or(Refusal::UnknownReservation)?;
+            let found = self
+                .reservations
+                .get(&id)
+                .ok_or(Refusal::UnknownReservation)?;
             return Ok(answer(found));
         }
         let keys: BTreeSet<LevelKey> = match command {
@@ -133,7 +138,10 @@ impl Board {
         }
         if reservation.is_confirmed() {
             let state = reservation.state;
-            return Err(Refusal::Illegal { state, action: Action::Extend.as_str() });
+            return Err(Refusal::Illegal {
+                state,
+                action: Action::Extend.as_str(),
+            });
         }
         let latest = reservation.created_at + Reservation::LIFE_MAX;
         reservation.expires_at = Some((self.now + time_to_live).min(latest));
@@ -222,8 +230,10 @@ impl Board {
 
     /// Whether the ledger, or a decision before this one, has these units of the shipment.
     fn is_issued(&self, reservation: &Reservation, issue: &Issue, units: &Units) -> bool {
-        let (cause, line) =
-            (issue.cause(), issue_line(reservation, &units.order_line.to_string()));
+        let (cause, line) = (
+            issue.cause(),
+            issue_line(reservation, &units.order_line.to_string()),
+        );
         let same = |entry: EntryType, other_cause: &str, other_line: &str, key: &LevelKey| {
             entry == EntryType::Issue
                 && other_cause == cause
@@ -233,8 +243,15 @@ impl Board {
                     .as_ref()
                     .is_some_and(|place| place.location == key.location && place.lot == key.lot)
         };
-        let stored = self.booked.iter().any(|one| same(one.entry, &one.cause, &one.line, &one.key));
-        stored || self.entries.iter().any(|one| same(one.entry, &one.cause, &one.line, &one.key))
+        let stored = self
+            .booked
+            .iter()
+            .any(|one| same(one.entry, &one.cause, &one.line, &one.key));
+        stored
+            || self
+                .entries
+                .iter()
+                .any(|one| same(one.entry, &one.cause, &one.line, &one.key))
     }
 
     /// Makes a change to a reservation, tells of it, and gives away what became free.
@@ -246,18 +263,33 @@ impl Board {
     ) -> Result<Outcome, Refusal> {
         let id = reservation.id;
         let freed = freed_by(&entries);
-        self.commit(Draft { reservation: Some(reservation.clone()), entries })?;
-        self.facts.push(Fact::Changed { reservation, action });
+        self.commit(Draft {
+            reservation: Some(reservation.clone()),
+            entries,
+        })?;
+        self.facts.push(Fact::Changed {
+            reservation,
+            action,
+        });
         self.supply(&freed);
         // Supply may have come back to this very reservation.
-        self.reservations.get(&id).map(answer).ok_or(Refusal::UnknownReservation)
+        self.reservations
+            .get(&id)
+            .map(answer)
+            .ok_or(Refusal::UnknownReservation)
     }
 
     fn existing(&self, id: ReservationId) -> Result<Reservation, Refusal> {
-        self.reservations.get(&id).cloned().ok_or(Refusal::UnknownReservation)
+        self.reservations
+            .get(&id)
+            .cloned()
+            .ok_or(Refusal::UnknownReservation)
     }
 
-    pub(super) fn check_skus<'a>(&self, skus: impl Iterator<Item = &'a Sku>) -> Result<(), Refusal> {
+    pub(super) fn check_skus<'a>(
+        &self,
+        skus: impl Iterator<Item = &'a Sku>,
+    ) -> Result<(), Refusal> {
         let mut violations = Violations::default();
         for (number, sku) in skus.enumerate() {
             violations.check(
@@ -269,7 +301,6 @@ impl Board {
         }
         violations.into_result().map_err(Refusal::Invalid)
     }
-
 }
 
 fn answer(reservation: &Reservation) -> Outcome {
@@ -303,7 +334,11 @@ fn shortages(reserve: &Reserve, takes: &[Take]) -> Vec<Shortage> {
 }
 
 fn taken_by(takes: &[Take], line: usize) -> i64 {
-    takes.iter().filter(|take| take.line == line).map(|take| take.quantity).sum()
+    takes
+        .iter()
+        .filter(|take| take.line == line)
+        .map(|take| take.quantity)
+        .sum()
 }
 
 fn take_units(reservation: &mut Reservation, reserve: &Reserve, takes: &[Take]) -> Vec<Entry> {
@@ -318,14 +353,25 @@ fn take_units(reservation: &mut Reservation, reserve: &Reserve, takes: &[Take]) 
         else {
             continue;
         };
-        let place = Place { location: take.location.clone(), lot: take.lot.clone() };
+        let place = Place {
+            location: take.location.clone(),
+            lot: take.lot.clone(),
+        };
         let row = Row {
             sku: demand.sku.clone(),
             quantity: take.quantity,
             queued_at: reservation.created_at,
         };
-        let key = RowKey { order_line: *order_line, place: Some(place.clone()), state };
-        let move_ = Move { entry, from: Account::Available, to };
+        let key = RowKey {
+            order_line: *order_line,
+            place: Some(place.clone()),
+            state,
+        };
+        let move_ = Move {
+            entry,
+            from: Account::Available,
+            to,
+        };
         entries.push(row_entry(reservation, &key, &place, &row, move_));
         reservation.add(key, row);
     }
@@ -339,8 +385,19 @@ fn queue_the_rest(reservation: &mut Reservation, reserve: &Reserve, takes: &[Tak
         if rest == 0 {
             continue;
         }
-        let key = RowKey { order_line: *order_line, place: None, state: S::Backordered };
+        let key = RowKey {
+            order_line: *order_line,
+            place: None,
+            state: S::Backordered,
+        };
         let queued_at = reservation.created_at;
-        reservation.add(key, Row { sku: demand.sku.clone(), quantity: rest, queued_at });
+        reservation.add(
+            key,
+            Row {
+                sku: demand.sku.clone(),
+                quantity: rest,
+                queued_at,
+            },
+        );
     }
 }

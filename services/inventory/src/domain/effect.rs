@@ -27,6 +27,8 @@ pub(crate) struct Entry {
     pub(crate) reason: String,
     /// Paper of a receipt; empty when none.
     pub(crate) reference: String,
+    /// Who caused it; set by the board.
+    pub(crate) actor: String,
 }
 
 /// What tells an entry of a cause from the others.

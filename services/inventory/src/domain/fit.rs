@@ -101,11 +101,16 @@ fn serve(lines: &[Demand], open: &[i64], node: &LocationId, supply: &Supply) -> 
     let mut used: BTreeMap<&Sku, i64> = BTreeMap::new();
     let mut takes = Vec::new();
     for (number, (line, left)) in lines.iter().zip(open).enumerate() {
-        let may = line.eligible.as_ref().is_none_or(|eligible| eligible.contains(node));
+        let may = line
+            .eligible
+            .as_ref()
+            .is_none_or(|eligible| eligible.contains(node));
         if !may || *left == 0 {
             continue;
         }
-        let Some(lots) = supply.get(&(line.sku.clone(), node.clone())) else { continue };
+        let Some(lots) = supply.get(&(line.sku.clone(), node.clone())) else {
+            continue;
+        };
         let used = used.entry(&line.sku).or_default();
         let got = draw(lots, *used, *left, |lot, quantity| {
             takes.push(Take {
@@ -121,12 +126,7 @@ fn serve(lines: &[Demand], open: &[i64], node: &LocationId, supply: &Supply) -> 
 }
 
 /// Takes up to `want` units off the lots, after the first `skip` units. Answers how many it got.
-fn draw(
-    lots: &[(String, i64)],
-    mut skip: i64,
-    want: i64,
-    mut take: impl FnMut(&str, i64),
-) -> i64 {
+fn draw(lots: &[(String, i64)], mut skip: i64, want: i64, mut take: impl FnMut(&str, i64)) -> i64 {
     let mut got = 0;
     for (lot, free) in lots {
         let skipped = skip.min(*free);
@@ -155,7 +155,11 @@ mod tests {
     }
 
     fn demand(name: &str, quantity: i64) -> Demand {
-        Demand { sku: sku(name), quantity, eligible: None }
+        Demand {
+            sku: sku(name),
+            quantity,
+            eligible: None,
+        }
     }
 
     fn wishes(ranked: &[&str], splits_max: usize, single_node_within_rank: usize) -> Wishes {
@@ -174,7 +178,10 @@ mod tests {
     }
 
     fn summary(takes: &[Take]) -> Vec<(usize, &str, i64)> {
-        takes.iter().map(|take| (take.line, take.location.as_str(), take.quantity)).collect()
+        takes
+            .iter()
+            .map(|take| (take.line, take.location.as_str(), take.quantity))
+            .collect()
     }
 
     #[test]
@@ -237,17 +244,30 @@ mod tests {
             &supply(&[("A", "x", 9), ("A", "y", 2)]),
         );
         let total: i64 = takes.iter().map(|take| take.quantity).sum();
-        assert!(takes.iter().all(|take| take.line == 1 || take.location == node("y")));
+        assert!(
+            takes
+                .iter()
+                .all(|take| take.line == 1 || take.location == node("y"))
+        );
         assert_eq!(total, 4);
     }
 
     #[test]
     fn lots_are_used_in_order() {
         let mut levels = Supply::new();
-        levels.insert((sku("A"), node("x")), vec![("L1".to_owned(), 2), ("L2".to_owned(), 5)]);
-        let takes = fit(&[demand("A", 1), demand("A", 3)], &wishes(&["x"], 0, 1), &levels);
-        let lots: Vec<(usize, &str, i64)> =
-            takes.iter().map(|take| (take.line, take.lot.as_str(), take.quantity)).collect();
+        levels.insert(
+            (sku("A"), node("x")),
+            vec![("L1".to_owned(), 2), ("L2".to_owned(), 5)],
+        );
+        let takes = fit(
+            &[demand("A", 1), demand("A", 3)],
+            &wishes(&["x"], 0, 1),
+            &levels,
+        );
+        let lots: Vec<(usize, &str, i64)> = takes
+            .iter()
+            .map(|take| (take.line, take.lot.as_str(), take.quantity))
+            .collect();
         assert_eq!(lots, [(0, "L1", 1), (1, "L1", 1), (1, "L2", 2)]);
     }
 

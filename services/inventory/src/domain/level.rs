@@ -26,12 +26,18 @@ pub(crate) struct OutOfBounds;
 impl Buckets {
     /// Units in a bucket; 0 for an account outside of the shelf.
     pub(crate) fn get(&self, account: Account) -> i64 {
-        account.bucket().and_then(|place| self.0.get(place)).copied().unwrap_or(0)
+        account
+            .bucket()
+            .and_then(|place| self.0.get(place))
+            .copied()
+            .unwrap_or(0)
     }
 
     /// Sum of all buckets.
     pub(crate) fn on_hand(&self) -> i64 {
-        self.0.iter().fold(0, |sum, units| sum.saturating_add(*units))
+        self.0
+            .iter()
+            .fold(0, |sum, units| sum.saturating_add(*units))
     }
 
     /// Adds `delta` to a bucket and keeps it at or above zero. Accounts outside have no bounds.
@@ -39,7 +45,10 @@ impl Buckets {
         let Some(units) = account.bucket().and_then(|place| self.0.get_mut(place)) else {
             return Ok(());
         };
-        let sum = units.checked_add(delta).filter(|sum| *sum >= 0).ok_or(OutOfBounds)?;
+        let sum = units
+            .checked_add(delta)
+            .filter(|sum| *sum >= 0)
+            .ok_or(OutOfBounds)?;
         *units = sum;
         Ok(())
     }

@@ -31,7 +31,11 @@ fn node(n: usize) -> LocationId {
 }
 
 fn key(item: usize, at: usize) -> LevelKey {
-    LevelKey { sku: sku(item), location: node(at), lot: String::new() }
+    LevelKey {
+        sku: sku(item),
+        location: node(at),
+        lot: String::new(),
+    }
 }
 
 fn reservation_id(n: u128) -> ReservationId {
@@ -48,7 +52,13 @@ fn start() -> OffsetDateTime {
 
 fn board() -> Board {
     let lanes = (0..SKUS.len()).map(sku).collect();
-    Board::new(start(), Loaded { lanes, ..Loaded::default() })
+    Board::new(
+        start(),
+        Loaded {
+            lanes,
+            ..Loaded::default()
+        },
+    )
 }
 
 fn receive(item: usize, at: usize, units: i64) -> Command {
@@ -69,7 +79,11 @@ fn reserve(id: u128, lines: &[(usize, i64)], mode: Mode, fill: Fill) -> Command 
         lines: (0..lines.len()).map(line_id).collect(),
         demands: lines
             .iter()
-            .map(|(item, quantity)| Demand { sku: sku(*item), quantity: *quantity, eligible: None })
+            .map(|(item, quantity)| Demand {
+                sku: sku(*item),
+                quantity: *quantity,
+                eligible: None,
+            })
             .collect(),
         wishes: Wishes {
             ranked: (0..NODES.len()).map(node).collect(),
@@ -80,6 +94,8 @@ fn reserve(id: u128, lines: &[(usize, i64)], mode: Mode, fill: Fill) -> Command 
 }
 
 const HOLD: Mode = Mode::Hold(Duration::MINUTE);
+
+const ACTOR: &str = "user:test";
 
 fn of(outcome: Result<Outcome, Refusal>) -> Reservation {
     match outcome.unwrap() {
@@ -109,7 +125,11 @@ fn audit(board: &Board) -> Result<(), String> {
                 return Err(format!("empty row in {one:?}"));
             }
             if let Some(Place { location, lot }) = row_key.place.clone() {
-                let level = LevelKey { sku: row.sku.clone(), location, lot };
+                let level = LevelKey {
+                    sku: row.sku.clone(),
+                    location,
+                    lot,
+                };
                 *reserved.entry((level, row_key.state)).or_default() += row.quantity;
             }
         }
@@ -150,16 +170,47 @@ fn events_are_contiguous(board: &Board) -> Result<(), String> {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Reserve { id: u128, lines: Vec<(usize, i64)>, mode: u8, fill: u8 },
+    Reserve {
+        id: u128,
+        lines: Vec<(usize, i64)>,
+        mode: u8,
+        fill: u8,
+    },
     Extend(u128),
     Confirm(u128),
     ReleaseAll(u128),
-    ReleaseSome { id: u128, row: usize, quantity: i64 },
-    Short { id: u128, row: usize, quantity: i64 },
-    Issue { id: u128, row: usize, quantity: i64, shipment: u128 },
-    Receive { item: usize, at: usize, units: i64 },
-    Adjust { item: usize, at: usize, delta: i64 },
-    Return { item: usize, at: usize, units: i64, entry: usize },
+    ReleaseSome {
+        id: u128,
+        row: usize,
+        quantity: i64,
+    },
+    Short {
+        id: u128,
+        row: usize,
+        quantity: i64,
+    },
+    Issue {
+        id: u128,
+        row: usize,
+        quantity: i64,
+        shipment: u128,
+    },
+    Receive {
+        item: usize,
+        at: usize,
+        units: i64,
+    },
+    Adjust {
+        item: usize,
+        at: usize,
+        delta: i64,
+    },
+    Return {
+        item: usize,
+        at: usize,
+        units: i64,
+        entry: usize,
+    },
     Tick(i64),
     Expire(u128),
 }
@@ -195,16 +246,32 @@ fn any_step() -> impl Strategy<Value = Step> {
 
 /// Names units of the row with this number; of a reservation that is not there, anything.
 fn units_of(board: &Board, id: u128, row: usize, quantity: i64) -> Units {
-    let rows = board.reservation(reservation_id(id)).map(|one| &one.rows);
+    let rows = board
+        .reservations
+        .get(&reservation_id(id))
+        .map(|one| &one.rows);
     match rows.and_then(|rows| rows.keys().nth(row)) {
-        Some(key) => Units { order_line: key.order_line, place: key.place.clone(), quantity },
-        None => Units { order_line: line_id(9), place: None, quantity },
+        Some(key) => Units {
+            order_line: key.order_line,
+            place: key.place.clone(),
+            quantity,
+        },
+        None => Units {
+            order_line: line_id(9),
+            place: None,
+            quantity,
+        },
     }
 }
 
 fn command_of(board: &Board, step: &Step) -> Option<Command> {
     let command = match step.clone() {
-        Step::Reserve { id, lines, mode, fill } => reserve(
+        Step::Reserve {
+            id,
+            lines,
+            mode,
+            fill,
+        } => reserve(
             id,
             &lines,
             [HOLD, Mode::Allocate, Mode::Queue][usize::from(mode)],
@@ -214,7 +281,9 @@ fn command_of(board: &Board, step: &Step) -> Option<Command> {
             reservation: reservation_id(id),
             time_to_live: Duration::seconds(30),
         },
-        Step::Confirm(id) => Command::Confirm { reservation: reservation_id(id) },
+        Step::Confirm(id) => Command::Confirm {
+            reservation: reservation_id(id),
+        },
         Step::ReleaseAll(id) => Command::Release(Release {
             reservation: reservation_id(id),
             order: None,
@@ -230,7 +299,12 @@ fn command_of(board: &Board, step: &Step) -> Option<Command> {
             units: units_of(board, id, row, quantity),
             reason: "NOT_FOUND".to_owned(),
         }),
-        Step::Issue { id, row, quantity, shipment } => Command::Issue(Issue {
+        Step::Issue {
+            id,
+            row,
+            quantity,
+            shipment,
+        } => Command::Issue(Issue {
             reservation: reservation_id(id),
             shipment: ShipmentId::new(Uuid::from_u128(shipment)),
             units: vec![units_of(board, id, row, quantity)],
@@ -243,7 +317,12 @@ fn command_of(board: &Board, step: &Step) -> Option<Command> {
             reason: "OTHER".to_owned(),
             cause: "adjustment/1".to_owned(),
         }),
-        Step::Return { item, at, units, entry } => Command::MoveReturned(MoveReturned {
+        Step::Return {
+            item,
+            at,
+            units,
+            entry,
+        } => Command::MoveReturned(MoveReturned {
             location: node(at),
             cause: "return/1".to_owned(),
             moves: vec![ReturnedUnits {
@@ -258,7 +337,9 @@ fn command_of(board: &Board, step: &Step) -> Option<Command> {
                 quantity: units,
             }],
         }),
-        Step::Expire(id) => Command::Expire { reservation: reservation_id(id) },
+        Step::Expire(id) => Command::Expire {
+            reservation: reservation_id(id),
+        },
     };
     Some(command)
 }
@@ -273,13 +354,14 @@ proptest! {
                 continue;
             }
             let Some(command) = command_of(&board, &step) else { continue };
+            ACTOR.clone_into(&mut board.actor);
             let before = board.clone();
-            let decided = board.decide(&command);
+            let decided = board.decide(&command, ACTOR);
             if decided.is_err() {
                 prop_assert_eq!(&board, &before, "a refusal changed something: {:?}", step);
             }
             if let (Command::Reserve(reserve), Ok(Outcome::Reservation { reservation, shortages })) = (&command, &decided)
-                && reserve.fill == Fill::OrKill && before.reservation(reserve.reservation).is_none()
+                && reserve.fill == Fill::OrKill && before.reservations.get(&reserve.reservation).is_none()
             {
                 prop_assert!(shortages.is_empty());
                 let taken: i64 = reservation.rows.values().map(|row| row.quantity).sum();
@@ -296,57 +378,87 @@ proptest! {
 #[test]
 fn a_reservation_goes_from_held_to_shipped() {
     let mut board = board();
-    board.decide(&receive(0, 0, 5)).unwrap();
-    let held = of(board.decide(&reserve(1, &[(0, 3)], HOLD, Fill::OrKill)));
+    board.decide(&receive(0, 0, 5), ACTOR).unwrap();
+    let held = of(board.decide(&reserve(1, &[(0, 3)], HOLD, Fill::OrKill), ACTOR));
     assert_eq!((held.state, held.version), (ReservationState::Held, 1));
     assert_eq!(held.expires_at, Some(start() + Duration::MINUTE));
-    let confirm = Command::Confirm { reservation: reservation_id(1) };
-    let allocated = of(board.decide(&confirm));
-    assert_eq!((allocated.state, allocated.expires_at), (ReservationState::Allocated, None));
+    let confirm = Command::Confirm {
+        reservation: reservation_id(1),
+    };
+    let allocated = of(board.decide(&confirm, ACTOR));
+    assert_eq!(
+        (allocated.state, allocated.expires_at),
+        (ReservationState::Allocated, None)
+    );
     // Again: the same answer and no second event.
-    assert_eq!(of(board.decide(&confirm)), allocated);
+    assert_eq!(of(board.decide(&confirm, ACTOR)), allocated);
     let issue = Command::Issue(Issue {
         reservation: reservation_id(1),
         shipment: ShipmentId::new(Uuid::from_u128(7)),
         units: vec![units_of(&board, 1, 0, 3)],
     });
-    let shipped = of(board.decide(&issue));
-    assert_eq!((shipped.state, shipped.version), (ReservationState::Consumed, 3));
-    assert_eq!(of(board.decide(&issue)), shipped, "a shipment is issued once");
+    let shipped = of(board.decide(&issue, ACTOR));
+    assert_eq!(
+        (shipped.state, shipped.version),
+        (ReservationState::Consumed, 3)
+    );
+    assert_eq!(
+        of(board.decide(&issue, ACTOR)),
+        shipped,
+        "a shipment is issued once"
+    );
     assert_eq!(board.level(&key(0, 0)).buckets.0, [2, 0, 0, 0, 0, 0, 0, 0]);
 }
 
 #[test]
 fn a_release_that_comes_first_leaves_a_tombstone() {
     let mut board = board();
-    board.decide(&receive(0, 0, 5)).unwrap();
+    board.decide(&receive(0, 0, 5), ACTOR).unwrap();
     let release = Command::Release(Release {
         reservation: reservation_id(1),
         order: None,
         units: Vec::new(),
     });
-    assert_eq!(of(board.decide(&release)).state, ReservationState::Released);
-    let late = of(board.decide(&reserve(1, &[(0, 3)], HOLD, Fill::OrKill)));
+    assert_eq!(
+        of(board.decide(&release, ACTOR)).state,
+        ReservationState::Released
+    );
+    let late = of(board.decide(&reserve(1, &[(0, 3)], HOLD, Fill::OrKill), ACTOR));
     assert_eq!((late.state, late.version), (ReservationState::Released, 1));
     assert_eq!(board.level(&key(0, 0)).buckets.get(Account::Available), 5);
 }
 
 #[test]
 fn confirm_and_expire_exclude_each_other() {
-    let confirm = Command::Confirm { reservation: reservation_id(1) };
-    let expire = Command::Expire { reservation: reservation_id(1) };
+    let confirm = Command::Confirm {
+        reservation: reservation_id(1),
+    };
+    let expire = Command::Expire {
+        reservation: reservation_id(1),
+    };
     for expire_first in [false, true] {
         let mut board = board();
-        board.decide(&receive(0, 0, 3)).unwrap();
-        board.decide(&reserve(1, &[(0, 3)], HOLD, Fill::OrKill)).unwrap();
+        board.decide(&receive(0, 0, 3), ACTOR).unwrap();
+        board
+            .decide(&reserve(1, &[(0, 3)], HOLD, Fill::OrKill), ACTOR)
+            .unwrap();
         board.now += Duration::minutes(2);
         if expire_first {
-            assert_eq!(of(board.decide(&expire)).state, ReservationState::Expired);
-            let late = board.decide(&confirm);
+            assert_eq!(
+                of(board.decide(&expire, ACTOR)).state,
+                ReservationState::Expired
+            );
+            let late = board.decide(&confirm, ACTOR);
             assert_eq!(late, Err(Refusal::Ended(ReservationState::Expired)));
         } else {
-            assert_eq!(of(board.decide(&confirm)).state, ReservationState::Allocated);
-            assert_eq!(of(board.decide(&expire)).state, ReservationState::Allocated);
+            assert_eq!(
+                of(board.decide(&confirm, ACTOR)).state,
+                ReservationState::Allocated
+            );
+            assert_eq!(
+                of(board.decide(&expire, ACTOR)).state,
+                ReservationState::Allocated
+            );
         }
     }
 }
@@ -355,31 +467,44 @@ fn confirm_and_expire_exclude_each_other() {
 fn receipts_serve_the_oldest_backorder_first() {
     let mut board = board();
     for id in 1..=2 {
-        board.decide(&reserve(id, &[(0, 4)], Mode::Allocate, Fill::All)).unwrap();
+        board
+            .decide(&reserve(id, &[(0, 4)], Mode::Allocate, Fill::All), ACTOR)
+            .unwrap();
         board.now += Duration::SECOND;
     }
-    board.decide(&receive(0, 1, 6)).unwrap();
+    board.decide(&receive(0, 1, 6), ACTOR).unwrap();
     let rows = |id| {
-        let one = board.reservation(reservation_id(id)).unwrap();
-        one.rows.iter().map(|(key, row)| (key.state, row.quantity)).collect::<Vec<_>>()
+        let one = board.reservations.get(&reservation_id(id)).unwrap();
+        one.rows
+            .iter()
+            .map(|(key, row)| (key.state, row.quantity))
+            .collect::<Vec<_>>()
     };
     assert_eq!(rows(1), [(ReservationState::Allocated, 4)]);
     assert_eq!(
         rows(2),
-        [(ReservationState::Backordered, 2), (ReservationState::Allocated, 2)]
+        [
+            (ReservationState::Backordered, 2),
+            (ReservationState::Allocated, 2)
+        ]
     );
 }
 
 #[test]
 fn stock_for_an_order_that_is_not_confirmed_is_only_held() {
     let mut board = board();
-    let made = of(board.decide(&reserve(1, &[(0, 4)], HOLD, Fill::All)));
+    let made = of(board.decide(&reserve(1, &[(0, 4)], HOLD, Fill::All), ACTOR));
     assert_eq!(made.state, ReservationState::Backordered);
-    board.decide(&receive(0, 1, 6)).unwrap();
-    let one = board.reservation(reservation_id(1)).unwrap();
+    board.decide(&receive(0, 1, 6), ACTOR).unwrap();
+    let one = board.reservations.get(&reservation_id(1)).unwrap();
     assert_eq!(one.state, ReservationState::Held);
     board.now += Duration::minutes(2);
-    let ended = of(board.decide(&Command::Expire { reservation: reservation_id(1) }));
+    let ended = of(board.decide(
+        &Command::Expire {
+            reservation: reservation_id(1),
+        },
+        ACTOR,
+    ));
     assert_eq!(ended.state, ReservationState::Expired);
     assert_eq!(board.level(&key(0, 1)).buckets.get(Account::Available), 6);
 }
@@ -387,8 +512,10 @@ fn stock_for_an_order_that_is_not_confirmed_is_only_held() {
 #[test]
 fn adjustments_leave_committed_stock_alone() {
     let mut board = board();
-    board.decide(&receive(0, 0, 5)).unwrap();
-    board.decide(&reserve(1, &[(0, 3)], HOLD, Fill::OrKill)).unwrap();
+    board.decide(&receive(0, 0, 5), ACTOR).unwrap();
+    board
+        .decide(&reserve(1, &[(0, 3)], HOLD, Fill::OrKill), ACTOR)
+        .unwrap();
     let take = |delta| {
         Command::Adjust(Adjust {
             key: key(0, 0),
@@ -397,21 +524,30 @@ fn adjustments_leave_committed_stock_alone() {
             cause: "adjustment/1".to_owned(),
         })
     };
-    assert_eq!(board.decide(&take(-3)), Err(Refusal::Committed { available: 2 }));
-    assert!(board.decide(&take(-2)).is_ok());
+    assert_eq!(
+        board.decide(&take(-3), ACTOR),
+        Err(Refusal::Committed { available: 2 })
+    );
+    assert!(board.decide(&take(-2), ACTOR).is_ok());
 }
 
 #[test]
 fn more_than_is_open_is_refused() {
     let mut board = board();
-    board.decide(&receive(0, 0, 5)).unwrap();
-    board.decide(&reserve(1, &[(0, 3)], Mode::Allocate, Fill::OrKill)).unwrap();
+    board.decide(&receive(0, 0, 5), ACTOR).unwrap();
+    board
+        .decide(&reserve(1, &[(0, 3)], Mode::Allocate, Fill::OrKill), ACTOR)
+        .unwrap();
     let units = units_of(&board, 1, 0, 2);
     let twice = Command::Release(Release {
         reservation: reservation_id(1),
         order: None,
         units: vec![units.clone(), units],
     });
-    let refusal = Refusal::ExceedsOpen { field: "lines[1]".to_owned(), open: 3, requested: 4 };
-    assert_eq!(board.decide(&twice), Err(refusal));
+    let refusal = Refusal::ExceedsOpen {
+        field: "lines[1]".to_owned(),
+        open: 3,
+        requested: 4,
+    };
+    assert_eq!(board.decide(&twice, ACTOR), Err(refusal));
 }

@@ -55,4 +55,10 @@ pub(crate) enum Refusal {
         /// The account.
         account: Account,
     },
+    /// More units than can be counted.
+    #[error("{sku} has more units than can be counted")]
+    TooMany {
+        /// SKU.
+        sku: Sku,
+    },
 }

@@ -65,8 +65,14 @@ pub(crate) const TRANSITIONS: &[(ReservationState, Action, ReservationState)] = 
 
 impl ReservationState {
     /// All states.
-    pub(crate) const ALL: [Self; 6] =
-        [S::Held, S::Allocated, S::Backordered, S::Consumed, S::Released, S::Expired];
+    pub(crate) const ALL: [Self; 6] = [
+        S::Held,
+        S::Allocated,
+        S::Backordered,
+        S::Consumed,
+        S::Released,
+        S::Expired,
+    ];
 
     /// The name that the database, the proto enum and people use.
     pub(crate) fn as_str(self) -> &'static str {
@@ -237,10 +243,16 @@ impl Reservation {
     /// HELD or ALLOCATED while any unit is, BACKORDERED when all live units wait, else how it ended.
     fn whole(&self) -> ReservationState {
         let has = |state| self.rows.keys().any(|key| key.state == state);
-        [S::Held, S::Allocated, S::Backordered, S::Consumed, S::Expired]
-            .into_iter()
-            .find(|state| has(*state))
-            .unwrap_or(S::Released)
+        [
+            S::Held,
+            S::Allocated,
+            S::Backordered,
+            S::Consumed,
+            S::Expired,
+        ]
+        .into_iter()
+        .find(|state| has(*state))
+        .unwrap_or(S::Released)
     }
 
     /// Brings the state of the whole, the expiry and the version in line after the rows changed.
@@ -268,9 +280,15 @@ impl Reservation {
     /// Splits `quantity` units off a row and adds them to another one. Takes what is there when it is
     /// less; callers check first.
     pub(crate) fn split_off(&mut self, from: &RowKey, to: RowKey, quantity: i64) {
-        let Some(row) = self.rows.get_mut(from) else { return };
+        let Some(row) = self.rows.get_mut(from) else {
+            return;
+        };
         let quantity = quantity.min(row.quantity);
-        let moved = Row { sku: row.sku.clone(), quantity, queued_at: row.queued_at };
+        let moved = Row {
+            sku: row.sku.clone(),
+            quantity,
+            queued_at: row.queued_at,
+        };
         row.quantity -= quantity;
         if row.quantity == 0 {
             self.rows.remove(from);
@@ -295,8 +313,10 @@ mod tests {
 
     #[test]
     fn the_database_knows_the_same_states() {
-        let names: Vec<String> =
-            S::ALL.iter().map(|state| format!("'{}'", state.as_str())).collect();
+        let names: Vec<String> = S::ALL
+            .iter()
+            .map(|state| format!("'{}'", state.as_str()))
+            .collect();
         let check = format!("CHECK (state IN ({}))", names.join(", "));
         assert_eq!(SQL.matches(&check).count(), 2, "{check}");
     }
@@ -304,8 +324,10 @@ mod tests {
     #[test]
     fn each_pair_of_state_and_action_leads_to_one_state() {
         for (index, (from, action, _)) in TRANSITIONS.iter().enumerate() {
-            let again =
-                TRANSITIONS.iter().skip(index + 1).any(|(f, a, _)| f == from && a == action);
+            let again = TRANSITIONS
+                .iter()
+                .skip(index + 1)
+                .any(|(f, a, _)| f == from && a == action);
             assert!(!again, "{from:?} {action:?} stands twice");
         }
     }
@@ -316,6 +338,9 @@ mod tests {
             assert!(from.is_live(), "{from:?} {action:?}");
         }
         assert!(supported_actions(S::Released).is_empty());
-        assert_eq!(supported_actions(S::Allocated), ["release", "report_short", "issue"]);
+        assert_eq!(
+            supported_actions(S::Allocated),
+            ["release", "report_short", "issue"]
+        );
     }
 }

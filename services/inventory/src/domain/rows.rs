@@ -13,7 +13,10 @@ use super::reservation::{Action, Place, Reservation, ReservationState as S, Row,
 
 /// Rows in one of these states, whole.
 pub(super) fn rows_in(reservation: &Reservation, states: &[S]) -> Vec<(RowKey, i64)> {
-    let rows = reservation.rows.iter().filter(|(key, _)| states.contains(&key.state));
+    let rows = reservation
+        .rows
+        .iter()
+        .filter(|(key, _)| states.contains(&key.state));
     rows.map(|(key, row)| (key.clone(), row.quantity)).collect()
 }
 
@@ -26,14 +29,22 @@ pub(super) fn named_rows(
 ) -> Result<Vec<(RowKey, i64)>, Refusal> {
     let mut rows: BTreeMap<RowKey, i64> = BTreeMap::new();
     for (number, units) in units.iter().enumerate() {
-        let field = if field == "line" { field.to_owned() } else { format!("{field}[{number}]") };
+        let field = if field == "line" {
+            field.to_owned()
+        } else {
+            format!("{field}[{number}]")
+        };
         let key = row_for(reservation, units, action, &field)?;
         let open = reservation.units(&key);
         let requested = rows.entry(key).or_default();
         *requested = requested.saturating_add(units.quantity);
         if *requested > open {
             let requested = *requested;
-            return Err(Refusal::ExceedsOpen { field, open, requested });
+            return Err(Refusal::ExceedsOpen {
+                field,
+                open,
+                requested,
+            });
         }
     }
     Ok(rows.into_iter().collect())
@@ -47,22 +58,42 @@ fn row_for(
     field: &str,
 ) -> Result<RowKey, Refusal> {
     let states = || {
-        let of_line = reservation.rows.keys().filter(|key| key.order_line == units.order_line);
-        of_line.filter(|key| key.place == units.place).map(|key| key.state)
+        let of_line = reservation
+            .rows
+            .keys()
+            .filter(|key| key.order_line == units.order_line);
+        of_line
+            .filter(|key| key.place == units.place)
+            .map(|key| key.state)
     };
-    let key = |state| RowKey { order_line: units.order_line, place: units.place.clone(), state };
+    let key = |state| RowKey {
+        order_line: units.order_line,
+        place: units.place.clone(),
+        state,
+    };
     if let Some(state) = states().find(|state| state.after(action).is_some()) {
         return Ok(key(state));
     }
     if let Some(state) = states().find(|state| state.is_live()) {
-        return Err(Refusal::Illegal { state, action: action.as_str() });
+        return Err(Refusal::Illegal {
+            state,
+            action: action.as_str(),
+        });
     }
     if states().next().is_some() {
         let (open, requested) = (0, units.quantity);
-        return Err(Refusal::ExceedsOpen { field: field.to_owned(), open, requested });
+        return Err(Refusal::ExceedsOpen {
+            field: field.to_owned(),
+            open,
+            requested,
+        });
     }
     let mut violations = Violations::default();
-    violations.push(field, "REFERENCE_UNKNOWN", "the reservation has no such units");
+    violations.push(
+        field,
+        "REFERENCE_UNKNOWN",
+        "the reservation has no such units",
+    );
     Err(Refusal::Invalid(violations))
 }
 
@@ -74,13 +105,27 @@ pub(super) fn move_rows(
 ) -> Vec<Entry> {
     let mut entries = Vec::new();
     for (from, quantity) in rows {
-        let Some(state) = from.state.after(action) else { continue };
-        let Some(row) = reservation.rows.get(from) else { continue };
-        let moved = Row { quantity: *quantity, ..row.clone() };
+        let Some(state) = from.state.after(action) else {
+            continue;
+        };
+        let Some(row) = reservation.rows.get(from) else {
+            continue;
+        };
+        let moved = Row {
+            quantity: *quantity,
+            ..row.clone()
+        };
         if let (Some(place), Some(move_)) = (&from.place, stock_move(from.state, action)) {
             entries.push(row_entry(reservation, from, place, &moved, move_));
         }
-        reservation.split_off(from, RowKey { state, ..from.clone() }, *quantity);
+        reservation.split_off(
+            from,
+            RowKey {
+                state,
+                ..from.clone()
+            },
+            *quantity,
+        );
     }
     entries
 }
@@ -99,12 +144,16 @@ fn stock_move(state: S, action: Action) -> Option<Move> {
         (S::Held, Action::Confirm) => (EntryType::Allocate, Account::Held, Account::Allocated),
         (S::Held, Action::Release) => (EntryType::HoldRelease, Account::Held, Account::Available),
         (S::Held, Action::Expire) => (EntryType::HoldExpire, Account::Held, Account::Available),
-        (S::Allocated, Action::Release) => {
-            (EntryType::Deallocate, Account::Allocated, Account::Available)
-        }
-        (S::Allocated, Action::ReportShort) => {
-            (EntryType::PickShort, Account::Allocated, Account::CountPending)
-        }
+        (S::Allocated, Action::Release) => (
+            EntryType::Deallocate,
+            Account::Allocated,
+            Account::Available,
+        ),
+        (S::Allocated, Action::ReportShort) => (
+            EntryType::PickShort,
+            Account::Allocated,
+            Account::CountPending,
+        ),
         (S::Allocated, Action::Issue) => (EntryType::Issue, Account::Allocated, Account::Customer),
         _ => return None,
     };
@@ -132,5 +181,6 @@ pub(super) fn row_entry(
         line: key.order_line.to_string(),
         reason: String::new(),
         reference: String::new(),
+        actor: String::new(),
     }
 }

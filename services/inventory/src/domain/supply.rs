@@ -35,7 +35,10 @@ impl Board {
                     if !gifts.contains_key(&id) {
                         order.push(id);
                     }
-                    gifts.entry(id).or_default().push((row.clone(), key.clone(), quantity));
+                    gifts
+                        .entry(id)
+                        .or_default()
+                        .push((row.clone(), key.clone(), quantity));
                 }
             }
         }
@@ -56,7 +59,9 @@ impl Board {
             .filter(|(_, key, row)| key.state == ReservationState::Backordered && row.sku == *sku)
             .collect();
         rows.sort_by_key(|(id, key, row)| (row.queued_at, *id, key.order_line));
-        rows.into_iter().map(|(id, key, row)| (id, key.clone(), row.quantity)).collect()
+        rows.into_iter()
+            .map(|(id, key, row)| (id, key.clone(), row.quantity))
+            .collect()
     }
 
     fn give(
@@ -64,7 +69,9 @@ impl Board {
         id: ReservationId,
         gifts: Vec<(RowKey, LevelKey, i64)>,
     ) -> Result<(), Refusal> {
-        let Some(mut reservation) = self.reservations.get(&id).cloned() else { return Ok(()) };
+        let Some(mut reservation) = self.reservations.get(&id).cloned() else {
+            return Ok(());
+        };
         let confirmed = reservation.is_confirmed();
         let mut allocated = Vec::new();
         let mut entries = Vec::new();
@@ -72,7 +79,10 @@ impl Board {
             entries.push(gift_entry(&reservation, &row, &key, quantity));
             let to = RowKey {
                 order_line: row.order_line,
-                place: Some(Place { location: key.location.clone(), lot: key.lot.clone() }),
+                place: Some(Place {
+                    location: key.location.clone(),
+                    lot: key.lot.clone(),
+                }),
                 state: if confirmed {
                     ReservationState::Allocated
                 } else {
@@ -89,11 +99,20 @@ impl Board {
             });
         }
         reservation.settle();
-        self.commit(Draft { reservation: Some(reservation.clone()), entries })?;
+        self.commit(Draft {
+            reservation: Some(reservation.clone()),
+            entries,
+        })?;
         self.facts.push(if confirmed {
-            Fact::BackorderAllocated { reservation, allocated }
+            Fact::BackorderAllocated {
+                reservation,
+                allocated,
+            }
         } else {
-            Fact::Changed { reservation, action: Action::SupplyHeld.as_str() }
+            Fact::Changed {
+                reservation,
+                action: Action::SupplyHeld.as_str(),
+            }
         });
         Ok(())
     }
@@ -115,5 +134,6 @@ fn gift_entry(reservation: &Reservation, row: &RowKey, key: &LevelKey, quantity:
         line: row.order_line.to_string(),
         reason: String::new(),
         reference: String::new(),
+        actor: String::new(),
     }
 }

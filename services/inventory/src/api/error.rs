@@ -1,0 +1,82 @@
+//! Errors of commands as callers see them.
+
+use oms_proto::common::v1::ErrorReason;
+use oms_service::ApiError;
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use crate::commands::Error;
+use crate::domain::refusal::Refusal;
+use crate::domain::reservation::supported_actions;
+use crate::messages;
+
+/// What an error is about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct About<'a> {
+    /// The reservation asked for, as the caller wrote it; empty when none was.
+    pub(super) reservation: &'a str,
+    /// The call's own id.
+    pub(super) request_id: Uuid,
+}
+
+impl About<'_> {
+    /// The status of an error.
+    pub(super) fn status(&self, error: Error) -> Status {
+        self.api_error(error).into()
+    }
+
+    fn api_error(&self, error: Error) -> ApiError {
+        match error {
+            Error::Refused(refusal) => self.refusal(refusal),
+            Error::RequestIdReused => ApiError::request_id_reused(self.request_id),
+            Error::Overloaded => ApiError::overloaded(),
+            Error::Stopped => ApiError::unavailable("inventory"),
+            Error::Conflict => ApiError::conflict(),
+            Error::Unavailable => ApiError::unavailable("database"),
+            Error::Store(error) => error.into(),
+        }
+    }
+
+    fn refusal(&self, refusal: Refusal) -> ApiError {
+        let message = refusal.to_string();
+        match refusal {
+            Refusal::UnknownReservation => ApiError::not_found("reservation", self.reservation),
+            Refusal::Invalid(violations) => violations.into(),
+            Refusal::AlreadyExists => ApiError::already_exists(ErrorReason::AlreadyExists, message)
+                .with("resource", "reservation")
+                .with("id", self.reservation),
+            Refusal::OutOfStock(shortages) => {
+                ApiError::out_of_stock(shortages.iter().map(messages::shortage))
+            }
+            Refusal::Ended(state) => {
+                ApiError::failed_precondition(ErrorReason::ReservationExpired, message)
+                    .with("reservation_id", self.reservation)
+                    .with("state", state.as_str())
+            }
+            Refusal::Illegal { state, action } => ApiError::illegal_transition(
+                "reservation",
+                state.as_str(),
+                action,
+                supported_actions(state),
+            ),
+            Refusal::ExceedsOpen {
+                field,
+                open,
+                requested,
+            } => ApiError::failed_precondition(ErrorReason::QuantityExceedsOpen, message)
+                .with("field", field)
+                .with("open", open)
+                .with("requested", requested),
+            Refusal::Committed { available } => {
+                ApiError::failed_precondition(ErrorReason::StockCommitted, message)
+                    .with("available", available)
+            }
+            // Reserved units that are in no bucket: the books contradict each other.
+            Refusal::NotThere { .. } => ApiError::internal(message),
+            Refusal::TooMany { sku } => {
+                ApiError::new(Code::InvalidArgument, ErrorReason::FieldOutOfRange, message)
+                    .with("sku", sku)
+            }
+        }
+    }
+}

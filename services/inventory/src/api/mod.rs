@@ -1,0 +1,51 @@
+//! gRPC: requests to commands and queries, domain to messages, errors to statuses. No rule lives here.
+//!
+//! `checks` reads the fields that several requests have; each service is in the file of its name.
+
+mod checks;
+mod error;
+mod item_service;
+mod location_service;
+mod reservation_service;
+mod reserve;
+mod stock_service;
+
+use std::sync::Arc;
+
+use oms_core::{Principal, Violations};
+use prost::Message;
+use uuid::Uuid;
+
+use crate::ctx::{Call, Ctx};
+
+/// All gRPC services of inventory.
+#[derive(Clone)]
+pub(crate) struct Api {
+    ctx: Arc<Ctx>,
+}
+
+impl Api {
+    pub(crate) fn new(ctx: Arc<Ctx>) -> Self {
+        Self { ctx }
+    }
+}
+
+/// The call of a mutating request. `request` has its `request_id` cleared; `request_id` was read from it before.
+fn call(
+    principal: Principal,
+    method: &'static str,
+    request_id: Uuid,
+    request: &impl Message,
+) -> Call {
+    Call {
+        principal,
+        method,
+        request_id,
+        hash: oms_service::fingerprint(request),
+    }
+}
+
+/// Takes the text out of a field and reads it as a request id.
+fn take_request_id(field: &mut String, violations: &mut Violations) -> Option<Uuid> {
+    oms_service::request_id(&std::mem::take(field), violations)
+}

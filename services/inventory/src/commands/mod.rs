@@ -1,0 +1,55 @@
+//! One file per use case. Commands that touch stock or reservations are handed to the lanes; the catalogue is written
+//! here.
+
+mod adjust_stock;
+mod allocate_backorders;
+mod batch_upsert_items;
+mod confirm_reservation;
+mod extend_reservation;
+mod issue_reservation;
+mod known_locations;
+mod move_returned_stock;
+mod receive_stock;
+mod release_reservation;
+mod report_short;
+mod reserve;
+mod upsert_location;
+
+use crate::ctx::{Call, Ctx};
+use crate::domain::effect::Outcome;
+use crate::domain::level::Level;
+use crate::domain::reservation::{Reservation, Shortage};
+
+pub(crate) use crate::lanes::Error;
+pub(crate) use adjust_stock::{AdjustStock, adjust_stock};
+pub(crate) use allocate_backorders::allocate_backorders;
+pub(crate) use batch_upsert_items::batch_upsert_items;
+pub(crate) use confirm_reservation::confirm_reservation;
+pub(crate) use extend_reservation::extend_reservation;
+pub(crate) use issue_reservation::issue_reservation;
+pub(crate) use known_locations::KnownLocations;
+pub(crate) use move_returned_stock::move_returned_stock;
+pub(crate) use receive_stock::{ReceiveStock, receive_stock};
+pub(crate) use release_reservation::release_reservation;
+pub(crate) use report_short::report_short;
+pub(crate) use reserve::reserve;
+pub(crate) use upsert_location::upsert_location;
+
+/// The reservation of an outcome. Commands about reservations have no other.
+fn reservation_of(outcome: Outcome) -> Result<(Reservation, Vec<Shortage>), Error> {
+    match outcome {
+        Outcome::Reservation {
+            reservation,
+            shortages,
+        } => Ok((*reservation, shortages)),
+        Outcome::Levels(_) => Err(Error::Conflict),
+    }
+}
+
+/// The levels of an outcome. Commands about stock have no other.
+fn levels_of(outcome: Outcome) -> Result<Vec<Level>, Error> {
+    match outcome {
+        Outcome::Levels(levels) => Ok(levels),
+        Outcome::Reservation { .. } => Err(Error::Conflict),
+    }
+}

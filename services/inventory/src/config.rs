@@ -1,0 +1,101 @@
+//! Configuration; the keys are explained in `defaults.toml`.
+
+use std::time::Duration;
+
+use oms_lock::LeaseConfig;
+use oms_service::Common;
+use serde::Deserialize;
+
+use crate::lanes::LanesConfig;
+
+/// Configuration of the inventory service.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// What every service has.
+    pub common: Common,
+    /// The writers of stock and reservations.
+    pub lanes: Lanes,
+    /// The reservation lease.
+    pub lease: Lease,
+}
+
+/// See `[lanes]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lanes {
+    /// Batches decided at the same time.
+    pub runners: usize,
+    /// Most commands that wait.
+    pub queue_max: usize,
+    /// Most commands decided in one transaction.
+    pub batch_max: usize,
+    /// How long a command waits for leases, in milliseconds.
+    pub lease_wait_ms: u64,
+    /// How often expired reservations are looked for, in milliseconds.
+    pub sweep_interval_ms: u64,
+}
+
+/// See `[lease]`.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lease {
+    /// Address of Redis; empty for none. Never shown by `Debug`.
+    pub redis_url: String,
+    /// Begins every key.
+    pub key_prefix: String,
+    /// How long a lease lives unless it is given back, in milliseconds.
+    pub ttl_ms: u64,
+}
+
+impl std::fmt::Debug for Lease {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lease")
+            .field("redis_url", &"[redacted]")
+            .field("key_prefix", &self.key_prefix)
+            .field("ttl_ms", &self.ttl_ms)
+            .finish()
+    }
+}
+
+impl Config {
+    /// Checks what the types cannot say.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let lanes = &self.lanes;
+        for (key, number) in [
+            ("lanes.runners", lanes.runners),
+            ("lanes.queue_max", lanes.queue_max),
+            ("lanes.batch_max", lanes.batch_max),
+        ] {
+            if number == 0 {
+                return Err(format!("{key}: must be at least 1"));
+            }
+        }
+        if lanes.sweep_interval_ms == 0 {
+            return Err("lanes.sweep_interval_ms: must be at least 1".to_owned());
+        }
+        Ok(())
+    }
+
+    pub(crate) fn lanes(&self) -> LanesConfig {
+        LanesConfig {
+            runners: self.lanes.runners,
+            queue_max: self.lanes.queue_max,
+            batch_max: self.lanes.batch_max,
+            lease_wait: Duration::from_millis(self.lanes.lease_wait_ms),
+            sweep_interval: Duration::from_millis(self.lanes.sweep_interval_ms),
+        }
+    }
+
+    /// `None` when the installation runs without leases.
+    pub(crate) fn lease(&self) -> Option<LeaseConfig> {
+        if self.lease.redis_url.is_empty() {
+            return None;
+        }
+        Some(LeaseConfig {
+            key_prefix: self.lease.key_prefix.clone(),
+            ttl: Duration::from_millis(self.lease.ttl_ms),
+            ..LeaseConfig::new(&self.lease.redis_url)
+        })
+    }
+}

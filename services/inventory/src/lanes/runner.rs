@@ -1,0 +1,249 @@
+//! Takes batches from the queue and sees them through.
+
+use std::sync::Arc;
+
+use metrics::histogram;
+use oms_core::Sku;
+use oms_lock::Lease;
+use oms_postgres::ErrorKind;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use crate::domain::effect::Outcome;
+
+use super::job::{Claim, Job};
+use super::lease::{self, Grant};
+use super::transaction::{self, Undecided};
+use super::{Error, Shared};
+
+/// Commands decided together.
+pub(super) const BATCH_SIZE: &str = "oms_inventory_lane_batch_size";
+
+/// How often a batch may be fenced off before it goes without leases.
+const FENCED_MAX: u32 = 2;
+
+/// How often the SKUs of a command are looked up again before it is given up.
+const LOOKED_MAX: u32 = 5;
+
+/// Works until canceled; a batch in work is finished first.
+pub(super) async fn run(shared: Arc<Shared>, cancel: CancellationToken) {
+    loop {
+        let jobs = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return,
+            jobs = shared.queue.next(shared.config.batch_max) => jobs,
+        };
+        shared.see_through(jobs).await;
+    }
+}
+
+impl Shared {
+    /// Answers every command of a batch, or puts it back.
+    async fn see_through(&self, jobs: Vec<Job>) {
+        // Whatever happens in here, the claims are freed: a panic would block their SKUs for ever.
+        let mut batches = vec![Claimed::of(self, jobs)];
+        while let Some(batch) = batches.pop() {
+            batches.extend(self.attempt(batch).await);
+        }
+    }
+
+    /// Decides a batch. Answers the batches it has to be split into when something in it is poison.
+    async fn attempt<'a>(&'a self, mut batch: Claimed<'a>) -> Vec<Claimed<'a>> {
+        let mut fenced = 0;
+        loop {
+            let Grant { lease, go, wait } = self.grant(&mut batch, fenced).await;
+            if go.is_empty() {
+                lease::release(self.leases.as_ref(), lease).await;
+                batch.jobs = wait;
+                lease::pause().await;
+                continue;
+            }
+            batch.put_back(wait);
+            batch.jobs = go;
+            if lease.as_ref().is_some_and(|lease| !lease.is_fresh()) {
+                lease::release(self.leases.as_ref(), lease).await;
+                continue;
+            }
+            let decided = self.transact(&batch.jobs, lease.as_ref()).await;
+            if let Err(Undecided::Fenced(skus)) = &decided {
+                self.begin_generations(lease.as_ref(), skus).await;
+                lease::release(self.leases.as_ref(), lease).await;
+                fenced += 1;
+                continue;
+            }
+            // The callers first: their answers are committed, and giving back takes a round trip.
+            let split = self.answer(batch, decided).await;
+            lease::release(self.leases.as_ref(), lease).await;
+            return split;
+        }
+    }
+
+    async fn grant(&self, batch: &mut Claimed<'_>, fenced: u32) -> Grant {
+        let jobs = std::mem::take(&mut batch.jobs);
+        if fenced > FENCED_MAX {
+            lease::bypass("fenced", jobs.len());
+            return Grant {
+                lease: None,
+                go: jobs,
+                wait: Vec::new(),
+            };
+        }
+        lease::acquire(self.leases.as_ref(), jobs, self.config.lease_wait).await
+    }
+
+    async fn transact(
+        &self,
+        jobs: &[Job],
+        lease: Option<&Lease>,
+    ) -> Result<Vec<Result<Outcome, Error>>, Undecided> {
+        let Some(first) = jobs.first() else {
+            return Ok(Vec::new());
+        };
+        #[expect(clippy::cast_precision_loss, reason = "histograms are floating point")]
+        histogram!(BATCH_SIZE).record(jobs.len() as f64);
+        let name = match jobs {
+            [only] => only.request.command.name(),
+            _ => "decide_batch",
+        };
+        let fencing = lease.map(lease::fencing);
+        let fencing = fencing.as_ref();
+        let (clock, ids) = (&*self.clock, &*self.ids);
+        self.db
+            .run_tx(name, |tx| {
+                Box::pin(transaction::decide(tx.conn(), jobs, fencing, clock, ids))
+            })
+            .instrument(first.span.clone())
+            .await
+    }
+
+    /// Redis counts from below what it once gave out: its counters begin anew above that.
+    async fn begin_generations(&self, lease: Option<&Lease>, skus: &[Sku]) {
+        let (Some(leases), Some(lease)) = (&self.leases, lease) else {
+            return;
+        };
+        for sku in skus {
+            let Some(token) = lease.token(sku.as_str()) else {
+                continue;
+            };
+            tracing::info!(%sku, %token, "lease was fenced off");
+            if let Err(unavailable) = leases.renew_generation(sku.as_str(), token).await {
+                tracing::debug!(%unavailable, "generation was not renewed");
+            }
+        }
+    }
+
+    async fn answer<'a>(
+        &'a self,
+        mut batch: Claimed<'a>,
+        decided: Result<Vec<Result<Outcome, Error>>, Undecided>,
+    ) -> Vec<Claimed<'a>> {
+        match decided {
+            Ok(answers) => {
+                let jobs = std::mem::take(&mut batch.jobs);
+                drop(batch);
+                for (job, answer) in jobs.into_iter().zip(answers) {
+                    job.finish(answer);
+                }
+                Vec::new()
+            }
+            Err(Undecided::Moved | Undecided::Fenced(_)) => {
+                self.look_again(batch).await;
+                Vec::new()
+            }
+            Err(Undecided::Store(error)) => Self::fail(batch, error),
+        }
+    }
+
+    /// A database that is gone fails all; else the batch is halved until the poison stands alone.
+    fn fail(mut batch: Claimed<'_>, error: oms_postgres::Error) -> Vec<Claimed<'_>> {
+        if batch.jobs.len() > 1 && error.kind() != ErrorKind::Unavailable {
+            let half = batch.split_off(batch.jobs.len() / 2);
+            return vec![half, batch];
+        }
+        let mut jobs = std::mem::take(&mut batch.jobs);
+        drop(batch);
+        if let Some(last) = jobs.pop() {
+            last.finish(Err(error.into()));
+        }
+        for job in jobs {
+            job.finish(Err(Error::Unavailable));
+        }
+        Vec::new()
+    }
+
+    /// A reservation came to be after its SKUs were looked up: looks again and puts the commands back.
+    async fn look_again(&self, mut batch: Claimed<'_>) {
+        let mut again = Vec::new();
+        for mut job in std::mem::take(&mut batch.jobs) {
+            job.looked += 1;
+            if job.looked > LOOKED_MAX {
+                job.finish(Err(Error::Conflict));
+                continue;
+            }
+            match self.skus_of(&job.request.command).await {
+                Ok(skus) => {
+                    job.skus = skus;
+                    again.push(job);
+                }
+                Err(error) => job.finish(Err(error)),
+            }
+        }
+        self.queue.put_back(again, batch.take_claims());
+    }
+}
+
+/// Commands with what they claimed in the queue, which is freed when this is dropped.
+struct Claimed<'a> {
+    shared: &'a Shared,
+    jobs: Vec<Job>,
+    claims: Vec<Claim>,
+}
+
+impl<'a> Claimed<'a> {
+    fn of(shared: &'a Shared, jobs: Vec<Job>) -> Self {
+        let claims = jobs.iter().flat_map(Job::claims).collect();
+        Self {
+            shared,
+            jobs,
+            claims,
+        }
+    }
+
+    fn take_claims(&mut self) -> Vec<Claim> {
+        std::mem::take(&mut self.claims)
+    }
+
+    /// Puts some of the commands back with their claims.
+    fn put_back(&mut self, jobs: Vec<Job>) {
+        if jobs.is_empty() {
+            return;
+        }
+        let claims: Vec<Claim> = jobs.iter().flat_map(Job::claims).collect();
+        self.forget(&claims);
+        self.shared.queue.put_back(jobs, claims);
+    }
+
+    /// Splits the commands from this place on off, with their claims.
+    fn split_off(&mut self, place: usize) -> Self {
+        let half = Self::of(self.shared, self.jobs.split_off(place));
+        self.forget(&half.claims);
+        half
+    }
+
+    fn forget(&mut self, claims: &[Claim]) {
+        for claim in claims {
+            if let Some(place) = self.claims.iter().position(|own| own == claim) {
+                self.claims.swap_remove(place);
+            }
+        }
+    }
+}
+
+impl Drop for Claimed<'_> {
+    fn drop(&mut self) {
+        let claims = self.take_claims();
+        if !claims.is_empty() {
+            self.shared.queue.done(claims);
+        }
+    }
+}

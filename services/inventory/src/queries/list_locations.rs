@@ -1,0 +1,19 @@
+//! Locations, page by page.
+
+use oms_postgres::{Db, Error};
+
+use crate::domain::location::Location;
+use crate::store;
+
+use super::Page;
+
+/// Locations after this id.
+pub(crate) async fn list_locations(
+    db: &Db,
+    after: Option<String>,
+    size: i64,
+) -> Result<Page<Location, String>, Error> {
+    let mut conn = db.read().await?;
+    let rows = store::locations::list(&mut conn, &after.unwrap_or_default(), size + 1).await?;
+    Ok(Page::cut(rows, size, |location| location.id.to_string()))
+}

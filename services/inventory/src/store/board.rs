@@ -1,0 +1,305 @@
+//! Writes what a board decided.
+
+use std::collections::BTreeSet;
+
+use oms_core::Sku;
+use oms_postgres::Error;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::domain::board::Board;
+use crate::domain::level::{Buckets, Level};
+use crate::domain::reservation::{Reservation, Row, RowKey};
+
+use super::lanes::Fencing;
+use super::reservations::write_shortages;
+
+/// Writes entries, levels, reservations and lanes. Levels change by deltas; the rest is guarded by the lane locks, and
+/// a row that is not as it was read is an error.
+pub(crate) async fn write(
+    conn: &mut PgConnection,
+    board: &Board,
+    fencing: Option<&Fencing>,
+) -> Result<(), Error> {
+    let headers = Headers::of(board);
+    let rows = Rows::of(board);
+    let entries = board.entries();
+    let levels = Levels::of(board);
+    if headers.is_empty() && entries.is_empty() {
+        return Ok(());
+    }
+    let lanes = Lanes::of(board, fencing);
+    let written = sqlx::query_file!(
+        "src/store/sql/write_board.sql",
+        &headers.made.id,
+        &headers.made.order as &[Option<Uuid>],
+        &headers.made.fingerprint as &[Option<&[u8]>],
+        &headers.made.state as &[&str],
+        &headers.made.expires_at as &[Option<OffsetDateTime>],
+        &headers.made.shortages as &[Option<serde_json::Value>],
+        &headers.made.version,
+        &headers.made.created_at,
+        &headers.made.actor as &[&str],
+        board.now(),
+        &headers.changed.id,
+        &headers.changed.state as &[&str],
+        &headers.changed.expires_at as &[Option<OffsetDateTime>],
+        &headers.changed.version,
+        &headers.changed.version_before,
+        &rows.vanished.reservation,
+        &rows.vanished.order_line,
+        &rows.vanished.location as &[&str],
+        &rows.vanished.lot as &[&str],
+        &rows.vanished.state as &[&str],
+        &rows.kept.reservation,
+        &rows.kept.order_line,
+        &rows.kept.location as &[&str],
+        &rows.kept.lot as &[&str],
+        &rows.kept.state as &[&str],
+        &rows.kept_sku as &[&str],
+        &rows.kept_quantity,
+        &rows.kept_queued_at,
+        &texts(entries, |entry| entry.entry.as_str()) as &[&str],
+        &texts(entries, |entry| entry.key.sku.as_str()) as &[&str],
+        &texts(entries, |entry| entry.key.location.as_str()) as &[&str],
+        &texts(entries, |entry| &entry.key.lot) as &[&str],
+        &texts(entries, |entry| entry.from.as_str()) as &[&str],
+        &texts(entries, |entry| entry.to.as_str()) as &[&str],
+        &entries
+            .iter()
+            .map(|entry| entry.quantity)
+            .collect::<Vec<i64>>(),
+        &texts(entries, |entry| &entry.cause) as &[&str],
+        &texts(entries, |entry| &entry.line) as &[&str],
+        &texts(entries, |entry| &entry.reason) as &[&str],
+        &texts(entries, |entry| &entry.reference) as &[&str],
+        &levels.is_new,
+        &texts(&levels.levels, |level| level.key.sku.as_str()) as &[&str],
+        &texts(&levels.levels, |level| level.key.location.as_str()) as &[&str],
+        &texts(&levels.levels, |level| &level.key.lot) as &[&str],
+        &levels.bucket(0),
+        &levels.bucket(1),
+        &levels.bucket(2),
+        &levels.bucket(3),
+        &levels.bucket(4),
+        &levels.bucket(5),
+        &levels.bucket(6),
+        &levels.bucket(7),
+        &texts(&lanes.skus, Sku::as_str) as &[&str],
+        &lanes.fences as &[Option<i64>],
+        &lanes.holders as &[Option<Uuid>],
+        &headers.changed.actor as &[&str],
+        &texts(entries, |entry| &entry.actor) as &[&str],
+    )
+    .fetch_one(conn)
+    .await?;
+    expect("reservation", headers.changed.id.len(), written.changed)?;
+    expect(
+        "reservation_line",
+        rows.vanished.reservation.len(),
+        written.vanished,
+    )?;
+    expect("stock_level", levels.known(), written.moved)?;
+    expect("sku_lane", lanes.skus.len(), written.lanes)
+}
+
+/// Every row that was read under the locks must still be there.
+fn expect(table: &str, expected: usize, written: i64) -> Result<(), Error> {
+    if i64::try_from(expected).is_ok_and(|expected| expected == written) {
+        return Ok(());
+    }
+    let message = format!("{written} of {expected} rows of {table} were as they had been read");
+    Err(sqlx::Error::Protocol(message).into())
+}
+
+fn texts<T>(of: &[T], text: impl Fn(&T) -> &str) -> Vec<&str> {
+    of.iter().map(|one| text(one)).collect()
+}
+
+/// Headers of reservations, column by column.
+#[derive(Default)]
+struct Headers<'a> {
+    made: Made<'a>,
+    changed: Changed<'a>,
+}
+
+#[derive(Default)]
+struct Made<'a> {
+    id: Vec<Uuid>,
+    order: Vec<Option<Uuid>>,
+    fingerprint: Vec<Option<&'a [u8]>>,
+    state: Vec<&'a str>,
+    expires_at: Vec<Option<OffsetDateTime>>,
+    shortages: Vec<Option<serde_json::Value>>,
+    version: Vec<i64>,
+    created_at: Vec<OffsetDateTime>,
+    actor: Vec<&'a str>,
+}
+
+#[derive(Default)]
+struct Changed<'a> {
+    id: Vec<Uuid>,
+    state: Vec<&'a str>,
+    expires_at: Vec<Option<OffsetDateTime>>,
+    version: Vec<i64>,
+    version_before: Vec<i64>,
+    actor: Vec<&'a str>,
+}
+
+impl<'a> Headers<'a> {
+    fn of(board: &'a Board) -> Self {
+        let mut headers = Self::default();
+        for now in board.changed_reservations() {
+            match board.reservation_before(now.id) {
+                Some(before) => headers.changed.push(before, now, board.changed_by(now.id)),
+                None => headers.made.push(now, board.changed_by(now.id)),
+            }
+        }
+        headers
+    }
+
+    fn is_empty(&self) -> bool {
+        self.made.id.is_empty() && self.changed.id.is_empty()
+    }
+}
+
+impl<'a> Made<'a> {
+    fn push(&mut self, now: &'a Reservation, actor: &'a str) {
+        self.id.push(now.id.uuid());
+        self.order.push(now.order.map(Into::into));
+        self.fingerprint
+            .push(now.fingerprint.as_ref().map(<[u8; 32]>::as_slice));
+        self.state.push(now.state.as_str());
+        self.expires_at.push(now.expires_at);
+        self.shortages.push(write_shortages(&now.shortages));
+        self.version.push(now.version);
+        self.created_at.push(now.created_at);
+        self.actor.push(actor);
+    }
+}
+
+impl<'a> Changed<'a> {
+    fn push(&mut self, before: &Reservation, now: &'a Reservation, actor: &'a str) {
+        self.id.push(now.id.uuid());
+        self.state.push(now.state.as_str());
+        self.expires_at.push(now.expires_at);
+        self.version.push(now.version);
+        self.version_before.push(before.version);
+        self.actor.push(actor);
+    }
+}
+
+/// Rows of reservations, column by column.
+#[derive(Default)]
+struct Rows<'a> {
+    vanished: Keys<'a>,
+    kept: Keys<'a>,
+    kept_sku: Vec<&'a str>,
+    kept_quantity: Vec<i64>,
+    kept_queued_at: Vec<OffsetDateTime>,
+}
+
+#[derive(Default)]
+struct Keys<'a> {
+    reservation: Vec<Uuid>,
+    order_line: Vec<Uuid>,
+    location: Vec<&'a str>,
+    lot: Vec<&'a str>,
+    state: Vec<&'a str>,
+}
+
+impl<'a> Keys<'a> {
+    fn push(&mut self, reservation: Uuid, key: &'a RowKey) {
+        let place = key.place.as_ref();
+        self.reservation.push(reservation);
+        self.order_line.push(key.order_line.uuid());
+        self.location
+            .push(place.map_or("", |place| place.location.as_str()));
+        self.lot.push(place.map_or("", |place| &place.lot));
+        self.state.push(key.state.as_str());
+    }
+}
+
+impl<'a> Rows<'a> {
+    fn of(board: &'a Board) -> Self {
+        let mut rows = Self::default();
+        for now in board.changed_reservations() {
+            let before = board.reservation_before(now.id);
+            for (key, row) in &now.rows {
+                if before.and_then(|before| before.rows.get(key)) != Some(row) {
+                    rows.keep(now.id.uuid(), key, row);
+                }
+            }
+            let gone = before.into_iter().flat_map(|before| before.rows.keys());
+            for key in gone.filter(|key| !now.rows.contains_key(key)) {
+                rows.vanished.push(now.id.uuid(), key);
+            }
+        }
+        rows
+    }
+
+    fn keep(&mut self, reservation: Uuid, key: &'a RowKey, row: &'a Row) {
+        self.kept.push(reservation, key);
+        self.kept_sku.push(row.sku.as_str());
+        self.kept_quantity.push(row.quantity);
+        self.kept_queued_at.push(row.queued_at);
+    }
+}
+
+/// Levels that changed and their deltas.
+struct Levels {
+    levels: Vec<Level>,
+    deltas: Vec<Buckets>,
+    is_new: Vec<bool>,
+}
+
+impl Levels {
+    fn of(board: &Board) -> Self {
+        let mut all = Self {
+            levels: Vec::new(),
+            deltas: Vec::new(),
+            is_new: Vec::new(),
+        };
+        for (level, delta) in board.changed_levels() {
+            all.is_new.push(delta.is_none());
+            all.deltas.push(delta.unwrap_or(level.buckets));
+            all.levels.push(level);
+        }
+        all
+    }
+
+    fn bucket(&self, place: usize) -> Vec<i64> {
+        self.deltas
+            .iter()
+            .map(|delta| delta.0.get(place).copied().unwrap_or(0))
+            .collect()
+    }
+
+    fn known(&self) -> usize {
+        self.is_new.iter().filter(|is_new| !**is_new).count()
+    }
+}
+
+/// Lanes whose levels changed.
+struct Lanes {
+    skus: Vec<Sku>,
+    fences: Vec<Option<i64>>,
+    holders: Vec<Option<Uuid>>,
+}
+
+impl Lanes {
+    fn of(board: &Board, fencing: Option<&Fencing>) -> Self {
+        let skus: BTreeSet<Sku> = board
+            .changed_levels()
+            .map(|(level, _)| level.key.sku)
+            .collect();
+        let token = |sku: &Sku| fencing.and_then(|fencing| fencing.tokens.get(sku).copied());
+        let holder = fencing.map(|fencing| fencing.holder);
+        Self {
+            fences: skus.iter().map(token).collect(),
+            holders: skus.iter().map(|sku| token(sku).and(holder)).collect(),
+            skus: skus.into_iter().collect(),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Events of the service, on their way to the outbox.
+
+use std::collections::BTreeMap;
+
+use oms_core::{IdSource, Sku};
+use oms_postgres::outbox::{Attributes, NewEvent};
+use time::OffsetDateTime;
+
+use crate::domain::effect::Fact;
+use crate::domain::item::Item;
+use crate::domain::level::Level;
+use crate::domain::location::Location;
+use crate::messages;
+
+/// Who caused an event, and when.
+#[derive(Clone, Copy)]
+pub(crate) struct Stamp<'a> {
+    /// Where event ids come from.
+    pub(crate) ids: &'a dyn IdSource,
+    /// Who caused it.
+    pub(crate) actor: &'a str,
+    /// Time of the decision.
+    pub(crate) now: OffsetDateTime,
+}
+
+impl Stamp<'_> {
+    fn event(
+        &self,
+        aggregate_type: &'static str,
+        aggregate_id: String,
+        aggregate_version: i64,
+        (event_type, payload): (&'static str, Vec<u8>),
+    ) -> NewEvent {
+        NewEvent {
+            event_id: self.ids.next(),
+            aggregate_type,
+            aggregate_id,
+            aggregate_version,
+            event_type,
+            payload,
+            actor: self.actor.to_owned(),
+            occurred_at: self.now,
+            attributes: Attributes::default(),
+        }
+    }
+}
+
+/// What happened to reservations, in its order.
+pub(crate) fn of_facts(stamp: Stamp<'_>, facts: &[Fact]) -> Vec<NewEvent> {
+    let events = facts.iter().map(|fact| {
+        let of = fact.reservation();
+        stamp.event(
+            "reservation",
+            of.id.to_string(),
+            of.version,
+            messages::fact(fact),
+        )
+    });
+    events.collect()
+}
+
+/// One event per SKU whose levels changed. `versions` holds the numbers of the SKUs' events before.
+pub(crate) fn of_levels(
+    stamp: Stamp<'_>,
+    changed: impl Iterator<Item = Level>,
+    versions: &BTreeMap<Sku, i64>,
+) -> Vec<NewEvent> {
+    let mut by_sku: BTreeMap<Sku, Vec<Level>> = BTreeMap::new();
+    for level in changed {
+        by_sku.entry(level.key.sku.clone()).or_default().push(level);
+    }
+    let events = by_sku.iter().map(|(sku, levels)| {
+        let version = versions.get(sku).copied().unwrap_or(0) + 1;
+        stamp.event(
+            "stock",
+            sku.to_string(),
+            version,
+            messages::stock_changed(sku, levels),
+        )
+    });
+    events.collect()
+}
+
+/// An event per item.
+pub(crate) fn of_items(stamp: Stamp<'_>, items: &[Item]) -> Vec<NewEvent> {
+    let events = items.iter().map(|item| {
+        stamp.event(
+            "item",
+            item.sku.to_string(),
+            item.version,
+            messages::item_upserted(item),
+        )
+    });
+    events.collect()
+}
+
+/// The event of a location.
+pub(crate) fn of_location(stamp: Stamp<'_>, location: &Location) -> NewEvent {
+    let id = location.id.to_string();
+    let message = messages::location_upserted(location);
+    let mut event = stamp.event("location", id.clone(), location.version, message);
+    event.attributes.location_id = Some(id);
+    event
+}

@@ -1,0 +1,72 @@
+-- Writes what a batch decided, in one round trip. Parts that have nothing to write cost next to nothing. No row is
+-- touched by two parts: made and changed reservations, vanished and kept rows, new and known levels are disjoint.
+WITH made AS (
+    -- A plain insert: when somebody else made the id meanwhile, the batch fails here and is decided again.
+    INSERT INTO reservation (reservation_id, order_id, fingerprint, state, expires_at, shortages, version, actor,
+                             created_at, updated_at)
+    SELECT r.reservation_id, r.order_id, r.fingerprint, r.state, r.expires_at, r.shortages, r.version, r.actor,
+           r.created_at, $10
+    FROM unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::text[], $5::timestamptz[], $6::jsonb[], $7::bigint[],
+                $8::timestamptz[], $9::text[])
+         AS r (reservation_id, order_id, fingerprint, state, expires_at, shortages, version, created_at, actor)
+), changed AS (
+    UPDATE reservation t
+    SET state = r.state, expires_at = r.expires_at, version = r.version, actor = r.actor, updated_at = $10
+    FROM unnest($11::uuid[], $12::text[], $13::timestamptz[], $14::bigint[], $15::bigint[], $55::text[])
+         AS r (reservation_id, state, expires_at, version, version_before, actor)
+    WHERE t.reservation_id = r.reservation_id AND t.version = r.version_before
+    RETURNING 1
+), vanished AS (
+    DELETE FROM reservation_line t
+    USING unnest($16::uuid[], $17::uuid[], $18::text[], $19::text[], $20::text[])
+          AS l (reservation_id, order_line_id, location_id, lot, state)
+    WHERE t.reservation_id = l.reservation_id AND t.order_line_id = l.order_line_id
+      AND t.location_id = l.location_id AND t.lot = l.lot AND t.state = l.state
+    RETURNING 1
+), kept AS (
+    INSERT INTO reservation_line (reservation_id, order_line_id, location_id, lot, state, sku, quantity, queued_at)
+    SELECT l.reservation_id, l.order_line_id, l.location_id, l.lot, l.state, l.sku, l.quantity, l.queued_at
+    FROM unnest($21::uuid[], $22::uuid[], $23::text[], $24::text[], $25::text[], $26::text[], $27::bigint[],
+                $28::timestamptz[])
+         AS l (reservation_id, order_line_id, location_id, lot, state, sku, quantity, queued_at)
+    ON CONFLICT (reservation_id, order_line_id, location_id, lot, state) DO UPDATE SET quantity = EXCLUDED.quantity
+), entries AS (
+    INSERT INTO stock_ledger (entry_type, sku, location_id, lot, from_account, to_account, quantity, cause, line,
+                              reason, reference, actor, created_at)
+    SELECT e.entry_type, e.sku, e.location_id, e.lot, e.from_account, e.to_account, e.quantity, e.cause, e.line,
+           e.reason, e.reference, e.actor, $10
+    FROM unnest($29::text[], $30::text[], $31::text[], $32::text[], $33::text[], $34::text[], $35::bigint[],
+                $36::text[], $37::text[], $38::text[], $39::text[], $56::text[]) WITH ORDINALITY
+         AS e (entry_type, sku, location_id, lot, from_account, to_account, quantity, cause, line, reason, reference,
+               actor, place)
+    ORDER BY e.place
+), deltas AS MATERIALIZED (
+    SELECT d.*
+    FROM unnest($40::boolean[], $41::text[], $42::text[], $43::text[], $44::bigint[], $45::bigint[], $46::bigint[],
+                $47::bigint[], $48::bigint[], $49::bigint[], $50::bigint[], $51::bigint[])
+         AS d (is_new, sku, location_id, lot, available, held, allocated, count_pending, quarantine, qc, damaged,
+               refurb)
+), moved AS (
+    -- By deltas, never by absolute values: what the board did not see is not overwritten.
+    UPDATE stock_level t
+    SET available = t.available + d.available, held = t.held + d.held, allocated = t.allocated + d.allocated,
+        count_pending = t.count_pending + d.count_pending, quarantine = t.quarantine + d.quarantine,
+        qc = t.qc + d.qc, damaged = t.damaged + d.damaged, refurb = t.refurb + d.refurb
+    FROM deltas d
+    WHERE NOT d.is_new AND t.sku = d.sku AND t.location_id = d.location_id AND t.lot = d.lot
+    RETURNING 1
+), opened AS (
+    INSERT INTO stock_level (sku, location_id, lot, available, held, allocated, count_pending, quarantine, qc, damaged,
+                             refurb)
+    SELECT d.sku, d.location_id, d.lot, d.available, d.held, d.allocated, d.count_pending, d.quarantine, d.qc,
+           d.damaged, d.refurb
+    FROM deltas d WHERE d.is_new
+), lanes AS (
+    UPDATE sku_lane t
+    SET version = t.version + 1, fence = COALESCE(n.fence, t.fence), holder = COALESCE(n.holder, t.holder)
+    FROM unnest($52::text[], $53::bigint[], $54::uuid[]) AS n (sku, fence, holder)
+    WHERE t.sku = n.sku
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM changed) AS "changed!", (SELECT count(*) FROM vanished) AS "vanished!",
+       (SELECT count(*) FROM moved) AS "moved!", (SELECT count(*) FROM lanes) AS "lanes!"
