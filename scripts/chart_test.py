@@ -102,7 +102,7 @@ def check_services(manifests: Manifests) -> None:
         secrets = {one["name"] for one in container["env"]}
         expected = {f"OMS_{service.upper()}__DATABASE__URL"}
         if service == "inventory":
-            expected.add("OMS_INVENTORY__REDIS__URL")
+            expected.add("OMS_INVENTORY__LEASE__REDIS_URL")
         check(secrets == expected, f"{where}: environment from Secrets is {sorted(secrets)}")
         config = manifests.of("ConfigMap")[name]["data"]
         check_defaults(manifests, service, secrets | config.keys())

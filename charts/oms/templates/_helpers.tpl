@@ -93,13 +93,17 @@ key: {{ if .root.Values.dev.enabled }}redis-url{{ else }}{{ .root.Values.redis.k
 {{- end }}
 
 {{- /* Environment from Secrets. */ -}}
-{{- define "oms.secretEnv" -}}
+{{- define "oms.databaseEnv" -}}
 - name: OMS_{{ upper .service }}__DATABASE__URL
   valueFrom:
     secretKeyRef:
       {{- include "oms.databaseSecret" . | nindent 6 }}
+{{- end }}
+
+{{- define "oms.secretEnv" -}}
+{{ include "oms.databaseEnv" . }}
 {{- if include "oms.usesRedis" . }}
-- name: OMS_{{ upper .service }}__REDIS__URL
+- name: OMS_{{ upper .service }}__LEASE__REDIS_URL
   valueFrom:
     secretKeyRef:
       {{- include "oms.redisSecret" . | nindent 6 }}
