@@ -8,10 +8,11 @@ use sqlx::migrate::Migrator;
 
 use crate::api::ReturnApi;
 use crate::clients::{OrderClient, ShippingClient};
-use crate::commands::{self, Error};
+use crate::commands;
 use crate::config::{self, Config};
 use crate::consumers;
 use crate::ctx::Ctx;
+use crate::error::Error;
 
 static MIGRATOR: Migrator = sqlx::migrate!();
 

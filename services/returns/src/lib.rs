@@ -22,6 +22,7 @@ mod config;
 mod consumers;
 mod ctx;
 mod domain;
+mod error;
 mod messages;
 mod queries;
 mod store;

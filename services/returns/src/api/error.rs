@@ -5,9 +5,9 @@ use oms_proto::common::v1::ErrorReason;
 use oms_service::{ApiError, PeerError};
 use tonic::Status;
 
-use crate::commands::{Error, NotReturnable};
 use crate::domain::returns::Refusal;
 use crate::domain::state;
+use crate::error::{Error, NotReturnable};
 use crate::store::StoreError;
 
 /// Turns an error of a command into the status of its RPC.

@@ -6,7 +6,7 @@ use oms_proto::order::v1::{GetOrderRequest, Order};
 use oms_service::{PeerChannel, PeerError};
 use tonic::Code;
 
-use crate::commands::Error;
+use crate::error::Error;
 
 /// Name of the peer.
 const PEER: &str = "order";

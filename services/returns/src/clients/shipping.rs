@@ -9,9 +9,9 @@ use oms_proto::shipping::v1::{
 use oms_service::{PeerChannel, PeerError};
 use tonic::Status;
 
-use crate::commands::Error;
 use crate::config::Policy;
 use crate::domain::returns::Return;
+use crate::error::Error;
 
 /// Name of the peer.
 const PEER: &str = "shipping";

@@ -7,7 +7,9 @@ use crate::domain::event::Fact;
 use crate::domain::returns::Return;
 use crate::domain::state::ReturnAction;
 
-use super::{Error, change};
+use crate::error::Error;
+
+use super::change;
 
 /// Refuses a return.
 #[tracing::instrument(name = "returns.decline_return", skip_all, fields(oms.return.id = %return_id))]

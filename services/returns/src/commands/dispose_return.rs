@@ -6,7 +6,9 @@ use crate::ctx::{Call, Ctx};
 use crate::domain::event::Fact;
 use crate::domain::returns::{Disposition, Return, Units};
 
-use super::{Error, change};
+use crate::error::Error;
+
+use super::change;
 
 /// Disposes of units.
 #[tracing::instrument(name = "returns.dispose_return", skip_all, fields(oms.return.id = %return_id))]

@@ -6,7 +6,9 @@ use crate::ctx::{Call, Ctx};
 use crate::domain::event::Fact;
 use crate::domain::returns::{Return, Units};
 
-use super::{Error, change};
+use crate::error::Error;
+
+use super::change;
 
 /// Records what was seen: units, condition, and whether their refund is refused.
 #[tracing::instrument(name = "returns.inspect_return", skip_all, fields(oms.return.id = %return_id))]

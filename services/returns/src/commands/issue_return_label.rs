@@ -11,7 +11,9 @@ use crate::domain::event::Fact;
 use crate::domain::returns::Return;
 use crate::domain::state::ReturnAction;
 
-use super::{Error, commit, load, lock};
+use crate::error::Error;
+
+use super::{commit, load, lock};
 
 /// Kind of the task that buys the label.
 pub(crate) const ISSUE_LABEL_TASK: &str = "issue_return_label";

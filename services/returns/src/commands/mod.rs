@@ -22,78 +22,16 @@ pub(crate) use record_refund::record_refund;
 pub(crate) use record_transit::record_transit;
 pub(crate) use request_return::{NewReturn, NewReturnLine, request_return};
 
-use oms_core::{OrderLineId, Principal, ReturnId, derive};
+use oms_core::{Principal, ReturnId, derive};
 use oms_postgres::idempotency;
 use sqlx::PgConnection;
 
 use crate::ctx::{Call, Ctx};
 use crate::domain::event::Fact;
-use crate::domain::returns::{Refusal, Return};
+use crate::domain::returns::Return;
 use crate::domain::state::ReturnAction;
-use crate::store::{self, StoreError};
-
-/// Why a command is refused or failed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// No such return.
-    #[error("return not found")]
-    NotFound(ReturnId),
-    /// The caller read another version than the present one.
-    #[error("etag mismatch")]
-    EtagMismatch(i64),
-    /// The rules refuse it.
-    #[error("refused: {0:?}")]
-    Refused(Refusal),
-    /// The order does not exist.
-    #[error("order not found")]
-    OrderUnknown,
-    /// The order has no such line.
-    #[error("order line not found")]
-    OrderLineUnknown {
-        /// Place in the request.
-        index: usize,
-    },
-    /// More units than can be returned; a line each.
-    #[error("not returnable")]
-    NotReturnable(Vec<NotReturnable>),
-    /// A label was issued before.
-    #[error("label issued before")]
-    LabelIssued,
-    /// A peer refused or does not answer.
-    #[error("{peer}: {error}")]
-    Peer {
-        /// Name of the peer.
-        peer: &'static str,
-        /// What it said.
-        error: oms_service::PeerError,
-    },
-}
-
-/// A line of which more was asked for than can be returned.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct NotReturnable {
-    /// Place in the request.
-    pub(crate) index: usize,
-    /// Order line.
-    pub(crate) order_line_id: OrderLineId,
-    /// Units that can be returned.
-    pub(crate) returnable: i64,
-}
-
-impl From<oms_postgres::Error> for Error {
-    fn from(error: oms_postgres::Error) -> Self {
-        Self::Store(error.into())
-    }
-}
-
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
-}
+use crate::error::Error;
+use crate::store;
 
 /// One change of one return in one transaction: answers a repeat, locks, compares the etag, lets the rules
 /// decide, and commits the new state with its facts.

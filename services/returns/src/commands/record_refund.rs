@@ -6,7 +6,9 @@ use sqlx::PgConnection;
 use crate::ctx::Ctx;
 use crate::domain::event::Fact;
 
-use super::{Error, commit, lock};
+use crate::error::Error;
+
+use super::{commit, lock};
 
 /// Books a refund; runs in the consumer's transaction, whose cursor makes it happen once.
 pub(crate) async fn record_refund(

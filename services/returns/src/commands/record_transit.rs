@@ -7,7 +7,9 @@ use crate::ctx::Ctx;
 use crate::domain::event::Fact;
 use crate::domain::state::ReturnAction;
 
-use super::{Error, commit, lock};
+use crate::error::Error;
+
+use super::{commit, lock};
 
 /// Puts the return in transit; a scan that comes late, after the goods, changes nothing.
 pub(crate) async fn record_transit(

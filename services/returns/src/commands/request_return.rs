@@ -13,7 +13,9 @@ use crate::domain::returns::{RefundTiming, Return, ReturnLine};
 use crate::domain::state::ReturnState;
 use crate::store;
 
-use super::{Error, NotReturnable, commit, load};
+use crate::error::{Error, NotReturnable};
+
+use super::{commit, load};
 
 /// A return as the caller asks for it.
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@ pub(crate) use shipping::on_shipping_event;
 use oms_core::{Principal, PrincipalKind};
 use oms_service::ApplyError;
 
-use crate::commands::Error;
+use crate::error::Error;
 use crate::store::StoreError;
 
 /// Who acts when an event of a peer is applied: whoever caused it, as the event tells.

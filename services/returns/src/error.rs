@@ -1,0 +1,69 @@
+//! What may go wrong in commands, in the words of the domain. `api::error` makes statuses of it.
+
+use oms_core::{OrderLineId, ReturnId};
+
+use crate::domain::returns::Refusal;
+use crate::store::StoreError;
+
+/// Why a command is refused or failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No such return.
+    #[error("return not found")]
+    NotFound(ReturnId),
+    /// The caller read another version than the present one.
+    #[error("etag mismatch")]
+    EtagMismatch(i64),
+    /// The rules refuse it.
+    #[error("refused: {0:?}")]
+    Refused(Refusal),
+    /// The order does not exist.
+    #[error("order not found")]
+    OrderUnknown,
+    /// The order has no such line.
+    #[error("order line not found")]
+    OrderLineUnknown {
+        /// Place in the request.
+        index: usize,
+    },
+    /// More units than can be returned; a line each.
+    #[error("not returnable")]
+    NotReturnable(Vec<NotReturnable>),
+    /// A label was issued before.
+    #[error("label issued before")]
+    LabelIssued,
+    /// A peer refused or does not answer.
+    #[error("{peer}: {error}")]
+    Peer {
+        /// Name of the peer.
+        peer: &'static str,
+        /// What it said.
+        error: oms_service::PeerError,
+    },
+}
+
+/// A line of which more was asked for than can be returned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NotReturnable {
+    /// Place in the request.
+    pub(crate) index: usize,
+    /// Order line.
+    pub(crate) order_line_id: OrderLineId,
+    /// Units that can be returned.
+    pub(crate) returnable: i64,
+}
+
+impl From<oms_postgres::Error> for Error {
+    fn from(error: oms_postgres::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
