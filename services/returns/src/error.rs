@@ -8,9 +8,12 @@ use crate::store::StoreError;
 /// Why a command is refused or failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
+    /// The database refused or is gone.
+    #[error("database: {0}")]
+    Postgres(oms_postgres::Error),
+    /// A row makes no sense.
+    #[error("{0}")]
+    Inconsistent(String),
     /// No such return.
     #[error("return not found")]
     NotFound(ReturnId),
@@ -58,7 +61,18 @@ pub(crate) struct NotReturnable {
 
 impl From<oms_postgres::Error> for Error {
     fn from(error: oms_postgres::Error) -> Self {
-        Self::Store(error.into())
+        Self::Postgres(error)
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Postgres(error) => Self::Postgres(error),
+            inconsistent @ StoreError::Inconsistent { .. } => {
+                Self::Inconsistent(inconsistent.to_string())
+            }
+        }
     }
 }
 

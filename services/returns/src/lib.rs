@@ -9,6 +9,7 @@
 //! | `commands` | one file per use case, each one transaction |
 //! | `queries` | one file per read |
 //! | `store` | the only SQL |
+//! | `changes` | the one way in which a return changes: one version, one event |
 //! | `clients` | order (what was shipped) and shipping (return labels) |
 //! | `consumers` | refunds that order paid, scans of return packages |
 //! | `messages` | returns and their facts as messages, for answers and events |
@@ -16,6 +17,7 @@
 
 mod api;
 mod app;
+mod changes;
 mod clients;
 mod commands;
 mod config;

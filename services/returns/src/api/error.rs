@@ -8,28 +8,16 @@ use tonic::Status;
 use crate::domain::returns::Refusal;
 use crate::domain::state;
 use crate::error::{Error, NotReturnable};
-use crate::store::StoreError;
 
 /// Turns an error of a command into the status of its RPC.
 pub(crate) fn status(error: Error) -> Status {
     api_error(error).into()
 }
 
-/// Turns an error of a query into the status of its RPC.
-pub(crate) fn store_status(error: StoreError) -> Status {
-    store_error(error).into()
-}
-
-fn store_error(error: StoreError) -> ApiError {
-    match error {
-        StoreError::Postgres(error) => error.into(),
-        inconsistent @ StoreError::Inconsistent { .. } => ApiError::internal(inconsistent),
-    }
-}
-
 fn api_error(error: Error) -> ApiError {
     match error {
-        Error::Store(error) => store_error(error),
+        Error::Postgres(error) => error.into(),
+        inconsistent @ Error::Inconsistent(_) => ApiError::internal(inconsistent),
         Error::NotFound(id) => ApiError::not_found("return", id),
         Error::EtagMismatch(present) => ApiError::etag_mismatch(oms_service::etag(present)),
         Error::Refused(refusal) => refused(&refusal),

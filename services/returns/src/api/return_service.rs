@@ -13,7 +13,7 @@ use crate::ctx::Ctx;
 use crate::messages;
 use crate::queries;
 
-use super::error::{status, store_status};
+use super::error::status;
 use super::read;
 
 /// The gRPC service over the commands and queries.
@@ -227,9 +227,7 @@ impl ReturnService for ReturnApi {
         let id = read::uuid_field(text, "return_id", &mut violations).map(ReturnId::new);
         violations.into_result().map_err(ApiError::from)?;
         let found = match id {
-            Some(id) => queries::get_return(&self.ctx, id)
-                .await
-                .map_err(store_status)?,
+            Some(id) => queries::get_return(&self.ctx, id).await.map_err(status)?,
             None => None,
         };
         let ret = found.ok_or_else(|| ApiError::not_found("return", text))?;
@@ -265,7 +263,7 @@ impl ReturnService for ReturnApi {
         let after = PageToken::decode::<(i128, Uuid)>(&token, &seal)?.and_then(position);
         let page = queries::list_returns(&self.ctx, order_id, &states, after, size)
             .await
-            .map_err(store_status)?;
+            .map_err(status)?;
         let next = page
             .next
             .map(|(time, id)| (time.unix_timestamp_nanos(), id));

@@ -26,6 +26,7 @@ use oms_core::{Principal, ReturnId, derive};
 use oms_postgres::idempotency;
 use sqlx::PgConnection;
 
+use crate::changes;
 use crate::ctx::{Call, Ctx};
 use crate::domain::event::Fact;
 use crate::domain::returns::Return;
@@ -82,7 +83,7 @@ async fn commit(
     }
     let now = ctx.clock.now();
     for fact in &facts {
-        store::events::append(conn, ret, fact, ctx.ids.next(), actor, now).await?;
+        changes::append(conn, ret, fact, ctx.ids.next(), actor, now).await?;
     }
     store::returns::save(conn, ret).await?;
     Ok(())

@@ -11,7 +11,6 @@ use oms_core::{Principal, PrincipalKind};
 use oms_service::ApplyError;
 
 use crate::error::Error;
-use crate::store::StoreError;
 
 /// Who acts when an event of a peer is applied: whoever caused it, as the event tells.
 fn actor(text: &str) -> Result<Principal, ApplyError> {
@@ -25,7 +24,7 @@ fn actor(text: &str) -> Result<Principal, ApplyError> {
 /// A failure of the database is tried again; anything else means that the event makes no sense here.
 fn apply_error(error: Error) -> ApplyError {
     match error {
-        Error::Store(StoreError::Postgres(error)) => error.into(),
+        Error::Postgres(error) => error.into(),
         other => ApplyError::rejected(other),
     }
 }

@@ -4,13 +4,11 @@ use oms_core::ReturnId;
 
 use crate::ctx::Ctx;
 use crate::domain::returns::Return;
-use crate::store::{self, StoreError};
+use crate::error::Error;
+use crate::store;
 
 /// One return; `None` when there is none with this id.
-pub(crate) async fn get_return(
-    ctx: &Ctx,
-    return_id: ReturnId,
-) -> Result<Option<Return>, StoreError> {
+pub(crate) async fn get_return(ctx: &Ctx, return_id: ReturnId) -> Result<Option<Return>, Error> {
     let mut conn = ctx.db.read().await?;
-    store::returns::load(&mut conn, return_id).await
+    Ok(store::returns::load(&mut conn, return_id).await?)
 }

@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use crate::ctx::Ctx;
 use crate::domain::returns::Return;
-use crate::store::{self, StoreError};
+use crate::error::Error;
+use crate::store;
 
 /// A page of returns and the position of the next one, if there is one.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ pub(crate) async fn list_returns(
     states: &[String],
     after: Option<(OffsetDateTime, Uuid)>,
     size: i64,
-) -> Result<Page, StoreError> {
+) -> Result<Page, Error> {
     let mut conn = ctx.db.read().await?;
     // One more than asked for tells whether another page follows.
     let mut rows = store::returns::list(&mut conn, order_id, states, after, size + 1).await?;

@@ -1,6 +1,5 @@
 //! The only SQL of the service: functions whose first argument is the connection.
 
-pub(crate) mod events;
 pub(crate) mod returns;
 
 /// What may go wrong between the service and its tables.

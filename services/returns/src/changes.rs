@@ -11,8 +11,7 @@ use uuid::Uuid;
 use crate::domain::event::Fact;
 use crate::domain::returns::Return;
 use crate::messages;
-
-use super::StoreError;
+use crate::store::StoreError;
 
 /// Counts the return's version up and appends one fact to the outbox. The caller holds the lock of the return.
 pub(crate) async fn append(
