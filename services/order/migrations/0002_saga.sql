@@ -17,7 +17,7 @@ CREATE TABLE sagas (
     next_run_at timestamptz NOT NULL,
     cancel_requested boolean NOT NULL DEFAULT false,
     -- Rises with everything that happens outside and matters to the saga (a hold released, a cancellation asked for).
-    -- A result commits only against the number it was decided with, so that no wake-up is lost.
+    -- A step that decides to wait looks at it again under the lock, so that no wake-up is lost.
     signals bigint NOT NULL DEFAULT 0,
     -- Rises when a reservation has to be made again under a new id.
     reservation_attempt integer NOT NULL DEFAULT 1,

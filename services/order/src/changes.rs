@@ -15,47 +15,19 @@
 
 use std::ops::{Deref, DerefMut};
 
-use oms_core::{FulfillmentOrderId, OrderId};
+use oms_core::OrderId;
 use oms_postgres::outbox::{self, Attributes, NewEvent};
 use oms_telemetry::TraceContext;
 use sqlx::PgConnection;
 
 use crate::ctx::Ctx;
-use crate::domain::cancellation::Cancellation;
-use crate::domain::order::{Hold, Order};
-use crate::domain::payment::Payment;
+use crate::domain::order::Order;
 use crate::domain::state::OrderState;
 use crate::domain::timeline::TimelineRow;
 use crate::error::Error;
 use crate::messages;
+pub(crate) use crate::messages::Event;
 use crate::store::{StoreError, orders, timeline};
-
-/// What happened to an order, as its subscribers hear it.
-#[derive(Debug, Clone)]
-pub(crate) enum Event {
-    /// It was accepted.
-    Placed,
-    /// It was confirmed.
-    Confirmed,
-    /// It was rejected, canceled, expired or completed.
-    Ended,
-    /// Units were canceled.
-    LinesCanceled(Cancellation),
-    /// Fulfillment orders were created.
-    Released(Vec<FulfillmentOrderId>),
-    /// A hold was placed.
-    HoldPlaced(Hold),
-    /// A hold was released.
-    HoldReleased(Hold),
-    /// A payment transaction succeeded or failed.
-    PaymentSettled(Payment),
-    /// Money of a return was paid back, or an invoice was issued: the message as its room made it.
-    Message(Box<oms_proto::order::v1::order_event::Event>),
-    /// Instructions or custom fields changed.
-    Updated,
-    /// Counters of lines moved; what moved, such as `shipped`.
-    Progressed(&'static str),
-}
 
 /// One change of an order.
 #[derive(Debug, Clone)]
@@ -157,8 +129,16 @@ fn timeline_row(
         occurred_at: now,
         actor: change.actor.to_owned(),
         action: change.action.to_owned(),
-        from_state: if changed { from_state.to_owned() } else { String::new() },
-        to_state: if changed { to_state.to_owned() } else { String::new() },
+        from_state: if changed {
+            from_state.to_owned()
+        } else {
+            String::new()
+        },
+        to_state: if changed {
+            to_state.to_owned()
+        } else {
+            String::new()
+        },
         detail: change.detail.clone(),
         trace_id: TraceContext::current()
             .trace_id()

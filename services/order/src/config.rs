@@ -1,10 +1,10 @@
-//! Configuration: the embedded defaults in `config.toml` document every key.
+//! Configuration: the embedded defaults in `defaults.toml` document every key.
 
 use oms_service::Common;
 use serde::Deserialize;
 
 /// The embedded defaults.
-pub(crate) const DEFAULTS: &str = include_str!("config.toml");
+pub(crate) const DEFAULTS: &str = include_str!("defaults.toml");
 
 /// Configuration of the order service.
 #[derive(Debug, Clone, Deserialize)]
@@ -18,6 +18,42 @@ pub struct Config {
     pub payments: PaymentsConfig,
     /// Durable tasks.
     pub tasks: TasksConfig,
+}
+
+impl Config {
+    /// What types cannot say; the text names the key.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let saga = &self.saga;
+        for (key, value) in [
+            ("saga.poll_ms", saga.poll_ms),
+            ("saga.lease_ms", saga.lease_ms),
+            ("saga.backoff_first_ms", saga.backoff_first_ms),
+            ("saga.reservation_ttl_ms", saga.reservation_ttl_ms),
+            ("saga.pending_most_ms", saga.pending_most_ms),
+            (
+                "payments.reconcile_after_ms",
+                self.payments.reconcile_after_ms,
+            ),
+            (
+                "payments.reconcile_poll_ms",
+                self.payments.reconcile_poll_ms,
+            ),
+        ] {
+            if value == 0 {
+                return Err(format!("{key}: must be at least 1"));
+            }
+        }
+        if !(1_000..=3_600_000).contains(&saga.reservation_ttl_ms) {
+            return Err("saga.reservation_ttl_ms: must be between 1000 and 3600000".to_owned());
+        }
+        if saga.failures_max < 1 {
+            return Err("saga.failures_max: must be at least 1".to_owned());
+        }
+        if saga.concurrency == 0 || self.tasks.concurrency == 0 {
+            return Err("saga.concurrency, tasks.concurrency: must be at least 1".to_owned());
+        }
+        Ok(())
+    }
 }
 
 /// The place-order saga. Times are in milliseconds.

@@ -6,12 +6,14 @@ use oms_core::{Clock, IdSource, Principal, derive};
 use oms_postgres::Db;
 use oms_postgres::idempotency::RequestKey;
 use time::OffsetDateTime;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::clients::{FulfillmentClient, InventoryClient};
 use crate::config::Config;
 use crate::payments::Providers;
-use crate::saga::SagaEngine;
 
 /// Everything that work needs from outside. One per process, shared.
 pub(crate) struct Ctx {
@@ -29,14 +31,23 @@ pub(crate) struct Ctx {
     pub(crate) fulfillment: FulfillmentClient,
     /// The payment providers.
     pub(crate) providers: Providers,
-    /// Runs sagas in this process.
-    pub(crate) sagas: SagaEngine,
+    /// Sagas and other work that goes on while nobody waits for it; drained at the end.
+    pub(crate) background: TaskTracker,
+    /// Canceled when the program begins to drain: sagas stop after their present step.
+    pub(crate) draining: CancellationToken,
+    /// Told when a saga of this process may be due.
+    pub(crate) saga_wakes: Notify,
 }
 
 impl Ctx {
     /// The time now.
     pub(crate) fn now(&self) -> OffsetDateTime {
         self.clock.now()
+    }
+
+    /// Makes the saga driver of this process look for due sagas now.
+    pub(crate) fn wake_sagas(&self) {
+        self.saga_wakes.notify_one();
     }
 
     /// A new id.

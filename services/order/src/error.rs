@@ -31,13 +31,17 @@ pub(crate) enum Error {
         /// Version now.
         present: i64,
     },
-    /// The order's state does not allow the action.
-    #[error("{} is not possible: the order is {}", action.as_str(), state.as_str())]
+    /// The aggregate's state does not allow the action.
+    #[error("{action} is not possible: the {aggregate} is {state}")]
     IllegalTransition {
+        /// Kind of the aggregate, such as `order`.
+        aggregate: &'static str,
         /// State now.
-        state: OrderState,
+        state: &'static str,
         /// What was asked for.
-        action: OrderAction,
+        action: &'static str,
+        /// What is legal now.
+        supported: Vec<&'static str>,
     },
     /// Another order of the channel has the external reference.
     #[error("the external reference belongs to order {order_id}")]
@@ -87,9 +91,18 @@ impl Error {
 
 /// The state after the action, or the error that tells why not.
 pub(crate) fn transition(order: &Order, action: OrderAction) -> Result<OrderState, Error> {
-    order.state.after(action).ok_or(Error::IllegalTransition {
-        state: order.state,
-        action,
+    order.state.after(action).ok_or_else(|| {
+        let legal = |action: &OrderAction| order.state.after(*action).is_some();
+        Error::IllegalTransition {
+            aggregate: "order",
+            state: order.state.as_str(),
+            action: action.as_str(),
+            supported: OrderAction::BY_CLIENTS
+                .iter()
+                .filter(|action| legal(action))
+                .map(|action| action.as_str())
+                .collect(),
+        }
     })
 }
 

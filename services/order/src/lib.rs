@@ -35,3 +35,6 @@ mod queries;
 mod saga;
 mod store;
 mod tasks;
+
+pub use app::{MIGRATOR, Order};
+pub use config::Config;

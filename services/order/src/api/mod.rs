@@ -1,3 +1,25 @@
 //! gRPC: requests to commands and queries, domain to messages, errors to statuses. No rule lives here.
 
-pub(crate) mod error;
+mod channel_service;
+mod error;
+mod hold_service;
+mod new_order;
+mod order_service;
+mod requests;
+
+use std::sync::Arc;
+
+use crate::ctx::Ctx;
+
+/// The gRPC services of the order service.
+#[derive(Clone)]
+pub(crate) struct Api {
+    ctx: Arc<Ctx>,
+}
+
+impl Api {
+    /// Services that work with this.
+    pub(crate) fn new(ctx: Arc<Ctx>) -> Self {
+        Self { ctx }
+    }
+}

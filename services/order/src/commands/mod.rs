@@ -5,3 +5,4 @@ pub(crate) mod place_order;
 pub(crate) mod release_hold;
 pub(crate) mod update_order;
 pub(crate) mod upsert_channel;
+pub(crate) mod validate_order;

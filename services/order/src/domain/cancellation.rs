@@ -45,3 +45,18 @@ pub(crate) struct CancellationLeg {
     /// Details for people.
     pub(crate) detail: String,
 }
+
+impl Cancellation {
+    /// True while it is not decided what becomes of it.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.state.as_str(), "REQUESTED" | "IN_PROGRESS")
+    }
+
+    /// Sets a leg, if the cancellation has it.
+    pub(crate) fn set_leg(&mut self, name: &str, state: &str, detail: &str) {
+        if let Some(leg) = self.legs.iter_mut().find(|leg| leg.name == name) {
+            state.clone_into(&mut leg.state);
+            detail.clone_into(&mut leg.detail);
+        }
+    }
+}

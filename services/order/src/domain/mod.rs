@@ -3,8 +3,10 @@
 //! | room | what it decides |
 //! |---|---|
 //! | [`new_order`], [`address`], [`free_text`] | what may be wrong with an order that comes in |
+//! | [`assemble`] | what becomes of it when nothing is |
 //! | [`order`], [`timeline`] | what an order is made of, and its history |
 //! | [`state`] | which command is legal in which state |
+//! | [`list`] | what lists select |
 //! | [`pricing`] | what an order costs, split over lines and units |
 //! | [`status`] | what is derived: authorize, charge, fulfillment and return status, phase |
 //! | [`saga`], [`screen`] | what the place-order saga does next, which orders it holds for a look |
@@ -12,8 +14,10 @@
 //! | [`payment`], [`cancellation`] | what is asked of providers and of others who may refuse |
 
 pub(crate) mod address;
+pub(crate) mod assemble;
 pub(crate) mod cancellation;
 pub(crate) mod free_text;
+pub(crate) mod list;
 pub(crate) mod new_order;
 pub(crate) mod order;
 pub(crate) mod payment;

@@ -19,7 +19,7 @@ const CUSTOM_FIELDS_MAX: usize = 50;
 /// Longest reference in characters.
 const REFERENCE_LEN_MAX: usize = 100;
 /// Longest free text in characters.
-const INSTRUCTIONS_LEN_MAX: usize = 1000;
+pub(crate) const INSTRUCTIONS_LEN_MAX: usize = 1000;
 /// Tokens are short handles of a provider.
 const TOKEN_LEN_MAX: usize = 200;
 /// Most splits anybody may ask for.

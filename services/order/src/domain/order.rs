@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use oms_core::{
-    AddressId, Currency, FulfillmentOrderId, HoldId, OrderId, OrderLineId, ShipmentId,
-};
+use oms_core::{AddressId, Currency, FulfillmentOrderId, HoldId, OrderId, OrderLineId, ShipmentId};
 use time::OffsetDateTime;
 
 use super::cancellation::Cancellation;

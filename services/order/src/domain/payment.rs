@@ -18,12 +18,8 @@ pub(crate) enum PaymentKind {
 
 impl PaymentKind {
     /// All kinds.
-    pub(crate) const ALL: [Self; 4] = [
-        Self::Authorization,
-        Self::Capture,
-        Self::Void,
-        Self::Refund,
-    ];
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Authorization, Self::Capture, Self::Void, Self::Refund];
 
     /// The name that the database and the proto enum use.
     pub(crate) fn as_str(self) -> &'static str {
@@ -129,6 +125,27 @@ pub(crate) struct Payment {
     pub(crate) created_at: OffsetDateTime,
     /// When it changed last.
     pub(crate) updated_at: OffsetDateTime,
+}
+
+/// The authorization that money may be captured from, with what is left of it in minor units: the last one
+/// that succeeded and was not given up.
+pub(crate) fn open_authorization(payments: &[Payment]) -> Option<(&Payment, i64)> {
+    let done = |payment: &&Payment| payment.state == PaymentState::Succeeded;
+    let used = |parent: &Payment| -> i64 {
+        payments
+            .iter()
+            .filter(done)
+            .filter(|payment| payment.parent_payment_id == Some(parent.payment_id))
+            .map(|payment| payment.amount)
+            .sum()
+    };
+    payments
+        .iter()
+        .rev()
+        .filter(done)
+        .filter(|payment| payment.kind == PaymentKind::Authorization)
+        .map(|payment| (payment, payment.amount - used(payment)))
+        .find(|(_, left)| *left > 0)
 }
 
 /// What a provider said.

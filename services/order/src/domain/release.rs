@@ -1,6 +1,6 @@
 //! What is handed to fulfillment in one call, and what stops it.
 
-use oms_core::{OrderLineId, ReservationId};
+use oms_core::{FulfillmentOrderId, OrderLineId, ReservationId};
 
 use super::order::{HoldBlock, Order};
 use super::reservation::{Reservation, ReservationState};
@@ -63,6 +63,17 @@ pub(crate) struct ReleaseLine {
     pub(crate) quantity: i64,
 }
 
+/// A fulfillment order of an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FulfillmentOrder {
+    /// Id.
+    pub(crate) fulfillment_order_id: FulfillmentOrderId,
+    /// Location that does the work.
+    pub(crate) location_id: String,
+    /// Name of the state on the execution axis, such as `OPEN`.
+    pub(crate) state: String,
+}
+
 /// The batch of what a reservation has allocated.
 pub(crate) fn of_reservation(batch: &str, reservation: &Reservation) -> Release {
     let allocated = reservation
@@ -89,5 +100,6 @@ pub(crate) fn blocked(order: &Order) -> Option<&'static str> {
     if order.is_blocked(HoldBlock::ReleaseToNode) {
         return Some("a hold blocks the release");
     }
-    (order.ship_complete && order.has_backorders()).then_some("the order ships complete and units wait for stock")
+    (order.ship_complete && order.has_backorders())
+        .then_some("the order ships complete and units wait for stock")
 }

@@ -102,7 +102,9 @@ impl Reservation {
         !self.lines.iter().any(|line| {
             matches!(
                 line.state,
-                ReservationState::Held | ReservationState::Allocated | ReservationState::Backordered
+                ReservationState::Held
+                    | ReservationState::Allocated
+                    | ReservationState::Backordered
             )
         })
     }

@@ -41,6 +41,8 @@ pub(crate) enum StepResult {
     Refused(String),
     /// The reservation ran out; reserve again under a new id.
     ReservationLost,
+    /// A hold was placed meanwhile; go back and wait for it.
+    HeldUp,
 }
 
 /// How an unwound order ends.
@@ -226,6 +228,11 @@ impl Step {
         Self::ALL.into_iter().rev().find(|step| *step < self)
     }
 
+    /// True when undoing this step takes a call or a write; the others are passed over.
+    pub(crate) fn has_undo(self) -> bool {
+        matches!(self, Self::Authorize | Self::Reserve)
+    }
+
     /// True when the order is confirmed once this step is done: nothing before it can be undone any more.
     pub(crate) fn is_at_or_past_pivot(self) -> bool {
         self >= Self::Confirm
@@ -246,15 +253,33 @@ pub(crate) fn next(step: Step, result: &StepResult, cancel_requested: bool, expi
         return Next::Undo(Some(step), UndoTo::Canceled, "CUSTOMER".to_owned());
     }
     if expired && !step.is_at_or_past_pivot() && *result != StepResult::Done {
-        return Next::Undo(Some(step), UndoTo::Expired, "NOT_CONFIRMED_IN_TIME".to_owned());
+        return Next::Undo(
+            Some(step),
+            UndoTo::Expired,
+            "NOT_CONFIRMED_IN_TIME".to_owned(),
+        );
     }
     match result {
         StepResult::Done => step.following().map_or(Next::Finished, Next::Run),
         StepResult::ReservationLost if !step.is_at_or_past_pivot() => Next::ReserveAgain,
-        StepResult::NotYet | StepResult::ReservationLost | StepResult::Refused(_) => {
-            Next::Wait(step)
-        }
+        StepResult::HeldUp if !step.is_at_or_past_pivot() => Next::Run(Step::AwaitHolds),
+        StepResult::NotYet
+        | StepResult::HeldUp
+        | StepResult::ReservationLost
+        | StepResult::Refused(_) => Next::Wait(step),
     }
+}
+
+/// The first step from here downwards that has something to undo; `None` when nothing is left.
+pub(crate) fn undo_from(step: Option<Step>) -> Option<Step> {
+    let mut at = step;
+    while let Some(step) = at {
+        if step.has_undo() {
+            return Some(step);
+        }
+        at = step.preceding();
+    }
+    None
 }
 
 #[cfg(test)]
@@ -304,6 +329,22 @@ mod tests {
                 "PAYMENT_DECLINED".into()
             )
         );
+    }
+
+    #[test]
+    fn a_hold_that_came_meanwhile_is_waited_for() {
+        assert_eq!(
+            next(Step::Authorize, &StepResult::HeldUp, false, false),
+            Next::Run(Step::AwaitHolds)
+        );
+    }
+
+    #[test]
+    fn undoing_passes_over_what_took_nothing() {
+        assert_eq!(undo_from(Some(Step::Allocate)), Some(Step::Authorize));
+        assert_eq!(undo_from(Some(Step::AwaitHolds)), Some(Step::Reserve));
+        assert_eq!(undo_from(Some(Step::Source)), None);
+        assert_eq!(undo_from(None), None);
     }
 
     #[test]

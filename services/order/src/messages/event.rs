@@ -6,13 +6,51 @@ use oms_proto::order::v1::order_event::Event as Message;
 use prost::Message as _;
 
 use super::{cancellation, hold, order as order_message, payment};
-use crate::changes::Event;
-use crate::domain::order::Order;
+use crate::domain::cancellation::Cancellation;
+use crate::domain::new_order::Channel;
+use crate::domain::order::{Hold, Order};
+use crate::domain::payment::Payment;
+
+/// What happened to an order, as its subscribers hear it.
+#[derive(Debug, Clone)]
+pub(crate) enum Event {
+    /// It was accepted.
+    Placed,
+    /// It was confirmed.
+    Confirmed,
+    /// It was rejected, canceled, expired or completed.
+    Ended,
+    /// Units were canceled.
+    LinesCanceled(Cancellation),
+    /// Fulfillment orders were created.
+    Released(Vec<FulfillmentOrderId>),
+    /// A hold was placed.
+    HoldPlaced(Hold),
+    /// A hold was released.
+    HoldReleased(Hold),
+    /// A payment transaction succeeded or failed.
+    PaymentSettled(Payment),
+    /// Money of a return was paid back, or an invoice was issued: the message as its room made it.
+    Message(Box<Message>),
+    /// Instructions or custom fields changed.
+    Updated,
+    /// Counters of lines moved; what moved, such as `shipped`.
+    Progressed(&'static str),
+}
 
 /// The type and the bytes of an event about the order as it is after the change.
 pub(crate) fn event(order: &Order, event: &Event) -> (&'static str, Vec<u8>) {
     let message = pb::OrderEvent {
         event: Some(message(order, event)),
+    };
+    (message.event_type(), message.encode_to_vec())
+}
+
+/// The type and the bytes of the event that a channel was created or changed.
+pub(crate) fn channel_event(channel: &Channel) -> (&'static str, Vec<u8>) {
+    let channel = Some(super::channel(channel));
+    let message = pb::OrderEvent {
+        event: Some(Message::ChannelUpserted(pb::ChannelUpserted { channel })),
     };
     (message.event_type(), message.encode_to_vec())
 }

@@ -22,7 +22,11 @@ pub(crate) fn hold(order_id: OrderId, hold: &Hold) -> pb::Hold {
             .map(OrderLineId::to_string)
             .unwrap_or_default(),
         reason: hold_reason(&hold.reason).into(),
-        blocks: hold.blocks.iter().map(|block| hold_block(*block).into()).collect(),
+        blocks: hold
+            .blocks
+            .iter()
+            .map(|block| hold_block(*block).into())
+            .collect(),
         state: state.into(),
         note: hold.note.clone(),
         placed_by: hold.placed_by.clone(),

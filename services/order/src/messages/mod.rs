@@ -11,7 +11,7 @@ use oms_core::Currency;
 use oms_proto::common::v1::Money;
 
 pub(crate) use channel::channel;
-pub(crate) use event::event;
+pub(crate) use event::{Event, channel_event, event};
 pub(crate) use hold::{hold, hold_block, hold_reason};
 pub(crate) use order::{cancellation, fill_policy, order, service_level};
 pub(crate) use payment::payment;

@@ -27,7 +27,11 @@ pub(crate) fn order(order: &Order) -> pb::Order {
         fulfillment_status: fulfillment_status(order).into(),
         return_status: return_status(order).into(),
         phase: status::phase(order).to_owned(),
-        lines: order.lines.iter().map(|one| line(order.currency, one)).collect(),
+        lines: order
+            .lines
+            .iter()
+            .map(|one| line(order.currency, one))
+            .collect(),
         totals: Some(totals(order)),
         destination: Some(common::Destination {
             address_id: order.ship_address_id.to_string(),
@@ -39,7 +43,11 @@ pub(crate) fn order(order: &Order) -> pb::Order {
         priority: i32::from(order.priority),
         instructions: order.instructions.clone(),
         custom_fields: order.custom_fields.clone().into_iter().collect(),
-        holds: order.holds.iter().map(|one| hold(order.order_id, one)).collect(),
+        holds: order
+            .holds
+            .iter()
+            .map(|one| hold(order.order_id, one))
+            .collect(),
         cancellations: order.cancellations.iter().map(cancellation).collect(),
         etag: order.version.to_string(),
         create_time: Some(time_to_proto(order.created_at)),
@@ -162,7 +170,9 @@ fn refusal(order: &Order, action: OrderAction) -> String {
     }
     let open: i64 = order.lines.iter().map(OrderLine::open).sum();
     match action {
-        OrderAction::RequestCancellation if open == 0 => "every unit is shipped or canceled".to_owned(),
+        OrderAction::RequestCancellation if open == 0 => {
+            "every unit is shipped or canceled".to_owned()
+        }
         OrderAction::Refund if order.money.captured <= order.money.refunded => {
             "nothing is captured that is not refunded".to_owned()
         }

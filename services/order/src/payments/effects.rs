@@ -3,6 +3,7 @@
 use oms_core::{Money, OrderId, PaymentId, derive};
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
+use time::OffsetDateTime;
 use tracing::Instrument;
 
 use super::{Provider, ProviderRequest, Unanswered};
@@ -42,20 +43,62 @@ pub(crate) enum Ran {
     InDoubt(String),
 }
 
+/// What is known of a payment that is not to be sent any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// Its answer is written down.
+    Settled,
+    /// The provider's answer; to be written by [`record`].
+    Answer(Answer),
+    /// It was never sent.
+    NeverSent,
+    /// It was sent, and the provider has not seen it: it may still be under way.
+    NotSeen {
+        /// When it was sent or looked into last.
+        since: OffsetDateTime,
+    },
+    /// The provider does not tell.
+    Unknown(String),
+}
+
+/// Finds out what became of a payment, without sending it.
+pub(crate) async fn find_out(ctx: &Ctx, payment: &Payment) -> Result<Found, Error> {
+    let state = {
+        let mut conn = ctx.db.read().await?;
+        effects::state(&mut conn, payment.payment_id).await?
+    };
+    match state {
+        None | Some(EffectState::Planned) => return Ok(Found::NeverSent),
+        Some(EffectState::Confirmed | EffectState::Failed) => return Ok(Found::Settled),
+        Some(EffectState::Sent | EffectState::InDoubt) => {}
+    }
+    let Some(provider) = ctx.providers.get(&payment.provider) else {
+        return Ok(Found::Unknown(format!("no provider {}", payment.provider)));
+    };
+    let key = effects::idempotency_key(payment.payment_id);
+    Ok(match provider.lookup(&key).await {
+        Ok(Some(answer)) => Found::Answer(answer),
+        Ok(None) => Found::NotSeen {
+            since: payment.updated_at,
+        },
+        Err(unanswered) => Found::Unknown(unanswered.to_string()),
+    })
+}
+
 /// Id of the payment of an order, kind and cause.
 pub(crate) fn payment_id(order_id: OrderId, kind: PaymentKind, cause: &str) -> PaymentId {
     let name = format!("payment/{}/{cause}", kind.as_str());
     PaymentId::new(derive(order_id.uuid(), &name))
 }
 
-/// Writes a payment and its effect, or answers the one that is there for the same kind and cause. The
-/// caller holds the lock of the order.
+/// Writes a payment and its effect, or answers the one that is there for the same kind and cause; true when
+/// it is new. The caller holds the lock of the order.
 pub(crate) async fn plan(
     conn: &mut PgConnection,
     ctx: &Ctx,
     order: &Order,
     new: &NewPayment<'_>,
-) -> Result<Payment, StoreError> {
+) -> Result<(Payment, bool), StoreError> {
     let now = ctx.now();
     let state = if new.send_now {
         (PaymentState::Pending, EffectState::Sent)
@@ -80,11 +123,13 @@ pub(crate) async fn plan(
     };
     if payments::insert(conn, &payment).await? {
         effects::insert(conn, &payment, request_hash(&payment, order), state.1).await?;
-        return Ok(payment);
+        return Ok((payment, true));
     }
     let found = payments::find(conn, order.order_id, new.kind, new.cause).await?;
     // A conflict on (order, kind, cause) means that the row is there.
-    found.ok_or_else(|| StoreError::inconsistent("payments", "cause", payment.payment_id))
+    let found =
+        found.ok_or_else(|| StoreError::inconsistent("payments", "cause", payment.payment_id))?;
+    Ok((found, false))
 }
 
 fn request_hash(payment: &Payment, order: &Order) -> [u8; 32] {
@@ -185,7 +230,9 @@ async fn take(ctx: &Ctx, payment: &Payment) -> Result<Option<Ran>, Error> {
         return Ok(None);
     }
     // Somebody else sends it at this moment: they, or the next round, write the answer.
-    Ok(Some(Ran::InDoubt("being sent by another worker".to_owned())))
+    Ok(Some(Ran::InDoubt(
+        "being sent by another worker".to_owned(),
+    )))
 }
 
 /// Asks the provider by key. What it never saw may be sent, once by whoever takes it.

@@ -19,9 +19,8 @@ use crate::store::{effects, payments, sagas};
 /// Effects that one round takes.
 const BATCH: i64 = 50;
 
-/// Runs until canceled.
-pub(crate) async fn run(ctx: &Ctx, cancel: &CancellationToken) {
-    let pause = Duration::from_millis(ctx.config.payments.reconcile_poll_ms);
+/// Runs until canceled, with a pause between two rounds.
+pub(crate) async fn run(ctx: &Ctx, pause: Duration, cancel: &CancellationToken) {
     loop {
         tokio::select! {
             () = cancel.cancelled() => return,
@@ -36,9 +35,10 @@ pub(crate) async fn run(ctx: &Ctx, cancel: &CancellationToken) {
 /// One round; answers how many effects it looked at.
 pub(crate) async fn sweep(ctx: &Ctx) -> Result<usize, Error> {
     let now = ctx.now();
-    let sent_before = now - time::Duration::milliseconds(
-        i64::try_from(ctx.config.payments.reconcile_after_ms).unwrap_or(i64::MAX),
-    );
+    let sent_before = now
+        - time::Duration::milliseconds(
+            i64::try_from(ctx.config.payments.reconcile_after_ms).unwrap_or(i64::MAX),
+        );
     let due = ctx
         .db
         .run_tx("claim_unsettled_effects", |tx| {
@@ -88,7 +88,8 @@ async fn reconcile(ctx: &Ctx, payment_id: PaymentId) -> Result<(), Error> {
                 let mut order = changes::lock(conn, payment.order_id).await?;
                 match answer {
                     Some(answer) => {
-                        runner::record(conn, ctx, &mut order, payment, answer, SERVICE_ACTOR).await?;
+                        runner::record(conn, ctx, &mut order, payment, answer, SERVICE_ACTOR)
+                            .await?;
                     }
                     None => {
                         effects::mark_planned_again(conn, payment.payment_id, ctx.now()).await?;
@@ -98,6 +99,6 @@ async fn reconcile(ctx: &Ctx, payment_id: PaymentId) -> Result<(), Error> {
             })
         })
         .await?;
-    ctx.sagas.wake();
+    ctx.wake_sagas();
     Ok(())
 }

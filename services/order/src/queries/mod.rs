@@ -6,4 +6,3 @@ pub(crate) mod get_order_timeline;
 pub(crate) mod list_channels;
 pub(crate) mod list_holds;
 pub(crate) mod list_orders;
-pub(crate) mod validate_order;

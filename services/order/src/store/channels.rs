@@ -39,18 +39,37 @@ pub(crate) async fn lock(
     load(conn, channel_id).await
 }
 
-/// Creates or replaces a channel.
-pub(crate) async fn upsert(conn: &mut PgConnection, channel: &Channel) -> Result<(), StoreError> {
-    sqlx::query!(
+/// Creates a channel. False when it exists.
+pub(crate) async fn insert(conn: &mut PgConnection, channel: &Channel) -> Result<bool, StoreError> {
+    let inserted = sqlx::query!(
         "INSERT INTO channels (channel_id, name, currency, number_prefix, payment_policy, tax_rate_ppm,
              tax_rounding, default_fill_policy, outlier_quantity, version)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-         ON CONFLICT ON CONSTRAINT channels_pkey DO UPDATE SET name = $2, number_prefix = $4,
-             payment_policy = $5, tax_rate_ppm = $6, tax_rounding = $7, default_fill_policy = $8,
-             outlier_quantity = $9, version = $10",
+         ON CONFLICT ON CONSTRAINT channels_pkey DO NOTHING",
         channel.channel_id,
         channel.name,
         channel.currency.code(),
+        channel.number_prefix,
+        channel.payment_policy.as_str(),
+        channel.tax_rate_ppm,
+        rounding_name(channel.tax_rounding),
+        channel.default_fill_policy.as_str(),
+        channel.outlier_quantity,
+        channel.version,
+    )
+    .execute(conn)
+    .await?;
+    Ok(inserted.rows_affected() == 1)
+}
+
+/// Replaces a channel, all but its currency. The caller holds its lock.
+pub(crate) async fn update(conn: &mut PgConnection, channel: &Channel) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE channels SET name = $2, number_prefix = $3, payment_policy = $4, tax_rate_ppm = $5,
+             tax_rounding = $6, default_fill_policy = $7, outlier_quantity = $8, version = $9
+         WHERE channel_id = $1",
+        channel.channel_id,
+        channel.name,
         channel.number_prefix,
         channel.payment_policy.as_str(),
         channel.tax_rate_ppm,

@@ -104,7 +104,14 @@ pub(crate) async fn mark_sent(
     payment_id: PaymentId,
     now: OffsetDateTime,
 ) -> Result<bool, StoreError> {
-    move_from(conn, payment_id, &[EffectState::Planned], EffectState::Sent, now).await
+    move_from(
+        conn,
+        payment_id,
+        &[EffectState::Planned],
+        EffectState::Sent,
+        now,
+    )
+    .await
 }
 
 /// Says that the answer is not known.

@@ -4,26 +4,20 @@ use oms_core::{FulfillmentOrderId, OrderId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::StoreError;
+use crate::domain::release::FulfillmentOrder;
 
-/// A fulfillment order of an order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct FulfillmentOrderRow {
-    /// Id.
-    pub(crate) fulfillment_order_id: FulfillmentOrderId,
-    /// Location that does the work.
-    pub(crate) location_id: String,
-    /// Name of the state on the execution axis, such as `OPEN`.
-    pub(crate) state: String,
-}
+use super::StoreError;
 
 /// Writes fulfillment orders down, or their state.
 pub(crate) async fn upsert(
     conn: &mut PgConnection,
     order_id: OrderId,
-    rows: &[FulfillmentOrderRow],
+    rows: &[FulfillmentOrder],
 ) -> Result<(), StoreError> {
-    let ids: Vec<Uuid> = rows.iter().map(|row| row.fulfillment_order_id.uuid()).collect();
+    let ids: Vec<Uuid> = rows
+        .iter()
+        .map(|row| row.fulfillment_order_id.uuid())
+        .collect();
     let locations: Vec<String> = rows.iter().map(|row| row.location_id.clone()).collect();
     let states: Vec<String> = rows.iter().map(|row| row.state.clone()).collect();
     sqlx::query!(
@@ -44,7 +38,7 @@ pub(crate) async fn upsert(
 pub(crate) async fn list(
     conn: &mut PgConnection,
     order_id: OrderId,
-) -> Result<Vec<FulfillmentOrderRow>, StoreError> {
+) -> Result<Vec<FulfillmentOrder>, StoreError> {
     let rows = sqlx::query!(
         "SELECT fulfillment_order_id, location_id, state FROM fulfillment_orders
          WHERE order_id = $1 ORDER BY fulfillment_order_id",
@@ -54,7 +48,7 @@ pub(crate) async fn list(
     .await?;
     Ok(rows
         .into_iter()
-        .map(|row| FulfillmentOrderRow {
+        .map(|row| FulfillmentOrder {
             fulfillment_order_id: FulfillmentOrderId::new(row.fulfillment_order_id),
             location_id: row.location_id,
             state: row.state,

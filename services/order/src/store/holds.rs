@@ -61,6 +61,23 @@ pub(crate) async fn release(
     Ok(done.rows_affected() == 1)
 }
 
+/// Reads a hold with its order.
+pub(crate) async fn find(
+    conn: &mut PgConnection,
+    hold_id: HoldId,
+) -> Result<Option<(OrderId, Hold)>, StoreError> {
+    let row = sqlx::query_as!(
+        HoldRow,
+        "SELECT hold_id, order_id, order_line_id, reason, blocks, state, note, placed_by, created_at,
+             release_at, released_by, released_at
+         FROM holds WHERE hold_id = $1",
+        hold_id.uuid()
+    )
+    .fetch_optional(conn)
+    .await?;
+    row.map(HoldRow::into_hold).transpose()
+}
+
 /// The order that a hold belongs to.
 pub(crate) async fn order_of(
     conn: &mut PgConnection,

@@ -4,24 +4,9 @@ use sqlx::{PgConnection, Postgres, QueryBuilder};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::StoreError;
+use crate::domain::list::OrderFilter;
 
-/// What to list; empty fields select everything.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct OrderFilter {
-    /// States by name.
-    pub(crate) states: Vec<String>,
-    /// Channel.
-    pub(crate) channel_id: String,
-    /// Customer.
-    pub(crate) customer_id: String,
-    /// Order number.
-    pub(crate) order_number: String,
-    /// Placed at or after.
-    pub(crate) created_after: Option<OffsetDateTime>,
-    /// Placed before.
-    pub(crate) created_before: Option<OffsetDateTime>,
-}
+use super::StoreError;
 
 /// Ids of a page of orders with the time they were placed, newest first, after a position.
 pub(crate) async fn list_orders(

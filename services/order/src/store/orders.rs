@@ -184,7 +184,10 @@ pub(crate) async fn load_many(
     .fetch_all(&mut *conn)
     .await?;
     let with = |has: fn(&OrderRow) -> bool| -> Vec<Uuid> {
-        rows.iter().filter(|row| has(row)).map(|row| row.order_id).collect()
+        rows.iter()
+            .filter(|row| has(row))
+            .map(|row| row.order_id)
+            .collect()
     };
     let (held, canceled) = (with(|row| row.has_holds), with(|row| row.has_cancellations));
     let mut orders = rows

@@ -38,7 +38,10 @@ pub(crate) async fn insert(conn: &mut PgConnection, payment: &Payment) -> Result
 }
 
 /// Moves a transaction that is not settled. False when it is settled already.
-pub(crate) async fn set_state(conn: &mut PgConnection, payment: &Payment) -> Result<bool, StoreError> {
+pub(crate) async fn set_state(
+    conn: &mut PgConnection,
+    payment: &Payment,
+) -> Result<bool, StoreError> {
     let moved = sqlx::query!(
         "UPDATE payments SET state = $2, provider_reference = $3, failure_code = $4, updated_at = $5
          WHERE payment_id = $1 AND state NOT IN ('SUCCEEDED', 'FAILED')",

@@ -62,7 +62,10 @@ async fn insert_lines(
     release: &Release,
 ) -> Result<(), StoreError> {
     let lines = &release.lines;
-    let reservations: Vec<Uuid> = lines.iter().map(|line| line.reservation_id.uuid()).collect();
+    let reservations: Vec<Uuid> = lines
+        .iter()
+        .map(|line| line.reservation_id.uuid())
+        .collect();
     let order_lines: Vec<Uuid> = lines.iter().map(|line| line.order_line_id.uuid()).collect();
     let locations: Vec<String> = lines.iter().map(|line| line.location_id.clone()).collect();
     let lots: Vec<String> = lines.iter().map(|line| line.lot.clone()).collect();

@@ -53,12 +53,15 @@ async fn replace_lines(
     let order_lines: Vec<Uuid> = lines.iter().map(|line| line.order_line_id.uuid()).collect();
     let locations: Vec<String> = lines.iter().map(|line| line.location_id.clone()).collect();
     let lots: Vec<String> = lines.iter().map(|line| line.lot.clone()).collect();
-    let states: Vec<String> = lines.iter().map(|line| line.state.as_str().to_owned()).collect();
+    let states: Vec<String> = lines
+        .iter()
+        .map(|line| line.state.as_str().to_owned())
+        .collect();
     let quantities: Vec<i64> = lines.iter().map(|line| line.quantity).collect();
     // Summed, as one grain may come as several rows.
     sqlx::query!(
         "INSERT INTO reservation_lines (reservation_id, order_line_id, location_id, lot, state, quantity)
-         SELECT $1, l.order_line_id, l.location_id, l.lot, l.state, sum(l.quantity)::int8
+         SELECT $1::uuid, l.order_line_id, l.location_id, l.lot, l.state, sum(l.quantity)::int8
          FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::int8[])
              AS l (order_line_id, location_id, lot, state, quantity)
          GROUP BY 1, 2, 3, 4, 5

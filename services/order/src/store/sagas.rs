@@ -109,7 +109,7 @@ pub(crate) async fn load(
 
 /// Writes a result: the saga as it is now, and what the ledger says. The lease goes on when there is
 /// one, else it is given back. False, and nothing written, when `holder` has lost the saga to another
-/// claim, or when something happened outside that `saga.signals` does not count: read it again.
+/// claim.
 pub(crate) async fn advance(
     conn: &mut PgConnection,
     saga: &Saga,
@@ -118,8 +118,14 @@ pub(crate) async fn advance(
     ledger: &[LedgerEntry<'_>],
     now: OffsetDateTime,
 ) -> Result<bool, StoreError> {
-    let steps: Vec<String> = ledger.iter().map(|entry| entry.step.as_str().to_owned()).collect();
-    let outcomes: Vec<String> = ledger.iter().map(|entry| entry.outcome.to_owned()).collect();
+    let steps: Vec<String> = ledger
+        .iter()
+        .map(|entry| entry.step.as_str().to_owned())
+        .collect();
+    let outcomes: Vec<String> = ledger
+        .iter()
+        .map(|entry| entry.outcome.to_owned())
+        .collect();
     let details: Vec<String> = ledger.iter().map(|entry| entry.detail.to_owned()).collect();
     let moved = sqlx::query_scalar!(
         r#"WITH moved AS (
@@ -127,7 +133,7 @@ pub(crate) async fn advance(
                  next_run_at = $9, lease_holder = $10, lease_until = $11, reservation_attempt = $12,
                  reservation_expires_at = $13, reserved_at = $14, proposal = $15, last_error = $16,
                  stuck_since = $17, updated_at = $18
-             WHERE order_id = $1 AND lease_holder = $2 AND attempt = $3 AND signals = $22
+             WHERE order_id = $1 AND lease_holder = $2 AND attempt = $3
              RETURNING order_id),
          noted AS (
              INSERT INTO saga_steps (order_id, step, attempt, outcome, detail, recorded_at)
@@ -156,16 +162,16 @@ pub(crate) async fn advance(
         &steps,
         &outcomes,
         &details,
-        saga.signals,
     )
     .fetch_one(conn)
     .await?;
     Ok(moved > 0)
 }
 
-/// What happened outside while `holder` worked: the count of signals and whether a cancellation was
-/// asked for. `None` when another claim has the saga.
-pub(crate) async fn signals(
+/// Locks the saga for the result of `holder`, and tells what happened outside meanwhile: the count of
+/// signals and whether a cancellation was asked for. `None` when another claim has the saga. Whoever
+/// changes the order too has locked it before.
+pub(crate) async fn lock_claimed(
     conn: &mut PgConnection,
     order_id: OrderId,
     holder: Uuid,
@@ -173,7 +179,7 @@ pub(crate) async fn signals(
 ) -> Result<Option<(i64, bool)>, StoreError> {
     let row = sqlx::query!(
         "SELECT signals, cancel_requested FROM sagas
-         WHERE order_id = $1 AND lease_holder = $2 AND attempt = $3",
+         WHERE order_id = $1 AND lease_holder = $2 AND attempt = $3 FOR UPDATE",
         order_id.uuid(),
         holder,
         attempt
@@ -184,7 +190,6 @@ pub(crate) async fn signals(
 }
 
 /// Tells the saga that something happened outside: it looks again now, or right after its present step.
-/// The caller holds the lock of the order.
 pub(crate) async fn signal(
     conn: &mut PgConnection,
     order_id: OrderId,

@@ -1,0 +1,48 @@
+//! Errors of commands and queries as callers see them.
+
+use oms_proto::common::v1::ErrorReason;
+use oms_service::ApiError;
+use tonic::Status;
+
+use crate::error::Error;
+use crate::store::StoreError;
+
+/// The status of an error. What operators need goes to the log; no text of the database leaves.
+pub(super) fn status(error: Error) -> Status {
+    api_error(error).into()
+}
+
+fn api_error(error: Error) -> ApiError {
+    match error {
+        Error::Store(StoreError::Database(error)) => error.into(),
+        Error::Store(StoreError::Inconsistent { table, column, id }) => {
+            ApiError::internal(format_args!("{table} {id} holds an unknown {column}"))
+        }
+        Error::Invalid(violations) => violations.into(),
+        Error::NotFound { resource, id } => ApiError::not_found(resource, id),
+        Error::EtagMismatch { present } => ApiError::etag_mismatch(present),
+        Error::IllegalTransition {
+            aggregate,
+            state,
+            action,
+            supported,
+        } => ApiError::illegal_transition(aggregate, state, action, supported),
+        Error::ExternalReferenceTaken { order_id } => ApiError::already_exists(
+            ErrorReason::ExternalReferenceTaken,
+            "another order of the channel has this external reference",
+        )
+        .with("order_id", order_id),
+        Error::QuantityExceedsOpen { open, requested } => ApiError::failed_precondition(
+            ErrorReason::QuantityExceedsOpen,
+            format!("{requested} units are more than the {open} that are open"),
+        )
+        .with("open", open)
+        .with("requested", requested),
+        Error::RefundExceedsCaptured { refundable } => ApiError::failed_precondition(
+            ErrorReason::RefundExceedsCaptured,
+            format!("at most {refundable} minor units can be refunded"),
+        )
+        .with("refundable", refundable),
+        Error::Peer { peer, source } => source.into_api_error(peer),
+    }
+}

@@ -1,0 +1,87 @@
+//! What requests have in common: ids, etags, pages, enums.
+
+use std::str::FromStr;
+
+use oms_core::{Principal, Violations};
+use oms_service::{ApiError, fingerprint};
+use prost::Message;
+use time::OffsetDateTime;
+use tonic::Status;
+use uuid::Uuid;
+
+use crate::ctx::Caller;
+
+/// Fails with everything that is wrong.
+pub(super) fn refuse(violations: Violations) -> Result<(), Status> {
+    violations.into_result().map_err(refused)
+}
+
+/// The status of a request with these violations.
+pub(super) fn refused(violations: Violations) -> Status {
+    ApiError::from(violations).into()
+}
+
+/// The id that the request asks for.
+pub(super) fn id<T>(text: &str, field: &str, violations: &mut Violations) -> Option<T>
+where
+    T: FromStr,
+    T::Err: std::fmt::Display,
+{
+    if text.is_empty() {
+        violations.push(field, "FIELD_REQUIRED", "must not be empty");
+        return None;
+    }
+    violations.parse(field, "FIELD_MALFORMED", text)
+}
+
+/// An id that may be left out.
+pub(super) fn optional_id<T>(text: &str, field: &str, violations: &mut Violations) -> Option<T>
+where
+    T: FromStr,
+    T::Err: std::fmt::Display,
+{
+    if text.is_empty() {
+        return None;
+    }
+    violations.parse(field, "FIELD_MALFORMED", text)
+}
+
+/// A time that may be left out.
+pub(super) fn optional_time(
+    time: Option<prost_types::Timestamp>,
+    field: &str,
+    violations: &mut Violations,
+) -> Option<OffsetDateTime> {
+    let read = oms_proto::time_from_proto(time?);
+    if let Err(error) = &read {
+        violations.push(field, "FIELD_OUT_OF_RANGE", error.to_string());
+    }
+    // Postgres keeps microseconds.
+    let read = read.ok()?;
+    Some(
+        read.replace_nanosecond(read.microsecond() * 1_000)
+            .unwrap_or(read),
+    )
+}
+
+/// Who calls, as which call: `message` is the request without what may differ in a repeat.
+pub(super) fn caller(principal: Principal, request_id: Uuid, message: &impl Message) -> Caller {
+    Caller {
+        principal,
+        request_id,
+        fingerprint: fingerprint(message),
+    }
+}
+
+/// A position in a list by time and id, as page tokens carry it.
+pub(super) fn position(time: OffsetDateTime, id: Uuid) -> (i64, Uuid) {
+    let micros = time.unix_timestamp_nanos() / 1_000;
+    (i64::try_from(micros).unwrap_or_default(), id)
+}
+
+/// The time and id of a position.
+pub(super) fn of_position(position: (i64, Uuid)) -> Option<(OffsetDateTime, Uuid)> {
+    let (micros, id) = position;
+    let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000);
+    Some((time.ok()?, id))
+}

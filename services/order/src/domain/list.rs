@@ -1,0 +1,20 @@
+//! What lists select.
+
+use time::OffsetDateTime;
+
+/// What to list; empty fields select everything.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct OrderFilter {
+    /// States by name.
+    pub(crate) states: Vec<String>,
+    /// Channel.
+    pub(crate) channel_id: String,
+    /// Customer.
+    pub(crate) customer_id: String,
+    /// Order number.
+    pub(crate) order_number: String,
+    /// Placed at or after.
+    pub(crate) created_after: Option<OffsetDateTime>,
+    /// Placed before.
+    pub(crate) created_before: Option<OffsetDateTime>,
+}

@@ -1,0 +1,237 @@
+//! Authorize: sets aside what is owed for the units that are held or wait for stock. Undo: gives it up,
+//! after finding out what became of an authorization whose answer was lost.
+
+use sqlx::PgConnection;
+use time::Duration;
+
+use super::{Done, Failure, Record, Undone};
+use crate::changes::{self, Locked};
+use crate::ctx::{Ctx, SERVICE_ACTOR};
+use crate::domain::order::{HoldBlock, PaymentPolicy};
+use crate::domain::payment::{Answer, Payment, PaymentKind, PaymentState, open_authorization};
+use crate::domain::saga::StepResult;
+use crate::error::Error;
+use crate::payments::effects::{self, Found, NewPayment, Ran};
+use crate::saga::millis;
+use crate::saga::run::{Lost, Run};
+use crate::store::{payments, sagas};
+
+/// Why an order is rejected when its payment is.
+const DECLINED: &str = "PAYMENT_DECLINED";
+/// Pause before a lost answer is asked for again.
+const DOUBT_PAUSE: Duration = Duration::milliseconds(500);
+
+pub(super) async fn forward(ctx: &Ctx, run: &Run) -> Result<Done, Failure> {
+    let amount = run.order().reserved_amount();
+    if run.order().payment_policy == PaymentPolicy::None || amount == 0 {
+        return Ok(Done::pass("nothing to pay"));
+    }
+    // Only a saga that reserved again can have an authorization from before.
+    if run.saga().reservation_attempt > 1 && earlier_suffices(ctx, run, amount).await? {
+        return Ok(Done::pass("authorized before"));
+    }
+    let Some((payment, fresh)) = plan(ctx, run, amount).await? else {
+        return Ok(Done::of(StepResult::HeldUp));
+    };
+    if payment.state.is_settled() {
+        return Ok(settled(&payment));
+    }
+    match effects::run(ctx, &payment, fresh).await? {
+        Ran::Answered(answer) => Ok(answered(payment, answer)),
+        Ran::InDoubt(detail) => Ok(Done {
+            note: detail,
+            ..Done::wait(ctx.now() + DOUBT_PAUSE)
+        }),
+        Ran::Settled => {
+            let mut conn = ctx.db.read().await?;
+            let payment = payments::load(&mut conn, payment.payment_id).await?;
+            match payment {
+                Some(payment) if payment.state.is_settled() => Ok(settled(&payment)),
+                _ => Err(Failure::Retry(
+                    "the authorization is being settled".to_owned(),
+                )),
+            }
+        }
+    }
+}
+
+/// Writes the authorization down, ready to be sent, unless a hold came meanwhile (`None`).
+async fn plan(ctx: &Ctx, run: &Run, amount: i64) -> Result<Option<(Payment, bool)>, Failure> {
+    let attempt = run.saga().reservation_attempt;
+    let cause = match attempt {
+        1 => "order".to_owned(),
+        _ => format!("order/{attempt}"),
+    };
+    let cause = &cause;
+    let planned = ctx
+        .db
+        .run_tx("plan_authorization", |tx| {
+            Box::pin(async move {
+                let conn = tx.conn();
+                let order = changes::lock(conn, run.order_id()).await?;
+                let (_, cancel_requested) = still_mine(conn, run).await?;
+                if order.is_blocked(HoldBlock::Confirm) || cancel_requested {
+                    return Ok(None);
+                }
+                let new = NewPayment {
+                    kind: PaymentKind::Authorization,
+                    amount,
+                    parent: None,
+                    cause,
+                    actor: SERVICE_ACTOR,
+                    send_now: true,
+                };
+                Ok::<_, Lost>(Some(effects::plan(conn, ctx, &order, &new).await?))
+            })
+        })
+        .await?;
+    Ok(planned)
+}
+
+async fn still_mine(conn: &mut PgConnection, run: &Run) -> Result<(i64, bool), Lost> {
+    let attempt = run.saga().attempt;
+    sagas::lock_claimed(conn, run.order_id(), run.holder(), attempt)
+        .await?
+        .ok_or(Lost::Lease)
+}
+
+fn answered(payment: Payment, answer: Answer) -> Done {
+    let result = match &answer {
+        Answer::Approved { .. } => StepResult::Done,
+        Answer::Declined { .. } => StepResult::Refused(DECLINED.to_owned()),
+    };
+    let note = match &answer {
+        Answer::Approved { reference } => reference.clone(),
+        Answer::Declined { code } => code.clone(),
+    };
+    Done {
+        result,
+        note,
+        ..Done::with(Record::Authorized(payment, answer))
+    }
+}
+
+/// A result that somebody else has written, such as the reconciler.
+fn settled(payment: &Payment) -> Done {
+    if payment.state == PaymentState::Succeeded {
+        return Done::pass("authorized");
+    }
+    Done::refused(DECLINED, payment.failure_code.clone())
+}
+
+pub(super) async fn record(
+    conn: &mut PgConnection,
+    ctx: &Ctx,
+    order: &mut Locked,
+    payment: &Payment,
+    answer: &Answer,
+) -> Result<(), Lost> {
+    effects::record(conn, ctx, order, payment, answer, SERVICE_ACTOR).await?;
+    Ok(())
+}
+
+/// True when an open authorization covers the amount; one that does not is given up.
+async fn earlier_suffices(ctx: &Ctx, run: &Run, amount: i64) -> Result<bool, Failure> {
+    let all = list(ctx, run).await?;
+    let Some((authorization, left)) = open_authorization(&all) else {
+        return Ok(false);
+    };
+    if left >= amount {
+        return Ok(true);
+    }
+    give_up(ctx, run, authorization, left).await?;
+    Ok(false)
+}
+
+async fn list(ctx: &Ctx, run: &Run) -> Result<Vec<Payment>, Failure> {
+    let mut conn = ctx.db.read().await?;
+    Ok(payments::list(&mut conn, run.order_id()).await?)
+}
+
+pub(super) async fn undo(ctx: &Ctx, run: &Run) -> Result<Undone, Failure> {
+    for payment in list(ctx, run).await? {
+        let open = !payment.state.is_settled();
+        if open && payment.kind == PaymentKind::Authorization {
+            find_out(ctx, run, &payment).await?;
+        }
+    }
+    while let Some((authorization, left)) = open_authorization(&list(ctx, run).await?) {
+        give_up(ctx, run, authorization, left).await?;
+    }
+    Ok(Undone::Nothing)
+}
+
+/// Settles an authorization that may or may not have happened, without ever sending it.
+async fn find_out(ctx: &Ctx, run: &Run, payment: &Payment) -> Result<(), Failure> {
+    let answer = match effects::find_out(ctx, payment).await? {
+        Found::Settled => return Ok(()),
+        Found::Answer(answer) => answer,
+        Found::NeverSent => Answer::Declined {
+            code: "not_sent".to_owned(),
+        },
+        Found::NotSeen { since } => {
+            // The call may still be under way; after this time it is not.
+            if ctx.now() - since < millis(ctx.config.payments.reconcile_after_ms) {
+                return Err(Failure::Retry("the authorization is in doubt".to_owned()));
+            }
+            Answer::Declined {
+                code: "never_arrived".to_owned(),
+            }
+        }
+        Found::Unknown(detail) => return Err(Failure::Retry(detail)),
+    };
+    write(ctx, run, payment, &answer).await
+}
+
+/// Gives up what is left of an authorization.
+async fn give_up(ctx: &Ctx, run: &Run, authorization: &Payment, left: i64) -> Result<(), Failure> {
+    let (payment, fresh) = ctx
+        .db
+        .run_tx("plan_void", |tx| {
+            Box::pin(async move {
+                let conn = tx.conn();
+                let order = changes::lock(conn, run.order_id()).await?;
+                still_mine(conn, run).await?;
+                let new = NewPayment {
+                    kind: PaymentKind::Void,
+                    amount: left,
+                    parent: Some(authorization.payment_id),
+                    cause: &authorization.cause,
+                    actor: SERVICE_ACTOR,
+                    send_now: true,
+                };
+                Ok::<_, Lost>(effects::plan(conn, ctx, &order, &new).await?)
+            })
+        })
+        .await?;
+    if payment.state == PaymentState::Failed {
+        let message = format!("the provider refused to void: {}", payment.failure_code);
+        return Err(Failure::Stuck(message));
+    }
+    let answer = match effects::run(ctx, &payment, fresh).await? {
+        Ran::Answered(answer) => answer,
+        Ran::InDoubt(detail) => return Err(Failure::Retry(detail)),
+        // Written by somebody else meanwhile: look at the ledger again.
+        Ran::Settled => return Err(Failure::Retry("the void is being settled".to_owned())),
+    };
+    if let Answer::Declined { code } = &answer {
+        let message = format!("the provider refused to void: {code}");
+        write(ctx, run, &payment, &answer).await?;
+        return Err(Failure::Stuck(message));
+    }
+    write(ctx, run, &payment, &answer).await
+}
+
+async fn write(ctx: &Ctx, run: &Run, payment: &Payment, answer: &Answer) -> Result<(), Failure> {
+    ctx.db
+        .run_tx("record_payment", |tx| {
+            Box::pin(async move {
+                let conn = tx.conn();
+                let mut order = changes::lock(conn, run.order_id()).await?;
+                effects::record(conn, ctx, &mut order, payment, answer, SERVICE_ACTOR).await?;
+                Ok::<_, Error>(())
+            })
+        })
+        .await?;
+    Ok(())
+}
