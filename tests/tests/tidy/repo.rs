@@ -1,5 +1,6 @@
 //! The repository as the rules see it: its text files and where something was found.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -55,6 +56,8 @@ impl File {
 /// All text files of the repository, sorted by path.
 pub(crate) struct Repo {
     files: Vec<File>,
+    /// Files that are `#[cfg(test)] mod name;` of another one.
+    test_modules: BTreeSet<String>,
 }
 
 impl Repo {
@@ -77,7 +80,15 @@ impl Repo {
             "the repository was not found at {}",
             root.display()
         );
-        Self { files }
+        Self::with(files)
+    }
+
+    fn with(files: Vec<File>) -> Self {
+        let test_modules = files.iter().flat_map(test_modules).collect();
+        Self {
+            files,
+            test_modules,
+        }
     }
 
     /// A repository of these files, to try the rules on.
@@ -86,9 +97,7 @@ impl Repo {
             path: (*path).to_owned(),
             text: (*text).to_owned(),
         };
-        Self {
-            files: files.iter().map(file).collect(),
-        }
+        Self::with(files.iter().map(file).collect())
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &File> {
@@ -125,6 +134,9 @@ impl Repo {
             let mut parts = file.path.split('/');
             let first = parts.next();
             let is_member = matches!(first, Some("crates" | "services"));
+            if self.test_modules.contains(&file.path) {
+                return false;
+            }
             let name = file.path.rsplit('/').next().unwrap_or_default();
             is_member
                 && !file.path.split('/').any(|part| part == "tests")
@@ -132,6 +144,29 @@ impl Repo {
                 && !name.ends_with("_tests.rs")
         })
     }
+}
+
+/// The files of the test modules that a file declares.
+fn test_modules(file: &File) -> Vec<String> {
+    let Some(stem) = file.path.strip_suffix(".rs") else {
+        return Vec::new();
+    };
+    let (dir, name) = stem.rsplit_once('/').unwrap_or(("", stem));
+    let dir = match name {
+        "mod" | "lib" | "main" => dir.to_owned(),
+        name => format!("{dir}/{name}"),
+    };
+    let declared = file.text.split("#[cfg(test)]").skip(1).filter_map(|rest| {
+        let (item, _) = rest.trim_start().split_once(';')?;
+        item.strip_prefix("pub(crate) ")
+            .unwrap_or(item)
+            .strip_prefix("mod ")
+    });
+    let is_name = |name: &&str| name.chars().all(|c| c.is_alphanumeric() || c == '_');
+    declared
+        .filter(is_name)
+        .map(|name| format!("{dir}/{name}.rs"))
+        .collect()
 }
 
 fn walk(dir: &Path, into: &mut Vec<PathBuf>) {

@@ -38,8 +38,12 @@ const ROOMS: [(&str, &[&str]); 14] = [
             "payments", "saga",
         ],
     ),
-    // The store for rows of their own: copies of a peer's facts with the peer's version.
-    ("consumers", &["commands", "store", "domain", "messages"]),
+    // The store for rows of their own: copies of a peer's facts with the peer's version. The tasks that
+    // an event causes.
+    (
+        "consumers",
+        &["commands", "store", "domain", "messages", "tasks"],
+    ),
     ("api", &["commands", "queries", "domain", "messages"]),
 ];
 
@@ -53,7 +57,11 @@ const SHARED: [(&str, &[&str]); 3] = [
         ],
     ),
     ("error", &["domain", "store"]),
-    ("config", &["domain"]),
+    // Engine rooms name their own settings.
+    (
+        "config",
+        &["domain", "lanes", "saga", "carriers", "payments"],
+    ),
 ];
 
 /// Files beside the rooms that see everything, because they put it together.
