@@ -85,7 +85,7 @@ impl Nodes {
                 );
             }
             if node.name == "inventory" {
-                text += &format!("[redis]\nurl = {:?}\n", self.engines.redis_url());
+                text += &format!("[lease]\nredis_url = {:?}\n", self.engines.redis_url());
             }
             std::fs::write(&node.config, text)?;
         }

@@ -54,12 +54,17 @@ impl std::fmt::Debug for SuiteConfig {
 }
 
 /// A running suite. Call [`Suite::stop`] at the end; dropping it stops the engines under the services.
-#[derive(Debug)]
 pub struct Suite {
     /// The engines; fault tests kill and restart them here.
     pub engines: Arc<Engines>,
     /// The services in the order of [`SERVICES`].
     pub services: Vec<ServiceHandle>,
+}
+
+impl std::fmt::Debug for Suite {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Suite").field("services", &self.services).finish_non_exhaustive()
+    }
 }
 
 /// A bound port for gRPC and one for administration.
@@ -194,7 +199,7 @@ fn layers(
         }
     }
     if name == "inventory" {
-        text += &format!("[redis]\nurl = {:?}\n", engines.redis_url());
+        text += &format!("[lease]\nredis_url = {:?}\n", engines.redis_url());
     }
     let overrides = config
         .overrides

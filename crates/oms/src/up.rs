@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use comfy_table::Table;
-use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::style::presets::UTF8_FULL_CONDENSED;
 use oms_telemetry::TelemetryConfig;
 
 use crate::cli::UpArgs;
@@ -40,7 +40,7 @@ async fn serve(suite: Suite, ephemeral: bool) -> anyhow::Result<()> {
 )]
 fn print_endpoints(suite: &Suite, ephemeral: bool) {
     let mut table = Table::new();
-    table.load_preset(UTF8_FULL_CONDENSED);
+    table.load_style(UTF8_FULL_CONDENSED);
     table.set_header([
         "service",
         "gRPC, grpc-web, health, reflection, feed",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Context;
-use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::style::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 use oms_proto::common::v1::Money;
 use oms_proto::order::v1::{ListOrdersRequest, Order, OrderTotals};
@@ -184,7 +184,7 @@ impl Report {
 
     fn table(&self) -> Table {
         let mut table = Table::new();
-        table.load_preset(UTF8_FULL_CONDENSED);
+        table.load_style(UTF8_FULL_CONDENSED);
         table.set_header(["order to cash", ""]);
         let mut row = |name: String, value: String| {
             table.add_row([name, value]);

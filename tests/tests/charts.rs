@@ -1,0 +1,96 @@
+//! Every service accepts the configuration that the chart gives it, as rendered in `k8s/`.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use oms_service::{AnyProgram, Layers};
+
+/// What stands in Secrets: key and a value of its kind. Every service takes the first, inventory both.
+const SECRETS: [(&str, &str); 2] = [
+    ("DATABASE__URL", "postgres://oms:secret@db:5432/oms"),
+    ("LEASE__REDIS_URL", "redis://redis:6379"),
+];
+
+#[test]
+fn services_accept_what_the_chart_sets() {
+    let mut refused = Vec::new();
+    let mut accepted = 0;
+    for path in rendered() {
+        let manifests = fs::read_to_string(&path).unwrap();
+        for program in programs() {
+            let layers = Layers::of_text(as_toml(program.name(), &manifests));
+            match program.check_config(&layers) {
+                Ok(common) => {
+                    assert_eq!(
+                        common.listen.ip().to_string(),
+                        "0.0.0.0",
+                        "{}",
+                        path.display()
+                    );
+                    assert_eq!(common.database.url, SECRETS[0].1);
+                    assert!(!common.insecure_dev && !common.peers.is_empty());
+                    accepted += 1;
+                }
+                Err(error) => {
+                    refused.push(format!("{} {}: {error}", path.display(), program.name()))
+                }
+            }
+        }
+    }
+    assert!(refused.is_empty(), "{}", refused.join("\n"));
+    assert_eq!(accepted, 2 * programs().len());
+}
+
+/// The variables of a service, from the lines of its ConfigMap and the environment of its container.
+fn as_toml(service: &str, manifests: &str) -> String {
+    let prefix = format!("OMS_{}__", service.to_uppercase());
+    let mut toml = String::new();
+    for line in manifests.lines() {
+        let line = line.trim_start_matches([' ', '-']);
+        let line = line.strip_prefix("name: ").unwrap_or(line);
+        let Some(rest) = line.strip_prefix(&prefix) else {
+            continue;
+        };
+        let (name, value) = match rest.split_once(": ") {
+            Some((name, value)) => (name, value.trim_matches('"')),
+            None => (rest, secret(rest)),
+        };
+        let key = name.to_lowercase().replace("__", ".");
+        // The same variable stands in several manifests, always with the same value.
+        if !toml.contains(&format!("{key} = ")) {
+            // As the environment does: text, of which the configuration makes numbers.
+            writeln!(toml, "{key} = {value:?}").unwrap();
+        }
+    }
+    toml
+}
+
+fn secret(name: &str) -> &'static str {
+    let known = SECRETS.iter().find(|(secret, _)| *secret == name);
+    // `TELEMETRY__FORMAT` of a migration Job: its value stands in the next line.
+    known.map_or("json", |(_, value)| value)
+}
+
+fn rendered() -> Vec<PathBuf> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../k8s");
+    let entries = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    entries
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "yaml")
+        })
+        .collect()
+}
+
+fn programs() -> [&'static dyn AnyProgram; 5] {
+    [
+        &oms_order::Order,
+        &oms_inventory::Inventory,
+        &oms_fulfillment::Fulfillment,
+        &oms_shipping::Shipping,
+        &oms_returns::Returns,
+    ]
+}
