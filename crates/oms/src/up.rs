@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use comfy_table::Table;
-use comfy_table::style::presets::UTF8_FULL_CONDENSED;
+use comfy_table::presets::UTF8_FULL_CONDENSED;
 use oms_telemetry::TelemetryConfig;
 
 use crate::cli::UpArgs;

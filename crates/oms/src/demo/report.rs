@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Context;
-use comfy_table::style::presets::UTF8_FULL_CONDENSED;
+use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 use oms_proto::common::v1::Money;
 use oms_proto::order::v1::{ListOrdersRequest, Order, OrderTotals};
