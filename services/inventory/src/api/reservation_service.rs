@@ -141,13 +141,11 @@ impl ReservationService for Api {
         let mut violations = Violations::default();
         let request_id = take_request_id(&mut request.request_id, &mut violations);
         let id = reservation_id(&request.reservation_id, &mut violations);
-        let units = match &request.line {
-            Some(line) => units("line", line, &mut violations),
-            None => {
-                violations.push("line", checks::REQUIRED, "must not be empty");
-                None
-            }
-        };
+        if request.line.is_none() {
+            violations.push("line", checks::REQUIRED, "must not be empty");
+        }
+        let line = request.line.as_ref();
+        let units = line.and_then(|line| units("line", line, &mut violations));
         let reason = checks::text("reason", &request.reason, 1..=64, &mut violations);
         let (Some(request_id), Some(id), Some(units), true) =
             (request_id, id, units, violations.is_empty())

@@ -33,7 +33,7 @@ impl Board {
             .collect();
         self.book(entries)?;
         let keys = receive.lines.iter().map(|(key, _)| key.clone()).collect();
-        Ok(self.levels_outcome(keys))
+        Ok(self.levels_outcome(&keys))
     }
 
     pub(super) fn adjust(&mut self, adjust: &Adjust) -> Result<Outcome, Refusal> {
@@ -59,7 +59,7 @@ impl Board {
             reference: String::new(),
             actor: String::new(),
         }])?;
-        Ok(self.levels_outcome([adjust.key.clone()].into()))
+        Ok(self.levels_outcome(&[adjust.key.clone()].into()))
     }
 
     pub(super) fn move_returned(&mut self, moved: &MoveReturned) -> Result<Outcome, Refusal> {
@@ -90,7 +90,7 @@ impl Board {
         entries.retain(|entry| !self.booked.contains(&entry.entry_key()));
         let keys = entries.iter().map(|entry| entry.key.clone()).collect();
         self.book(entries)?;
-        Ok(self.levels_outcome(keys))
+        Ok(self.levels_outcome(&keys))
     }
 
     pub(super) fn allocate_backorders(&mut self, sku: &Sku) -> Outcome {
@@ -101,7 +101,7 @@ impl Board {
             .cloned()
             .collect();
         self.supply(&keys);
-        self.levels_outcome(keys)
+        self.levels_outcome(&keys)
     }
 
     /// Makes a change to levels alone, and gives away what became free.
@@ -115,7 +115,7 @@ impl Board {
         Ok(())
     }
 
-    pub(super) fn levels_outcome(&self, keys: BTreeSet<LevelKey>) -> Outcome {
+    pub(super) fn levels_outcome(&self, keys: &BTreeSet<LevelKey>) -> Outcome {
         Outcome::Levels(keys.iter().map(|key| self.level(key)).collect())
     }
 

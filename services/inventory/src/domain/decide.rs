@@ -53,7 +53,7 @@ impl Board {
             Command::Adjust(adjust) => [adjust.key.clone()].into(),
             _ => BTreeSet::new(),
         };
-        Ok(self.levels_outcome(keys))
+        Ok(self.levels_outcome(&keys))
     }
 
     fn reserve(&mut self, reserve: &Reserve) -> Result<Outcome, Refusal> {

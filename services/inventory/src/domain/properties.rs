@@ -264,6 +264,7 @@ fn units_of(board: &Board, id: u128, row: usize, quantity: i64) -> Units {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm per command")]
 fn command_of(board: &Board, step: &Step) -> Option<Command> {
     let command = match step.clone() {
         Step::Reserve {
@@ -361,7 +362,7 @@ proptest! {
                 prop_assert_eq!(&board, &before, "a refusal changed something: {:?}", step);
             }
             if let (Command::Reserve(reserve), Ok(Outcome::Reservation { reservation, shortages })) = (&command, &decided)
-                && reserve.fill == Fill::OrKill && before.reservations.get(&reserve.reservation).is_none()
+                && reserve.fill == Fill::OrKill && !before.reservations.contains_key(&reserve.reservation)
             {
                 prop_assert!(shortages.is_empty());
                 let taken: i64 = reservation.rows.values().map(|row| row.quantity).sum();

@@ -156,29 +156,16 @@ async fn load(
         let (waiting, more) = store::reservations::waiting(conn, &freed, WAITING_MAX).await?;
         // The lanes of a waiting reservation's other SKUs are not ours: its own lock keeps their writers out.
         let others: BTreeSet<ReservationId> = waiting.difference(&ids).copied().collect();
-        if !others.is_empty() {
-            store::reservations::lock(conn, &others).await?;
-            ids.extend(others);
-        }
+        store::reservations::lock(conn, &others).await?;
+        ids.extend(others);
         backlog = more;
     }
-    let reservations = match ids.is_empty() {
-        true => Vec::new(),
-        false => store::reservations::load(conn, &ids).await?,
-    };
+    let reservations = store::reservations::load(conn, &ids).await?;
     let causes: Vec<String> = commands().filter_map(Command::outside_cause).collect();
-    let booked = match causes.is_empty() {
-        true => BTreeSet::new(),
-        false => store::ledger::booked(conn, &causes).await?,
-    };
+    let booked = store::ledger::booked(conn, &causes).await?;
     let skus: Vec<Sku> = lanes.iter().map(|lane| lane.sku.clone()).collect();
-    let levels = match skus.is_empty() {
-        true => Vec::new(),
-        false => {
-            let places = places(jobs, &reservations);
-            store::levels::of(conn, &skus, places.as_ref()).await?
-        }
-    };
+    let places = places(jobs, &reservations);
+    let levels = store::levels::of(conn, &skus, places.as_ref()).await?;
     let lanes = skus.into_iter().collect();
     Ok((
         Loaded {

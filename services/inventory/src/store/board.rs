@@ -17,6 +17,10 @@ use super::reservations::write_shortages;
 
 /// Writes entries, levels, reservations and lanes. Levels change by deltas; the rest is guarded by the lane locks, and
 /// a row that is not as it was read is an error.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one line per column of what is written"
+)]
 pub(crate) async fn write(
     conn: &mut PgConnection,
     board: &Board,
@@ -114,7 +118,7 @@ fn expect(table: &str, expected: usize, written: i64) -> Result<(), Error> {
 }
 
 fn texts<T>(of: &[T], text: impl Fn(&T) -> &str) -> Vec<&str> {
-    of.iter().map(|one| text(one)).collect()
+    of.iter().map(text).collect()
 }
 
 /// Headers of reservations, column by column.

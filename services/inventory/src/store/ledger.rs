@@ -18,6 +18,9 @@ pub(crate) async fn booked(
     conn: &mut PgConnection,
     causes: &[String],
 ) -> Result<BTreeSet<EntryKey>, Error> {
+    if causes.is_empty() {
+        return Ok(BTreeSet::new());
+    }
     let rows = sqlx::query!(
         "SELECT entry_id, entry_type, cause, line, sku, location_id, lot FROM stock_ledger WHERE cause = ANY($1)",
         causes,

@@ -16,6 +16,9 @@ pub(crate) async fn of(
     skus: &[Sku],
     locations: Option<&BTreeSet<LocationId>>,
 ) -> Result<Vec<Level>, Error> {
+    if skus.is_empty() || locations.is_some_and(BTreeSet::is_empty) {
+        return Ok(Vec::new());
+    }
     let locations: Option<Vec<&str>> =
         locations.map(|ids| ids.iter().map(LocationId::as_str).collect());
     let rows = sqlx::query!(

@@ -35,6 +35,9 @@ pub(crate) async fn load(
     conn: &mut PgConnection,
     ids: &BTreeSet<ReservationId>,
 ) -> Result<Vec<Reservation>, Error> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     let rows = sqlx::query_as!(
         JoinedRow,
@@ -112,6 +115,9 @@ pub(crate) async fn lock(
     conn: &mut PgConnection,
     ids: &BTreeSet<ReservationId>,
 ) -> Result<(), Error> {
+    if ids.is_empty() {
+        return Ok(());
+    }
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     sqlx::query!(
         "SELECT reservation_id FROM reservation WHERE reservation_id = ANY($1)

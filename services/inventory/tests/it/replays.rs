@@ -1,0 +1,199 @@
+//! A repeated call answers what the first one did and does nothing; with another body it is refused.
+
+use oms_proto::inventory::v1 as pb;
+
+use crate::rig::{EAST, Rig, allocate, answered, hold, id, item, location, part, receipt, refusal};
+
+const REUSED: &str = "InvalidArgument REQUEST_ID_REUSED";
+
+/// Calls twice, then with another body.
+macro_rules! twice {
+    ($client:expr, $method:ident, $request:expr, $other:expr) => {{
+        let request = $request;
+        let first = $client
+            .clone()
+            .$method(request.clone())
+            .await
+            .unwrap()
+            .into_inner();
+        let again = $client
+            .clone()
+            .$method(request.clone())
+            .await
+            .unwrap()
+            .into_inner();
+        assert_eq!(first, again, stringify!($method));
+        let mut other = request;
+        #[allow(
+            clippy::redundant_closure_call,
+            reason = "the closure names its argument's type"
+        )]
+        ($other)(&mut other);
+        let reused = answered($client.clone().$method(other).await);
+        assert_eq!(refusal(reused), REUSED, stringify!($method));
+        first
+    }};
+}
+
+#[tokio::test]
+async fn every_mutating_call() {
+    let rig = Rig::start().await;
+    let api = &rig.api;
+    let request = pb::BatchUpsertItemsRequest {
+        request_id: id(),
+        items: vec![item("A")],
+    };
+    twice!(
+        api.items,
+        batch_upsert_items,
+        request,
+        |other: &mut pb::BatchUpsertItemsRequest| {
+            other.items[0].mass_grams += 1;
+        }
+    );
+    let request = pb::UpsertLocationRequest {
+        request_id: id(),
+        location: Some(location("us-mid")),
+    };
+    twice!(
+        api.locations,
+        upsert_location,
+        request,
+        |other: &mut pb::UpsertLocationRequest| {
+            other.location.as_mut().unwrap().latitude += 1.0;
+        }
+    );
+    twice!(
+        api.stock,
+        receive_stock,
+        receipt(EAST, &[("A", 100)]),
+        |other: &mut pb::ReceiveStockRequest| {
+            other.lines[0].quantity += 1;
+        }
+    );
+    let request = pb::AdjustStockRequest {
+        request_id: id(),
+        sku: "A".to_owned(),
+        location_id: EAST.to_owned(),
+        lot: String::new(),
+        delta: -10,
+        reason: "SAMPLE".to_owned(),
+    };
+    twice!(
+        api.stock,
+        adjust_stock,
+        request,
+        |other: &mut pb::AdjustStockRequest| other.delta += 1
+    );
+    assert_eq!(rig.units("A", EAST).await, (90, 0, 0));
+    held_and_released(&rig).await;
+    allocated_and_shipped(&rig).await;
+    rig.audit().await;
+}
+
+async fn held_and_released(rig: &Rig) {
+    let api = &rig.api;
+    let held = twice!(
+        api.reservations,
+        reserve,
+        hold(&[("A", 5)]),
+        |other: &mut pb::ReserveRequest| {
+            other.lines[0].quantity += 1;
+        }
+    );
+    let reservation_id = held.reservation.unwrap().reservation_id;
+    let request = pb::ExtendReservationRequest {
+        request_id: id(),
+        reservation_id: reservation_id.clone(),
+        time_to_live: Some(prost_types::Duration {
+            seconds: 60,
+            nanos: 0,
+        }),
+    };
+    twice!(
+        api.reservations,
+        extend_reservation,
+        request,
+        |other: &mut pb::ExtendReservationRequest| {
+            other.time_to_live.as_mut().unwrap().seconds += 1;
+        }
+    );
+    let request = pb::ConfirmReservationRequest {
+        request_id: id(),
+        reservation_id,
+    };
+    let confirmed = twice!(
+        api.reservations,
+        confirm_reservation,
+        request,
+        |other: &mut pb::ConfirmReservationRequest| {
+            other.reservation_id = id();
+        }
+    );
+    let confirmed = confirmed.reservation.unwrap();
+    let request = pb::ReleaseReservationRequest {
+        request_id: id(),
+        reservation_id: confirmed.reservation_id.clone(),
+        lines: vec![part(&confirmed.lines[0], 2)],
+        order_id: String::new(),
+    };
+    twice!(
+        api.reservations,
+        release_reservation,
+        request,
+        |other: &mut pb::ReleaseReservationRequest| {
+            other.lines[0].quantity += 1;
+        }
+    );
+    assert_eq!(rig.units("A", EAST).await, (87, 0, 3));
+}
+
+async fn allocated_and_shipped(rig: &Rig) {
+    let api = &rig.api;
+    let allocated = rig.reserve(allocate(&[("A", 7)])).await.unwrap();
+    let request = pb::ReportShortRequest {
+        request_id: id(),
+        reservation_id: allocated.reservation_id.clone(),
+        line: Some(part(&allocated.lines[0], 1)),
+        reason: "NOT_FOUND".to_owned(),
+    };
+    twice!(
+        api.reservations,
+        report_short,
+        request,
+        |other: &mut pb::ReportShortRequest| {
+            other.reason.push('X');
+        }
+    );
+    let request = pb::IssueReservationRequest {
+        request_id: id(),
+        reservation_id: allocated.reservation_id.clone(),
+        lines: vec![part(&allocated.lines[0], 4)],
+        shipment_id: id(),
+    };
+    twice!(
+        api.reservations,
+        issue_reservation,
+        request,
+        |other: &mut pb::IssueReservationRequest| {
+            other.shipment_id = id();
+        }
+    );
+    let level = rig.level("A", EAST).await;
+    assert_eq!(
+        (level.available, level.allocated, level.count_pending),
+        (80, 5, 1)
+    );
+}
+
+#[tokio::test]
+async fn a_repeat_sees_what_happened_since() {
+    let rig = Rig::start().await;
+    rig.stock(&[("A", EAST, 5)]).await;
+    let request = hold(&[("A", 5)]);
+    let held = rig.reserve(request.clone()).await.unwrap();
+    let released = rig.release(&held.reservation_id, Vec::new()).await.unwrap();
+    assert_eq!(rig.reserve(request).await.unwrap(), released);
+    assert_eq!(rig.units("A", EAST).await, (5, 0, 0));
+    rig.audit().await;
+}

@@ -1,0 +1,437 @@
+//! Running replicas of the service on one database, and what tests do with them.
+
+use std::sync::Arc;
+
+use oms_inventory::{Inventory, MIGRATOR};
+use oms_proto::common::v1::{Dimensions, FillPolicy, PostalAddress};
+use oms_proto::inventory::v1 as pb;
+use oms_proto::inventory::v1::item_service_client::ItemServiceClient;
+use oms_proto::inventory::v1::location_service_client::LocationServiceClient;
+use oms_proto::inventory::v1::reservation_service_client::ReservationServiceClient;
+use oms_proto::inventory::v1::stock_service_client::StockServiceClient;
+use oms_service::{AnyProgram, Layers, PeerError, Runtime, ServiceHandle};
+use oms_testkit::{MockClock, RedisPrefix, TestDb, redis_url, template_key};
+use sqlx::Row;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Response, Status};
+use uuid::Uuid;
+
+use crate::peers::Feed;
+
+pub(crate) const EAST: &str = "us-east";
+pub(crate) const WEST: &str = "us-west";
+
+/// The clients of one replica.
+#[derive(Clone)]
+pub(crate) struct Clients {
+    pub(crate) items: ItemServiceClient<Channel>,
+    pub(crate) locations: LocationServiceClient<Channel>,
+    pub(crate) stock: StockServiceClient<Channel>,
+    pub(crate) reservations: ReservationServiceClient<Channel>,
+}
+
+pub(crate) struct Rig {
+    /// Clients of the first replica.
+    pub(crate) api: Clients,
+    /// Clients of every replica.
+    pub(crate) replicas: Vec<Clients>,
+    pub(crate) clock: MockClock,
+    pub(crate) db: TestDb,
+    pub(crate) shipping: Feed,
+    pub(crate) returns: Feed,
+    _services: Vec<ServiceHandle>,
+}
+
+/// A new id.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests may take ids where they like"
+)]
+pub(crate) fn id() -> String {
+    Uuid::now_v7().to_string()
+}
+
+impl Rig {
+    /// One replica with Redis, two locations and no stock.
+    pub(crate) async fn start() -> Self {
+        Self::start_with(1, &redis_url().await).await
+    }
+
+    /// Replicas on one database that take their leases there; an empty address is no Redis.
+    pub(crate) async fn start_with(replicas: usize, redis: &str) -> Self {
+        let key = template_key("inventory", &[&oms_postgres::MIGRATOR, &MIGRATOR]);
+        let db = TestDb::create(&key, |url| async move {
+            let peer = "127.0.0.1:1".to_owned();
+            Inventory
+                .migrate(&layers(&url, "", "", [&peer, &peer]))
+                .await
+        })
+        .await;
+        let (shipping, shipping_addr) = Feed::start().await;
+        let (returns, returns_addr) = Feed::start().await;
+        let peers = [&shipping_addr.to_string(), &returns_addr.to_string()];
+        let prefix = RedisPrefix::new();
+        let layers = layers(db.url(), redis, &prefix.to_string(), peers);
+        let clock = MockClock::new();
+        let mut services = Vec::new();
+        let mut clients = Vec::new();
+        for _ in 0..replicas {
+            let runtime = Runtime {
+                clock: Arc::new(clock.clone()),
+                ..Runtime::default()
+            };
+            let service = Inventory.start(&layers, runtime).await.unwrap();
+            clients.push(Clients::of(&service));
+            services.push(service);
+        }
+        let rig = Self {
+            api: clients[0].clone(),
+            replicas: clients,
+            clock,
+            db,
+            shipping,
+            returns,
+            _services: services,
+        };
+        for location in [EAST, WEST] {
+            rig.location(location).await;
+        }
+        rig
+    }
+
+    pub(crate) async fn location(&self, location_id: &str) -> pb::Location {
+        let request = pb::UpsertLocationRequest {
+            request_id: id(),
+            location: Some(location(location_id)),
+        };
+        let answer = self.api.locations.clone().upsert_location(request).await;
+        answer.unwrap().into_inner().location.unwrap()
+    }
+
+    pub(crate) async fn items(&self, skus: &[&str]) {
+        let request = pb::BatchUpsertItemsRequest {
+            request_id: id(),
+            items: skus.iter().map(|sku| item(sku)).collect(),
+        };
+        self.api
+            .items
+            .clone()
+            .batch_upsert_items(request)
+            .await
+            .unwrap();
+    }
+
+    /// Items with this much free stock.
+    pub(crate) async fn stock(&self, levels: &[(&str, &str, i64)]) {
+        for (sku, location_id, units) in levels {
+            self.items(&[sku]).await;
+            if *units > 0 {
+                self.receive(sku, location_id, *units).await;
+            }
+        }
+    }
+
+    pub(crate) async fn receive(&self, sku: &str, location_id: &str, quantity: i64) {
+        let request = receipt(location_id, &[(sku, quantity)]);
+        self.api.stock.clone().receive_stock(request).await.unwrap();
+    }
+
+    pub(crate) async fn reserve(
+        &self,
+        request: pb::ReserveRequest,
+    ) -> Result<pb::Reservation, PeerError> {
+        let answer = self.api.reservations.clone().reserve(request).await;
+        answered(answer).map(|answer| answer.reservation.unwrap())
+    }
+
+    pub(crate) async fn confirm(&self, reservation_id: &str) -> Result<pb::Reservation, PeerError> {
+        let request = pb::ConfirmReservationRequest {
+            request_id: id(),
+            reservation_id: reservation_id.to_owned(),
+        };
+        let answer = self
+            .api
+            .reservations
+            .clone()
+            .confirm_reservation(request)
+            .await;
+        answered(answer).map(|answer| answer.reservation.unwrap())
+    }
+
+    pub(crate) async fn release(
+        &self,
+        reservation_id: &str,
+        lines: Vec<pb::ReservationQuantity>,
+    ) -> Result<pb::Reservation, PeerError> {
+        let request = pb::ReleaseReservationRequest {
+            request_id: id(),
+            reservation_id: reservation_id.to_owned(),
+            lines,
+            order_id: String::new(),
+        };
+        let answer = self
+            .api
+            .reservations
+            .clone()
+            .release_reservation(request)
+            .await;
+        answered(answer).map(|answer| answer.reservation.unwrap())
+    }
+
+    pub(crate) async fn get(&self, reservation_id: &str) -> pb::Reservation {
+        let request = pb::GetReservationRequest {
+            reservation_id: reservation_id.to_owned(),
+        };
+        let answer = self.api.reservations.clone().get_reservation(request).await;
+        answer.unwrap().into_inner().reservation.unwrap()
+    }
+
+    pub(crate) async fn level(&self, sku: &str, location_id: &str) -> pb::StockLevel {
+        let request = pb::BatchGetAvailabilityRequest {
+            skus: vec![sku.to_owned()],
+            location_ids: vec![location_id.to_owned()],
+        };
+        let answer = self.api.stock.clone().batch_get_availability(request).await;
+        answer
+            .unwrap()
+            .into_inner()
+            .levels
+            .pop()
+            .unwrap_or_default()
+    }
+
+    /// Available, held and allocated units.
+    pub(crate) async fn units(&self, sku: &str, location_id: &str) -> (i64, i64, i64) {
+        let level = self.level(sku, location_id).await;
+        (level.available, level.held, level.allocated)
+    }
+
+    /// The books in SQL: every query finds what contradicts them.
+    pub(crate) async fn audit(&self) {
+        let mut conn = self.db.connect().await;
+        for (what, query) in AUDIT {
+            let wrong = sqlx::query(query).fetch_all(&mut conn).await.unwrap();
+            let wrong: Vec<String> = wrong.iter().map(|row| row.get::<String, _>(0)).collect();
+            assert!(wrong.is_empty(), "{what}: {wrong:?}");
+        }
+    }
+}
+
+const AUDIT: [(&str, &str); 5] = [
+    (
+        "levels are the sums of the ledger",
+        "WITH moves AS (
+             SELECT sku, location_id, lot, from_account AS account, -quantity AS units FROM stock_ledger
+             UNION ALL
+             SELECT sku, location_id, lot, to_account, quantity FROM stock_ledger
+         ), sums AS (
+             SELECT sku, location_id, lot,
+                    COALESCE(sum(units) FILTER (WHERE account = 'AVAILABLE'), 0) AS available,
+                    COALESCE(sum(units) FILTER (WHERE account = 'HELD'), 0) AS held,
+                    COALESCE(sum(units) FILTER (WHERE account = 'ALLOCATED'), 0) AS allocated,
+                    COALESCE(sum(units) FILTER (WHERE account = 'COUNT_PENDING'), 0) AS count_pending,
+                    COALESCE(sum(units) FILTER (WHERE account = 'QUARANTINE'), 0) AS quarantine,
+                    COALESCE(sum(units) FILTER (WHERE account = 'QC'), 0) AS qc
+             FROM moves GROUP BY sku, location_id, lot
+         )
+         SELECT concat(l::text, ' <> ', s::text) FROM stock_level l
+         FULL JOIN sums s USING (sku, location_id, lot)
+         WHERE (l.available, l.held, l.allocated, l.count_pending, l.quarantine, l.qc)
+               IS DISTINCT FROM
+               (s.available, s.held, s.allocated, s.count_pending, s.quarantine, s.qc)",
+    ),
+    (
+        "held and allocated stock equals the open reservations",
+        "SELECT concat(l::text, ' <> ', r::text) FROM stock_level l
+         FULL JOIN (
+             SELECT sku, location_id, lot, COALESCE(sum(quantity) FILTER (WHERE state = 'HELD'), 0) AS held,
+                    COALESCE(sum(quantity) FILTER (WHERE state = 'ALLOCATED'), 0) AS allocated
+             FROM reservation_line WHERE state IN ('HELD', 'ALLOCATED') GROUP BY sku, location_id, lot
+         ) r USING (sku, location_id, lot)
+         WHERE COALESCE(l.held, -1) <> COALESCE(r.held, 0) OR COALESCE(l.allocated, -1) <> COALESCE(r.allocated, 0)",
+    ),
+    (
+        "events of an aggregate are numbered without a gap",
+        "SELECT concat(aggregate_type, '/', aggregate_id, ' has ', count(*), ' events up to ', max(aggregate_version))
+         FROM (SELECT aggregate_type, aggregate_id, aggregate_version FROM outbox
+               UNION ALL SELECT aggregate_type, aggregate_id, aggregate_version FROM feed) e
+         GROUP BY aggregate_type, aggregate_id
+         HAVING count(*) <> max(aggregate_version) OR count(DISTINCT aggregate_version) <> count(*)",
+    ),
+    (
+        "aggregates have as many events as their version says",
+        "SELECT concat('reservation ', reservation_id, ' ', version) FROM reservation r
+         WHERE version <> (SELECT count(*) FROM (SELECT aggregate_id FROM outbox WHERE aggregate_type = 'reservation'
+                           UNION ALL SELECT aggregate_id FROM feed WHERE aggregate_type = 'reservation') e
+                           WHERE e.aggregate_id = r.reservation_id::text)
+         UNION ALL
+         SELECT concat('stock ', sku, ' ', version) FROM sku_lane l
+         WHERE version <> (SELECT count(*) FROM (SELECT aggregate_id FROM outbox WHERE aggregate_type = 'stock'
+                           UNION ALL SELECT aggregate_id FROM feed WHERE aggregate_type = 'stock') e
+                           WHERE e.aggregate_id = l.sku)",
+    ),
+    ("no task is stuck", "SELECT concat(kind, ' ', key, ': ', last_error) FROM tasks WHERE state = 'STUCK'"),
+];
+
+impl Clients {
+    fn of(service: &ServiceHandle) -> Self {
+        let channel = Endpoint::from_shared(service.url()).unwrap().connect_lazy();
+        Self {
+            items: ItemServiceClient::new(channel.clone()),
+            locations: LocationServiceClient::new(channel.clone()),
+            stock: StockServiceClient::new(channel.clone()),
+            reservations: ReservationServiceClient::new(channel),
+        }
+    }
+}
+
+fn layers(database: &str, redis: &str, prefix: &str, [shipping, returns]: [&String; 2]) -> Layers {
+    Layers::of_text(format!(
+        r#"
+        insecure_dev = true
+        listen = "127.0.0.1:0"
+        admin_listen = "127.0.0.1:0"
+        [database]
+        url = "{database}"
+        [peers.shipping]
+        url = "http://{shipping}"
+        [peers.returns]
+        url = "http://{returns}"
+        [lanes]
+        sweep_interval_ms = 20
+        [lease]
+        redis_url = "{redis}"
+        key_prefix = "{prefix}"
+        "#
+    ))
+}
+
+/// What was answered, or the error with its details.
+pub(crate) fn answered<T>(answer: Result<Response<T>, Status>) -> Result<T, PeerError> {
+    answer.map(Response::into_inner).map_err(PeerError::from)
+}
+
+/// `CODE REASON` of an error.
+pub(crate) fn refusal<T>(answer: Result<T, PeerError>) -> String {
+    match answer {
+        Ok(_) => "OK".to_owned(),
+        Err(error) => {
+            let reason = error
+                .reason()
+                .map(oms_service::reason_name)
+                .unwrap_or_default();
+            format!("{:?} {reason}", error.code())
+        }
+    }
+}
+
+pub(crate) fn item(sku: &str) -> pb::Item {
+    pb::Item {
+        sku: sku.to_owned(),
+        name: format!("Item {sku}"),
+        barcodes: vec![format!("BC-{sku}")],
+        dimensions: Some(Dimensions {
+            length_mm: 100,
+            width_mm: 50,
+            height_mm: 20,
+        }),
+        mass_grams: 250,
+        active: true,
+        version: 0,
+    }
+}
+
+pub(crate) fn location(location_id: &str) -> pb::Location {
+    pb::Location {
+        location_id: location_id.to_owned(),
+        name: format!("Warehouse {location_id}"),
+        address: Some(PostalAddress {
+            recipient: "Example Stores".to_owned(),
+            address_lines: vec!["1 Dock Road".to_owned()],
+            locality: "Las Vegas".to_owned(),
+            administrative_area: "NV".to_owned(),
+            postal_code: "89101".to_owned(),
+            country_code: "US".to_owned(),
+            phone: String::new(),
+            email: String::new(),
+        }),
+        latitude: 36.17,
+        longitude: -115.14,
+        active: true,
+        version: 0,
+    }
+}
+
+pub(crate) fn receipt(location_id: &str, lines: &[(&str, i64)]) -> pb::ReceiveStockRequest {
+    pb::ReceiveStockRequest {
+        request_id: id(),
+        location_id: location_id.to_owned(),
+        lines: lines
+            .iter()
+            .map(|(sku, quantity)| pb::ReceiveStockLine {
+                sku: (*sku).to_owned(),
+                quantity: *quantity,
+                lot: String::new(),
+            })
+            .collect(),
+        reference: "PO-1".to_owned(),
+    }
+}
+
+/// A request to hold these units, at the first location if it can be, else split.
+pub(crate) fn hold(lines: &[(&str, i64)]) -> pb::ReserveRequest {
+    pb::ReserveRequest {
+        request_id: id(),
+        reservation_id: id(),
+        order_id: id(),
+        mode: pb::ReservationState::Held.into(),
+        fill_policy: FillPolicy::FillOrKill.into(),
+        time_to_live: None,
+        lines: lines
+            .iter()
+            .map(|(sku, quantity)| pb::ReserveLine {
+                order_line_id: id(),
+                sku: (*sku).to_owned(),
+                quantity: *quantity,
+                eligible_location_ids: Vec::new(),
+            })
+            .collect(),
+        ranked_location_ids: vec![EAST.to_owned(), WEST.to_owned()],
+        splits_max: 1,
+        single_node_within_rank: 2,
+    }
+}
+
+/// The same, allocated at once.
+pub(crate) fn allocate(lines: &[(&str, i64)]) -> pb::ReserveRequest {
+    pb::ReserveRequest {
+        mode: pb::ReservationState::Allocated.into(),
+        ..hold(lines)
+    }
+}
+
+/// Units of a row.
+pub(crate) fn part(line: &pb::ReservationLine, quantity: i64) -> pb::ReservationQuantity {
+    pb::ReservationQuantity {
+        order_line_id: line.order_line_id.clone(),
+        location_id: line.location_id.clone(),
+        quantity,
+        lot: line.lot.clone(),
+    }
+}
+
+/// State, location and units of the rows, sorted.
+pub(crate) fn rows(reservation: &pb::Reservation) -> Vec<(&'static str, &str, i64)> {
+    let short = |line: &pb::ReservationLine| {
+        line.state()
+            .as_str_name()
+            .trim_start_matches("RESERVATION_STATE_")
+    };
+    let mut rows: Vec<(&'static str, &str, i64)> = reservation
+        .lines
+        .iter()
+        .map(|line| (short(line), &*line.location_id, line.quantity))
+        .collect();
+    rows.sort_unstable();
+    rows
+}
