@@ -21,8 +21,7 @@ use crate::ctx::Ctx;
 use crate::domain::short::RESOLVE_SHORT;
 use crate::tasks;
 
-/// The migrations of this service.
-pub static MIGRATOR: Migrator = sqlx::migrate!();
+static MIGRATOR: Migrator = sqlx::migrate!();
 
 /// The fulfillment service as a program.
 #[derive(Debug, Clone, Copy)]

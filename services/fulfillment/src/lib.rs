@@ -30,5 +30,5 @@ mod queries;
 mod store;
 mod tasks;
 
-pub use app::{Fulfillment, MIGRATOR};
+pub use app::Fulfillment;
 pub use config::{Config, Sourcing};
