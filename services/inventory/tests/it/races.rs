@@ -57,6 +57,11 @@ async fn two_hundred_buyers_while_redis_is_stopped() {
     rig.reserve(hold(&[("WARM", 1)])).await.unwrap();
     redis.kill();
     sell_fifty(&rig).await;
+    let metrics = oms_telemetry::metrics().render();
+    assert!(
+        metrics.contains("oms_inventory_lease_bypass_total{reason="),
+        "{metrics}"
+    );
 }
 
 #[tokio::test]
@@ -230,6 +235,35 @@ async fn release_and_reserve_of_one_id_leave_all_or_nothing() {
     });
     join_all(races).await;
     assert_eq!(rig.units("A", EAST).await, (50, 0, 0));
+    rig.audit().await;
+}
+
+#[tokio::test]
+async fn what_the_database_refuses_fails_alone() {
+    let rig = Rig::start().await;
+    rig.stock(&[("GOOD", EAST, 100), ("BAD", EAST, 100)]).await;
+    let mut conn = rig.db.connect().await;
+    sqlx::raw_sql(
+        "CREATE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''no''; END';
+         CREATE TRIGGER poison BEFORE INSERT ON stock_ledger FOR EACH ROW
+         WHEN (NEW.sku = 'BAD' AND NEW.quantity = 7) EXECUTE FUNCTION poison();",
+    )
+    .execute(&mut conn)
+    .await
+    .unwrap();
+    let orders = (0..40_usize).map(|number| {
+        let mut client = rig.api.reservations.clone();
+        let bad = if number % 10 == 3 { 7 } else { 1 };
+        async move {
+            crate::rig::answered(client.reserve(hold(&[("GOOD", 1), ("BAD", bad)])).await)
+        }
+    });
+    let sold = tally(join_all(orders).await);
+    assert_eq!(
+        sold,
+        [("OK".to_owned(), 36), ("Internal INTERNAL".to_owned(), 4)].into()
+    );
+    assert_eq!(rig.units("GOOD", EAST).await, (64, 36, 0));
     rig.audit().await;
 }
 

@@ -102,19 +102,20 @@ async fn fill_policies() {
         ..hold(lines)
     };
     let some = with(&[("A", 5), ("B", 1)], FillPolicy::FillAllAvailable);
-    let answer = rig
-        .api
-        .reservations
-        .clone()
-        .reserve(some)
-        .await
-        .unwrap()
-        .into_inner();
+    let mut api = rig.api.reservations.clone();
+    let answer = api.reserve(some.clone()).await.unwrap().into_inner();
     assert_eq!(
         rows(answer.reservation.as_ref().unwrap()),
         [("HELD", EAST, 3)]
     );
     assert_eq!(answer.shortages.len(), 2);
+    let repeat = pb::ReserveRequest {
+        request_id: id(),
+        ..some.clone()
+    };
+    for again in [some, repeat] {
+        assert_eq!(api.reserve(again).await.unwrap().into_inner(), answer);
+    }
     rig.release(&answer.reservation.unwrap().reservation_id, Vec::new())
         .await
         .unwrap();
