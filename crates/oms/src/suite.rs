@@ -63,7 +63,9 @@ pub struct Suite {
 
 impl std::fmt::Debug for Suite {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Suite").field("services", &self.services).finish_non_exhaustive()
+        f.debug_struct("Suite")
+            .field("services", &self.services)
+            .finish_non_exhaustive()
     }
 }
 

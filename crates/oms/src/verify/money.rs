@@ -1,0 +1,257 @@
+//! Money: what an order costs, what was authorized, captured and refunded, and the provider's own books.
+
+use super::invariant::{Database, Invariant, always, settled};
+
+const ORDER: &[Database] = &[Database::Order];
+
+pub(super) const ALL: &[Invariant] = &[
+    always(
+        "money.authorized_covers_captured",
+        "per order, what was authorized covers what was captured and given up",
+        ORDER,
+        "orders",
+        "SELECT 'order ' || order_id || ': ' || authorized || ' authorized, ' || taken || ' captured or voided'
+         FROM (SELECT order_id,
+                 coalesce(sum(amount) FILTER (WHERE kind = 'AUTHORIZATION'), 0) AS authorized,
+                 coalesce(sum(amount) FILTER (WHERE kind IN ('CAPTURE', 'VOID')), 0) AS taken
+             FROM payments WHERE state = 'SUCCEEDED' GROUP BY order_id) AS sums
+         WHERE taken > authorized",
+    ),
+    always(
+        "money.captured_covers_refunded",
+        "per order, no more was refunded than captured",
+        ORDER,
+        "orders",
+        "SELECT 'order ' || order_id || ': ' || captured || ' captured, ' || refunded || ' refunded'
+         FROM (SELECT order_id,
+                 coalesce(sum(amount) FILTER (WHERE kind = 'CAPTURE'), 0) AS captured,
+                 coalesce(sum(amount) FILTER (WHERE kind = 'REFUND'), 0) AS refunded
+             FROM payments WHERE state = 'SUCCEEDED' GROUP BY order_id) AS sums
+         WHERE refunded > captured",
+    ),
+    always(
+        "money.payments_have_parents",
+        "a capture or void belongs to an authorization and a refund to a capture of its order, and what belongs to \
+         one of them does not exceed it",
+        ORDER,
+        "payments",
+        "WITH used AS (
+             SELECT parent_payment_id, sum(amount) AS amount FROM payments
+             WHERE state = 'SUCCEEDED' AND parent_payment_id IS NOT NULL GROUP BY parent_payment_id
+         )
+         SELECT 'payment ' || child.payment_id || ' (' || child.kind || ') has no parent that it fits'
+         FROM payments child
+         LEFT JOIN payments parent ON parent.payment_id = child.parent_payment_id
+             AND parent.order_id = child.order_id AND parent.state = 'SUCCEEDED' AND parent.currency = child.currency
+             AND parent.kind = CASE child.kind WHEN 'REFUND' THEN 'CAPTURE' ELSE 'AUTHORIZATION' END
+         WHERE child.state = 'SUCCEEDED' AND child.kind <> 'AUTHORIZATION' AND parent.payment_id IS NULL
+         UNION ALL
+         SELECT 'payment ' || payment_id || ': ' || used.amount || ' used of ' || payments.amount
+         FROM payments JOIN used ON used.parent_payment_id = payment_id WHERE used.amount > payments.amount",
+    ),
+    always(
+        "money.one_payment_per_cause",
+        "a shipment is captured once, and so is every other cause of a payment: one transaction per order, kind \
+         and cause",
+        ORDER,
+        "payments",
+        "SELECT 'order ' || order_id || ': ' || kind || ' for ' || cause || ' ' || count(*) || ' times'
+         FROM payments GROUP BY order_id, kind, cause HAVING count(*) > 1",
+    ),
+    always(
+        "money.one_currency_per_order",
+        "payments and invoices are in the currency of their order",
+        ORDER,
+        "orders",
+        "SELECT 'order ' || o.order_id || ' in ' || o.currency || ': ' || m.what || ' in ' || m.currency
+         FROM orders o JOIN (
+             SELECT order_id, currency, 'payment ' || payment_id AS what FROM payments
+             UNION ALL SELECT order_id, currency, 'invoice ' || invoice_id FROM invoices) AS m USING (order_id)
+         WHERE m.currency <> o.currency",
+    ),
+    always(
+        "money.totals_are_their_parts",
+        "the total of an order, and of each line, is goods less discount plus tax plus shipping",
+        ORDER,
+        "order_lines",
+        "SELECT 'order ' || order_id FROM orders WHERE total <> subtotal - discount + tax + shipping
+         UNION ALL
+         SELECT 'order line ' || order_line_id FROM order_lines
+         WHERE total <> subtotal - discount_total + tax + shipping",
+    ),
+    always(
+        "money.order_is_its_lines",
+        "every amount of an order is the sum of its lines",
+        ORDER,
+        "orders",
+        "SELECT 'order ' || o.order_id || ': total ' || o.total || ', lines ' || coalesce(sum(l.total), 0)
+         FROM orders o LEFT JOIN order_lines l USING (order_id)
+         GROUP BY o.order_id
+         HAVING (o.subtotal, o.discount, o.tax, o.shipping, o.total) IS DISTINCT FROM
+             (sum(l.subtotal), sum(l.discount_total), sum(l.tax), sum(l.shipping), sum(l.total))",
+    ),
+    always(
+        "money.invoice_is_its_lines",
+        "the total of an invoice or credit memo is the sum of its lines, and theirs of their parts",
+        ORDER,
+        "invoices",
+        "SELECT 'invoice ' || i.invoice_id || ': ' || i.total || ', lines ' || coalesce(sum(l.total), 0)
+         FROM invoices i LEFT JOIN invoice_lines l USING (invoice_id)
+         GROUP BY i.invoice_id
+         HAVING i.total <> coalesce(sum(l.total), 0) OR coalesce(bool_or(l.total <> l.net + l.tax + l.shipping), false)",
+    ),
+    always(
+        "money.invoices_tile_their_line",
+        "the unit ranges of an order line's invoices begin at 0, follow each other without overlap or gap, and lie \
+         within the shipped units",
+        ORDER,
+        "invoice_lines",
+        "WITH parts AS (
+             SELECT l.order_line_id, l.from_unit, l.from_unit + l.quantity AS to_unit, l.invoice_id,
+                 coalesce(lag(l.from_unit + l.quantity) OVER (PARTITION BY l.order_line_id ORDER BY l.from_unit, l.quantity), 0) AS expected
+             FROM invoice_lines l JOIN invoices i USING (invoice_id)
+             WHERE i.kind = 'INVOICE' AND l.quantity > 0
+         )
+         SELECT 'order line ' || p.order_line_id || ': units [' || p.from_unit || ', ' || p.to_unit || ') of invoice '
+             || p.invoice_id || ', expected from ' || p.expected || ', shipped ' || o.shipped
+         FROM parts p JOIN order_lines o USING (order_line_id)
+         WHERE p.from_unit <> p.expected OR p.to_unit > o.shipped",
+    ),
+    always(
+        "money.credit_memos_tile_their_line",
+        "the unit ranges that credit memos give back of an order line do not overlap and lie within the units that \
+         were invoiced",
+        ORDER,
+        "invoice_lines",
+        "WITH parts AS (
+             SELECT i.kind, l.order_line_id, l.from_unit, l.from_unit + l.quantity AS to_unit, l.invoice_id
+             FROM invoice_lines l JOIN invoices i USING (invoice_id) WHERE l.quantity > 0
+         ), credits AS (
+             SELECT *, lag(to_unit) OVER (PARTITION BY order_line_id ORDER BY from_unit, to_unit) AS previous
+             FROM parts WHERE kind = 'CREDIT_MEMO'
+         ), invoiced AS (
+             SELECT order_line_id, max(to_unit) AS to_unit FROM parts WHERE kind = 'INVOICE' GROUP BY order_line_id
+         )
+         SELECT 'order line ' || c.order_line_id || ': units [' || c.from_unit || ', ' || c.to_unit || ') of credit memo '
+             || c.invoice_id
+         FROM credits c LEFT JOIN invoiced i USING (order_line_id)
+         WHERE c.from_unit < c.previous OR c.to_unit > coalesce(i.to_unit, 0)",
+    ),
+    always(
+        "money.invoice_lines_cost_their_units",
+        "units [a, b) of an amount T over Q units cost floor(T*b/Q) - floor(T*a/Q), on every invoice and credit memo",
+        ORDER,
+        "invoice_lines",
+        "SELECT 'invoice ' || i.invoice_id || ' line ' || i.line_number || ' costs ' || i.total
+         FROM (SELECT *, from_unit + quantity AS to_unit FROM invoice_lines WHERE quantity > 0) AS i
+         JOIN order_lines l USING (order_line_id)
+         WHERE (i.net, i.tax, i.shipping) IS DISTINCT FROM (
+             div(l.subtotal::numeric * to_unit, ordered) - div(l.subtotal::numeric * from_unit, ordered)
+                 - div(l.discount_total::numeric * to_unit, ordered) + div(l.discount_total::numeric * from_unit, ordered),
+             div(l.tax::numeric * to_unit, ordered) - div(l.tax::numeric * from_unit, ordered),
+             div(l.shipping::numeric * to_unit, ordered) - div(l.shipping::numeric * from_unit, ordered))",
+    ),
+    always(
+        "money.invoice_numbers_have_no_gap",
+        "invoice numbers, once given, are as many as the counter says",
+        ORDER,
+        "invoices",
+        "SELECT c.kind || ': counter at ' || c.last_number || ', ' || count(i.invoice_id) || ' numbers'
+         FROM invoice_counter c LEFT JOIN invoices i ON i.kind = c.kind AND i.invoice_number <> ''
+         GROUP BY c.kind, c.last_number
+         HAVING c.last_number <> count(i.invoice_id) OR count(i.invoice_id) <> count(DISTINCT i.invoice_number)",
+    ),
+    settled(
+        "money.lost_orders_owe_nothing",
+        "an order that was canceled, rejected or expired has given back what it captured",
+        ORDER,
+        "orders",
+        "SELECT 'order ' || order_id || ' is ' || state || ' and keeps ' || kept, order_id
+         FROM (SELECT o.order_id, o.state,
+                 sum(CASE p.kind WHEN 'CAPTURE' THEN p.amount WHEN 'REFUND' THEN -p.amount ELSE 0 END) AS kept
+             FROM orders o JOIN payments p ON p.order_id = o.order_id AND p.state = 'SUCCEEDED'
+             WHERE o.state IN ('CANCELED', 'REJECTED', 'EXPIRED') GROUP BY o.order_id) AS sums
+         WHERE kept <> 0",
+    ),
+    settled(
+        "money.final_orders_authorize_nothing",
+        "an order that has ended has no open authorization",
+        ORDER,
+        "orders",
+        "SELECT 'order ' || order_id || ' is ' || state || ' with ' || open || ' authorized', order_id
+         FROM (SELECT o.order_id, o.state,
+                 sum(CASE p.kind WHEN 'AUTHORIZATION' THEN p.amount WHEN 'REFUND' THEN 0 ELSE -p.amount END) AS open
+             FROM orders o JOIN payments p ON p.order_id = o.order_id AND p.state = 'SUCCEEDED'
+             WHERE o.state IN ('COMPLETED', 'CANCELED', 'REJECTED', 'EXPIRED') GROUP BY o.order_id) AS sums
+         WHERE open > 0",
+    ),
+    settled(
+        "money.completed_orders_captured_their_invoices",
+        "a completed order that pays per shipment has captured the sum of its invoices",
+        ORDER,
+        "orders",
+        "SELECT 'order ' || o.order_id || ': ' || captured || ' captured, ' || invoiced || ' invoiced', o.order_id
+         FROM orders o
+         CROSS JOIN LATERAL (SELECT coalesce(sum(amount), 0) AS captured FROM payments
+             WHERE order_id = o.order_id AND kind = 'CAPTURE' AND state = 'SUCCEEDED') AS p
+         CROSS JOIN LATERAL (SELECT coalesce(sum(total), 0) AS invoiced FROM invoices
+             WHERE order_id = o.order_id AND kind = 'INVOICE') AS i
+         WHERE o.state = 'COMPLETED' AND o.payment_policy = 'AUTH_THEN_CAPTURE_ON_SHIP' AND captured <> invoiced",
+    ),
+    settled(
+        "money.capture_equals_invoice",
+        "the capture of a shipment is the total of the shipment's invoice",
+        ORDER,
+        "payments",
+        "SELECT 'order ' || p.order_id || ', ' || p.cause || ': ' || p.amount || ' captured, '
+             || coalesce(i.total, 0) || ' invoiced', p.order_id
+         FROM payments p LEFT JOIN invoices i ON i.order_id = p.order_id AND i.cause = p.cause AND i.kind = 'INVOICE'
+         WHERE p.kind = 'CAPTURE' AND p.state = 'SUCCEEDED' AND p.cause LIKE 'shipment/%'
+             AND p.amount IS DISTINCT FROM i.total",
+    ),
+    settled(
+        "money.provider_books_equal_ours",
+        "the sandbox provider's approved charges are our succeeded payments, one to one: kind, amount, currency",
+        ORDER,
+        "sandbox_charges",
+        "WITH ours AS (SELECT * FROM payments WHERE provider = 'sandbox' AND state = 'SUCCEEDED'),
+             theirs AS (SELECT * FROM sandbox_charges WHERE approved)
+         SELECT coalesce('payment ' || ours.payment_id, 'charge ' || theirs.reference) || ': ours '
+             || coalesce(concat_ws(' ', ours.kind, ours.amount, ours.currency), 'none') || ', theirs '
+             || coalesce(concat_ws(' ', theirs.kind, theirs.amount, theirs.currency), 'none'),
+             coalesce(ours.order_id, intent.order_id)
+         FROM ours FULL JOIN theirs ON ours.provider_reference = theirs.reference
+         LEFT JOIN effects ON effects.idempotency_key = theirs.idempotency_key
+         LEFT JOIN payments intent ON intent.payment_id = effects.payment_id
+         WHERE (ours.kind, ours.amount, ours.currency) IS DISTINCT FROM (theirs.kind, theirs.amount, theirs.currency)",
+    ),
+    always(
+        "money.one_provider_effect_per_intent",
+        "what the sandbox provider was asked for has an intent of ours, and no intent was charged twice",
+        ORDER,
+        "effects",
+        "SELECT 'charge ' || reference || ' has no intent' FROM sandbox_charges c
+         WHERE NOT EXISTS (SELECT FROM effects e WHERE e.idempotency_key = c.idempotency_key AND e.kind = c.kind)
+         UNION ALL
+         SELECT 'payment ' || payment_id || ' has ' || count(*) || ' intents' FROM effects
+         GROUP BY payment_id HAVING count(*) > 1",
+    ),
+    always(
+        "money.effects_equal_payments",
+        "a payment has succeeded when its effect is confirmed, has failed when it failed, and is open otherwise",
+        ORDER,
+        "payments",
+        "SELECT 'payment ' || p.payment_id || ' is ' || p.state || ', its effect ' || coalesce(e.state, 'missing')
+         FROM payments p LEFT JOIN effects e USING (payment_id)
+         WHERE CASE p.state WHEN 'SUCCEEDED' THEN 'CONFIRMED' WHEN 'FAILED' THEN 'FAILED' ELSE 'OPEN' END
+             IS DISTINCT FROM CASE WHEN e.state IN ('PLANNED', 'SENT', 'IN_DOUBT') THEN 'OPEN' ELSE e.state END",
+    ),
+    always(
+        "money.nothing_stays_in_doubt",
+        "no payment was sent a minute ago without being settled; none at all at rest",
+        ORDER,
+        "effects",
+        "SELECT 'payment ' || payment_id || ' is ' || state || ' since ' || updated_at FROM effects
+         WHERE state IN ('SENT', 'IN_DOUBT') AND ($1 OR updated_at < now() - interval '60 seconds')",
+    ),
+];

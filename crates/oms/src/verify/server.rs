@@ -1,0 +1,117 @@
+//! Where the five databases are.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, PgConnection};
+
+use super::invariant::Database;
+
+/// The addresses of the five databases.
+#[derive(Debug, Clone)]
+pub struct Databases([PgConnectOptions; 5]);
+
+impl Databases {
+    /// `oms_order`, `oms_inventory` and so on, on one server.
+    ///
+    /// # Errors
+    /// When the address cannot be read.
+    pub fn on_server(postgres_url: &str) -> anyhow::Result<Self> {
+        let server: PgConnectOptions = postgres_url
+            .parse()
+            .with_context(|| format!("{postgres_url:?} is no address of a Postgres server"))?;
+        let of = |database: Database| {
+            let name = format!("oms_{}", database.service());
+            server.clone().database(&name)
+        };
+        Ok(Self(Database::ALL.map(of)))
+    }
+
+    /// One address per database, in the order of [`Database::ALL`].
+    ///
+    /// # Errors
+    /// When an address cannot be read.
+    pub fn at(urls: [&str; 5]) -> anyhow::Result<Self> {
+        let mut all = Self::on_server("postgres://localhost")?;
+        for (options, url) in all.0.iter_mut().zip(urls) {
+            *options = url
+                .parse()
+                .with_context(|| format!("{url:?} is no address of a Postgres database"))?;
+        }
+        Ok(all)
+    }
+
+    pub(super) async fn connect(&self, database: Database) -> anyhow::Result<PgConnection> {
+        let [order, inventory, fulfillment, shipping, returns] = &self.0;
+        let options = match database {
+            Database::Order => order,
+            Database::Inventory => inventory,
+            Database::Fulfillment => fulfillment,
+            Database::Shipping => shipping,
+            Database::Returns => returns,
+        };
+        options
+            .connect()
+            .await
+            .with_context(|| format!("cannot reach the database of {}", database.service()))
+    }
+}
+
+/// Address of the private Postgres that `oms up` runs in this folder.
+///
+/// # Errors
+/// When none runs there.
+pub(super) fn of_folder(dir: &Path) -> anyhow::Result<String> {
+    let file = dir.join("postgres").join("data").join("postmaster.pid");
+    let Ok(text) = fs::read_to_string(&file) else {
+        bail!(
+            "no Postgres of `oms up` runs in {}: start it, name its folder with --dir, or name a server with \
+             --postgres-url",
+            dir.display()
+        );
+    };
+    // Written by Postgres: process, data folder, start time, port, and more.
+    let mut lines = text.lines();
+    let process = lines.next().and_then(|line| line.trim().parse::<u32>().ok());
+    let port = lines.nth(2).and_then(|line| line.trim().parse::<u16>().ok());
+    let (Some(process), Some(port)) = (process, port) else {
+        bail!("{} cannot be understood", file.display());
+    };
+    if !oms_engines::is_alive(process) {
+        bail!(
+            "the Postgres in {} has ended: start it again with `oms up --dir {}`",
+            dir.display(),
+            dir.display()
+        );
+    }
+    Ok(format!("postgres://postgres@127.0.0.1:{port}/postgres"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_says_where_its_postgres_is_or_why_there_is_none() {
+        let dir = std::env::temp_dir().join(format!("oms-verify-{}", std::process::id()));
+        let data = dir.join("postgres").join("data");
+        fs::create_dir_all(&data).unwrap();
+        let said = of_folder(&dir).unwrap_err().to_string();
+        assert!(said.starts_with("no Postgres of `oms up` runs in"), "{said}");
+
+        let running = format!("{}\n/data\n1700000000\n5433\n\n127.0.0.1\n", std::process::id());
+        fs::write(data.join("postmaster.pid"), running).unwrap();
+        assert_eq!(
+            of_folder(&dir).unwrap(),
+            "postgres://postgres@127.0.0.1:5433/postgres"
+        );
+
+        // No process can have this number.
+        fs::write(data.join("postmaster.pid"), "4194305\n/data\n1\n5433\n").unwrap();
+        let said = of_folder(&dir).unwrap_err().to_string();
+        assert!(said.contains("has ended"), "{said}");
+        fs::remove_dir_all(&dir).unwrap();
+    }
+}
