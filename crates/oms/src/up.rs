@@ -10,8 +10,12 @@ use crate::suite::{Suite, SuiteConfig};
 
 /// Starts everything, prints where it is, and stops it at Ctrl-C or SIGTERM.
 pub(crate) async fn up(args: &UpArgs) -> anyhow::Result<()> {
-    let telemetry =
-        oms_telemetry::start("oms", &TelemetryConfig::default()).context("telemetry")?;
+    // The table of endpoints should stay in sight, so only warnings are told; RUST_LOG=info tells more.
+    let calm = TelemetryConfig {
+        filter: "warn".to_owned(),
+        ..TelemetryConfig::default()
+    };
+    let telemetry = oms_telemetry::start("oms", &calm).context("telemetry")?;
     let mut engines = args.engines.config(args.ephemeral);
     engines.progress = oms_engines::to_stderr();
     let mut config = SuiteConfig::new(engines);
