@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use oms_core::{OrderId, ReservationId};
+use oms_core::{OrderId, OrderLineId, ReservationId};
 use oms_proto::inventory::v1 as pb;
 use oms_proto::inventory::v1::item_service_client::ItemServiceClient;
 use oms_proto::inventory::v1::reservation_service_client::ReservationServiceClient;
@@ -107,6 +107,35 @@ impl InventoryClient {
         reserved(answer.reservation, order.order_id)
     }
 
+    /// Queues units of a line that no location has, without taking anything.
+    pub(crate) async fn backorder(
+        &self,
+        request_id: String,
+        reservation_id: ReservationId,
+        order: &Order,
+        (order_line_id, quantity): (OrderLineId, i64),
+    ) -> Result<Reserved, PeerError> {
+        let request = pb::ReserveRequest {
+            request_id,
+            reservation_id: reservation_id.to_string(),
+            order_id: order.order_id.to_string(),
+            mode: pb::ReservationState::Backordered.into(),
+            fill_policy: super::fill_policy(order),
+            lines: vec![pb::ReserveLine {
+                order_line_id: order_line_id.to_string(),
+                sku: order
+                    .line(order_line_id)
+                    .map(|line| line.sku.clone())
+                    .unwrap_or_default(),
+                quantity,
+                eligible_location_ids: Vec::new(),
+            }],
+            ..Default::default()
+        };
+        let answer = self.reservations.clone().reserve(request).await?.into_inner();
+        reserved(answer.reservation, order.order_id)
+    }
+
     /// Moves the expiry of held units.
     pub(crate) async fn extend(
         &self,
@@ -194,7 +223,7 @@ fn reserved(message: Option<pb::Reservation>, order_id: OrderId) -> Result<Reser
         .map(oms_proto::time_from_proto)
         .transpose()
         .map_err(|_| malformed())?;
-    let reservation = reservation_from(message, order_id).ok_or_else(malformed)?;
+    let reservation = reservation_from(&message, order_id).ok_or_else(malformed)?;
     Ok(Reserved {
         reservation,
         expires_at,
@@ -202,7 +231,7 @@ fn reserved(message: Option<pb::Reservation>, order_id: OrderId) -> Result<Reser
 }
 
 /// A reservation of an answer or an event; `None` when it makes no sense. Its cause is empty.
-pub(crate) fn reservation_from(message: pb::Reservation, order_id: OrderId) -> Option<Reservation> {
+pub(crate) fn reservation_from(message: &pb::Reservation, order_id: OrderId) -> Option<Reservation> {
     let lines = message.lines.iter().map(|line| {
         Some(ReservationLine {
             order_line_id: line.order_line_id.parse().ok()?,

@@ -75,25 +75,19 @@ pub(crate) async fn place_order(
         }
         placed => placed?,
     };
-    match placed {
-        Placed::Before(order_id) => answer(ctx, order_id, None, deadline).await,
-        Placed::New(new) => {
-            let (order, saga) = *new;
-            let order_id = order.order_id;
-            oms_telemetry::record_order_id(&tracing::Span::current(), order_id);
-            let hear = match saga {
-                Some(saga) => Some(saga::start(ctx, saga, order.clone(), holder)),
-                None => {
-                    ctx.wake_sagas();
-                    None
-                }
-            };
-            if deadline.is_none() {
-                return Ok(order);
-            }
-            answer(ctx, order_id, hear, deadline).await
-        }
+    let (order, saga) = match placed {
+        Placed::Before(order_id) => return answer(ctx, order_id, None, deadline).await,
+        Placed::New(new) => *new,
+    };
+    oms_telemetry::record_order_id(&tracing::Span::current(), order.order_id);
+    let hear = saga.map(|saga| saga::start(ctx, saga, order.clone(), holder));
+    if hear.is_none() {
+        ctx.wake_sagas();
     }
+    if deadline.is_none() {
+        return Ok(order);
+    }
+    answer(ctx, order.order_id, hear, deadline).await
 }
 
 /// Looked at before inventory is asked, so that a repeat is answered whatever items exist by now.

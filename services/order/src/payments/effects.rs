@@ -168,10 +168,8 @@ async fn run_in_span(ctx: &Ctx, payment: &Payment, fresh: bool) -> Result<Ran, E
             code: "provider_unknown".to_owned(),
         }));
     };
-    if !fresh {
-        if let Some(ran) = look_before_sending(ctx, payment, provider.as_ref()).await? {
-            return Ok(ran);
-        }
+    if !fresh && let Some(ran) = look_before_sending(ctx, payment, provider.as_ref()).await? {
+        return Ok(ran);
     }
     let request = request(ctx, payment).await?;
     let answer = match payment.kind {

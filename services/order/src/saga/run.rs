@@ -206,9 +206,10 @@ impl Run {
         done: &Done,
     ) -> Result<(Saga, Option<Order>), Lost> {
         let now = ctx.now();
-        let mut locked = match done.needs_order() {
-            true => Some(changes::lock(conn, self.order_id()).await?),
-            false => None,
+        let mut locked = if done.needs_order() {
+            Some(changes::lock(conn, self.order_id()).await?)
+        } else {
+            None
         };
         let mut saga = self.lock_saga(conn).await?;
         let expired = now >= saga.expires_at;
@@ -267,8 +268,8 @@ impl Run {
         let locked = sagas::lock_claimed(conn, order_id, self.holder, attempt).await?;
         let (signals, cancel_requested) = locked.ok_or(Lost::Lease)?;
         Ok(Saga {
-            signals,
             cancel_requested,
+            signals,
             ..self.saga.clone()
         })
     }

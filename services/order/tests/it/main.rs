@@ -1,0 +1,13 @@
+//! The order service through its own gRPC, on real Postgres, with peers that tests steer.
+
+mod bad_input;
+mod channels;
+mod holds;
+mod lists;
+mod payments;
+mod peers;
+mod place_order;
+mod replay;
+mod rig;
+mod saga;
+mod stale;
