@@ -70,7 +70,7 @@ impl PickingService for Api {
         let etag = reader.etag(&message.etag);
         let assignee = reader.optional::<Principal>("assignee", &message.assignee);
         let (call, id) = reader.finish(call.zip(id))?;
-        let assignee = assignee.map_or_else(|| call.principal.clone(), String::from);
+        let assignee = assignee.map_or_else(|| call.actor().to_owned(), String::from);
         let list = assign_pick_list(&self.ctx, &call, id, etag, &assignee)
             .await
             .map_err(status)?;

@@ -12,7 +12,9 @@ use oms_proto::common::v1 as common;
 use oms_service::{ApiError, fingerprint};
 use prost::Message;
 use tonic::{Request, Status};
+use tracing::Span;
 
+use crate::ctx::Call;
 use crate::domain::fulfillment_order::{Destination, Dimensions};
 use crate::domain::machine::Named;
 use crate::domain::policy::{FillPolicy, ServiceLevel};
@@ -28,20 +30,23 @@ impl Reader {
         request: Request<M>,
         method: &'static str,
         id: fn(&mut M) -> &mut String,
-    ) -> (M, Option<RequestKey>, Self) {
+    ) -> (M, Option<Call>, Self) {
         let principal = oms_service::principal(&request).to_string();
         let mut message = request.into_inner();
         let text = std::mem::take(id(&mut message));
         let mut reader = Self::default();
         let request_id = oms_service::request_id(&text, &mut reader.0);
         let hash = fingerprint(&message);
-        let key = request_id.map(|request_id| RequestKey {
-            principal,
-            method,
-            request_id,
-            hash,
+        let call = request_id.map(|request_id| Call {
+            key: RequestKey {
+                principal,
+                method,
+                request_id,
+                hash,
+            },
+            span: Span::current(),
         });
-        (message, key, reader)
+        (message, call, reader)
     }
 
     /// Ends reading. `parts` is `None` only when something is wrong.

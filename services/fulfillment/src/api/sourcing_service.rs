@@ -43,6 +43,7 @@ impl SourcingService for Api {
         let id = reader.required("proposal_id", &request.get_ref().proposal_id);
         let id = reader.finish(id)?;
         let proposal = explain_decision(&self.ctx, id).await.map_err(status)?;
+        oms_telemetry::record_order_id(&tracing::Span::current(), proposal.demand.order_id);
         let proposal = Some(messages::proposal(&proposal));
         Ok(Response::new(pb::ExplainDecisionResponse { proposal }))
     }

@@ -1,13 +1,12 @@
 //! Gives a session up and unpacks its units.
 
 use oms_core::PackSessionId;
-use oms_postgres::idempotency::RequestKey;
 use sqlx::PgConnection;
 
 use super::open_pack_session::{SessionOfOrder, found, locked, save};
 use super::{record, replayed};
 use crate::changes::{self, Axes};
-use crate::ctx::Ctx;
+use crate::ctx::{Call, Ctx};
 use crate::domain::packing::PackSessionAction;
 use crate::domain::refusal::check_etag;
 use crate::error::Error;
@@ -15,7 +14,7 @@ use crate::error::Error;
 /// Abandons a pack session; `etag` is the version that the caller read.
 pub(crate) async fn abandon_pack_session(
     ctx: &Ctx,
-    call: &RequestKey,
+    call: &Call,
     id: PackSessionId,
     etag: Option<i64>,
 ) -> Result<SessionOfOrder, Error> {
@@ -29,7 +28,7 @@ pub(crate) async fn abandon_pack_session(
 async fn run(
     conn: &mut PgConnection,
     ctx: &Ctx,
-    call: &RequestKey,
+    call: &Call,
     id: PackSessionId,
     etag: Option<i64>,
 ) -> Result<SessionOfOrder, Error> {
@@ -37,12 +36,13 @@ async fn run(
         return found(conn, PackSessionId::new(id)).await;
     }
     let (mut session, mut order) = locked(conn, id).await?;
+    call.is_about(order.order_id);
     check_etag(etag, session.version)?;
     session.take(PackSessionAction::Abandon)?;
     let before = Axes::of(&order);
     order.end_pack_session(false);
     save(conn, ctx, &mut session).await?;
-    changes::save(conn, ctx, &call.principal, &mut order, before, Vec::new()).await?;
+    changes::save(conn, ctx, call.actor(), &mut order, before, Vec::new()).await?;
     record(conn, call, session.id.uuid()).await?;
     Ok((session, order))
 }

@@ -1,11 +1,10 @@
 //! Gives a pick list to a worker.
 
 use oms_core::PickListId;
-use oms_postgres::idempotency::RequestKey;
 use sqlx::PgConnection;
 
 use super::{record, replayed};
-use crate::ctx::Ctx;
+use crate::ctx::{Call, Ctx};
 use crate::domain::picking::PickList;
 use crate::domain::refusal::check_etag;
 use crate::error::Error;
@@ -14,7 +13,7 @@ use crate::store;
 /// Assigns a pick list; `etag` is the version that the caller read.
 pub(crate) async fn assign_pick_list(
     ctx: &Ctx,
-    call: &RequestKey,
+    call: &Call,
     id: PickListId,
     etag: Option<i64>,
     assignee: &str,
@@ -29,7 +28,7 @@ pub(crate) async fn assign_pick_list(
 async fn run(
     conn: &mut PgConnection,
     ctx: &Ctx,
-    call: &RequestKey,
+    call: &Call,
     id: PickListId,
     etag: Option<i64>,
     assignee: &str,

@@ -1,7 +1,6 @@
 //! Cancels units that no picker has started on.
 
 use oms_core::{FulfillmentOrderId, OrderLineId, Violations};
-use oms_postgres::idempotency::RequestKey;
 use oms_proto::fulfillment::v1::fulfillment_event::Event;
 use oms_proto::fulfillment::v1::{CanceledUnits, FulfillmentOrderCanceled};
 use sqlx::PgConnection;
@@ -9,7 +8,7 @@ use sqlx::PgConnection;
 use super::hold_fulfillment_order::{found, locked};
 use super::{record, replayed};
 use crate::changes::{self, Axes};
-use crate::ctx::Ctx;
+use crate::ctx::{Call, Ctx};
 use crate::domain::fulfillment_order::{FulfillmentOrder, LineUnits};
 use crate::domain::picking::PickList;
 use crate::domain::refusal::check_etag;
@@ -35,7 +34,7 @@ pub(crate) struct CancelRequest {
 /// stock is the caller's.
 pub(crate) async fn cancel_fulfillment_order(
     ctx: &Ctx,
-    call: &RequestKey,
+    call: &Call,
     request: &CancelRequest,
 ) -> Result<(FulfillmentOrder, Vec<LineUnits>), Error> {
     ctx.db
@@ -48,7 +47,7 @@ pub(crate) async fn cancel_fulfillment_order(
 async fn run(
     conn: &mut PgConnection,
     ctx: &Ctx,
-    call: &RequestKey,
+    call: &Call,
     request: &CancelRequest,
 ) -> Result<(FulfillmentOrder, Vec<LineUnits>), Error> {
     if let Some(id) = replayed(conn, call).await? {
@@ -58,7 +57,7 @@ async fn run(
     }
     let mut lists = store::pick_lists::lock_of_order(conn, request.id).await?;
     let mut order = locked(conn, request.id).await?;
-    oms_telemetry::record_order_id(&tracing::Span::current(), order.order_id);
+    call.is_about(order.order_id);
     check_etag(request.etag, order.version)?;
     check_lines(&order, &request.lines)?;
     let before = Axes::of(&order);
@@ -66,13 +65,13 @@ async fn run(
     if !canceled.is_empty() {
         take_off(conn, ctx, &mut lists, &canceled).await?;
         let event = event(&order, &canceled);
-        changes::save(conn, ctx, &call.principal, &mut order, before, vec![event]).await?;
+        changes::save(conn, ctx, call.actor(), &mut order, before, vec![event]).await?;
     }
     let cancellation = Cancellation {
         id: ctx.ids.next(),
         fulfillment_order_id: order.id,
         reason: request.reason.clone(),
-        canceled_by: call.principal.clone(),
+        canceled_by: call.actor().to_owned(),
         created_at: ctx.clock.now(),
         lines: canceled,
     };

@@ -2,14 +2,13 @@
 //! shipment of it.
 
 use oms_core::PackSessionId;
-use oms_postgres::idempotency::RequestKey;
 use oms_proto::fulfillment::v1::fulfillment_event::Event;
 use sqlx::PgConnection;
 
 use super::open_pack_session::{SessionOfOrder, found, locked, save};
 use super::{record, replayed};
 use crate::changes::{self, Axes};
-use crate::ctx::Ctx;
+use crate::ctx::{Call, Ctx};
 use crate::domain::packing::PackSessionAction;
 use crate::domain::refusal::check_etag;
 use crate::error::Error;
@@ -18,7 +17,7 @@ use crate::messages;
 /// Closes a pack session; `etag` is the version that the caller read.
 pub(crate) async fn close_pack_session(
     ctx: &Ctx,
-    call: &RequestKey,
+    call: &Call,
     id: PackSessionId,
     etag: Option<i64>,
 ) -> Result<SessionOfOrder, Error> {
@@ -32,7 +31,7 @@ pub(crate) async fn close_pack_session(
 async fn run(
     conn: &mut PgConnection,
     ctx: &Ctx,
-    call: &RequestKey,
+    call: &Call,
     id: PackSessionId,
     etag: Option<i64>,
 ) -> Result<SessionOfOrder, Error> {
@@ -40,13 +39,14 @@ async fn run(
         return found(conn, PackSessionId::new(id)).await;
     }
     let (mut session, mut order) = locked(conn, id).await?;
+    call.is_about(order.order_id);
     check_etag(etag, session.version)?;
     session.take(PackSessionAction::Close)?;
     let before = Axes::of(&order);
     order.end_pack_session(true);
     save(conn, ctx, &mut session).await?;
     let event = Event::FulfillmentOrderPacked(messages::packed(&session, &order));
-    changes::save(conn, ctx, &call.principal, &mut order, before, vec![event]).await?;
+    changes::save(conn, ctx, call.actor(), &mut order, before, vec![event]).await?;
     record(conn, call, session.id.uuid()).await?;
     Ok((session, order))
 }

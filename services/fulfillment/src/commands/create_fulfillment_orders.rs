@@ -3,14 +3,13 @@
 use std::collections::HashMap;
 
 use oms_core::{LocationId, OrderLineId, ReservationId, Violations};
-use oms_postgres::idempotency::RequestKey;
 use oms_proto::fulfillment::v1::FulfillmentOrderCreated;
 use oms_proto::fulfillment::v1::fulfillment_event::Event;
 use sqlx::PgConnection;
 
 use super::{record, replayed};
 use crate::changes;
-use crate::ctx::Ctx;
+use crate::ctx::{Call, Ctx};
 use crate::domain::creation::{self, Allocation, OrderFacts};
 use crate::domain::fulfillment_order::{FulfillmentOrder, Item};
 use crate::error::Error;
@@ -37,11 +36,11 @@ pub(crate) struct AllocatedLine {
 /// Creates the fulfillment orders; answers them by location.
 pub(crate) async fn create_fulfillment_orders(
     ctx: &Ctx,
-    call: &RequestKey,
+    call: &Call,
     facts: &OrderFacts,
     lines: &[AllocatedLine],
 ) -> Result<Vec<FulfillmentOrder>, Error> {
-    oms_telemetry::record_order_id(&tracing::Span::current(), facts.order_id);
+    call.is_about(facts.order_id);
     let mut skus: Vec<String> = lines.iter().map(|line| line.sku.clone()).collect();
     skus.sort();
     skus.dedup();
@@ -81,10 +80,11 @@ fn allocations(
 async fn run(
     conn: &mut PgConnection,
     ctx: &Ctx,
-    call: &RequestKey,
+    call: &Call,
     facts: &OrderFacts,
     allocations: &[Allocation],
 ) -> Result<Vec<FulfillmentOrder>, Error> {
+    call.is_about(facts.order_id);
     if let Some(batch_id) = replayed(conn, call).await? {
         return Ok(store::fulfillment_orders::of_batch(conn, batch_id).await?);
     }
@@ -94,13 +94,13 @@ async fn run(
             return Err(Error::reference("proposal_id", "proposal of this order"));
         }
     }
-    let (actor, now) = (&call.principal, ctx.clock.now());
-    let mut orders = creation::create(facts, call.request_id, allocations.to_vec(), actor, now);
+    let (actor, now) = (call.actor(), ctx.clock.now());
+    let mut orders = creation::create(facts, call.key.request_id, allocations.to_vec(), actor, now);
     insert(conn, ctx, actor, &mut orders).await?;
     if let Some(proposal_id) = facts.proposal_id {
         store::proposals::append_outcomes(conn, proposal_id, &orders, now).await?;
     }
-    record(conn, call, call.request_id).await?;
+    record(conn, call, call.key.request_id).await?;
     Ok(orders)
 }
 

@@ -1,13 +1,13 @@
 //! Releases work to the floor of a location and makes its pick lists.
 
 use oms_core::{FulfillmentOrderId, LocationId, PickLineId, PickListId, Violations, WaveId};
-use oms_postgres::idempotency::{self, RequestKey};
+use oms_postgres::idempotency;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::record;
 use crate::changes::{self, Axes};
-use crate::ctx::Ctx;
+use crate::ctx::{Call, Ctx};
 use crate::domain::fulfillment_order::FulfillmentOrder;
 use crate::domain::picking::{self, PickLine, PickList, PickListState, PickMethod, Wave};
 use crate::error::Error;
@@ -29,7 +29,7 @@ pub(crate) struct WaveRequest {
 /// Makes a wave; `None` when there is nothing to release.
 pub(crate) async fn create_wave(
     ctx: &Ctx,
-    call: &RequestKey,
+    call: &Call,
     request: &WaveRequest,
 ) -> Result<Option<Wave>, Error> {
     ctx.db
@@ -42,24 +42,24 @@ pub(crate) async fn create_wave(
 async fn run(
     conn: &mut PgConnection,
     ctx: &Ctx,
-    call: &RequestKey,
+    call: &Call,
     request: &WaveRequest,
 ) -> Result<Option<Wave>, Error> {
-    if let Some(id) = idempotency::check(conn, call).await? {
+    if let Some(id) = idempotency::check(conn, &call.key).await? {
         // A wave that had nothing to release was recorded without an id.
         let Ok(id) = id.parse() else { return Ok(None) };
         return Ok(store::waves::get(conn, WaveId::new(id)).await?);
     }
     let mut orders = take(conn, request).await?;
     if orders.is_empty() {
-        idempotency::record(conn, call, "").await?;
+        idempotency::record(conn, &call.key, "").await?;
         return Ok(None);
     }
     let mut wave = Wave {
         id: WaveId::generate(ctx.ids.as_ref()),
         location_id: request.location_id.clone(),
         method: request.method,
-        released_by: call.principal.clone(),
+        released_by: call.actor().to_owned(),
         created_at: ctx.clock.now(),
         pick_list_ids: Vec::new(),
         fulfillment_order_ids: orders.iter().map(|order| order.id).collect(),
@@ -67,7 +67,7 @@ async fn run(
     for order in &mut orders {
         let before = Axes::of(order);
         order.release_to_floor()?;
-        changes::save(conn, ctx, &call.principal, order, before, Vec::new()).await?;
+        changes::save(conn, ctx, call.actor(), order, before, Vec::new()).await?;
     }
     let lists = pick_lists(ctx, &wave, &orders);
     store::waves::insert(conn, &wave).await?;

@@ -1,12 +1,11 @@
 //! Records the scale and the tape for a package.
 
 use oms_core::PackSessionId;
-use oms_postgres::idempotency::RequestKey;
 use sqlx::PgConnection;
 
 use super::open_pack_session::{SessionOfOrder, found, locked, save};
 use super::{record, replayed};
-use crate::ctx::Ctx;
+use crate::ctx::{Call, Ctx};
 use crate::domain::packing::{Measures, PackSessionAction};
 use crate::error::Error;
 use crate::store;
@@ -14,7 +13,7 @@ use crate::store;
 /// Weighs and measures a package of the session.
 pub(crate) async fn measure_package(
     ctx: &Ctx,
-    call: &RequestKey,
+    call: &Call,
     id: PackSessionId,
     package_number: i32,
     measures: Measures,
@@ -29,7 +28,7 @@ pub(crate) async fn measure_package(
 async fn run(
     conn: &mut PgConnection,
     ctx: &Ctx,
-    call: &RequestKey,
+    call: &Call,
     id: PackSessionId,
     package_number: i32,
     measures: Measures,
@@ -38,6 +37,7 @@ async fn run(
         return found(conn, PackSessionId::new(id)).await;
     }
     let (mut session, order) = locked(conn, id).await?;
+    call.is_about(order.order_id);
     session.take(PackSessionAction::Measure)?;
     if !session.measure(package_number, measures) {
         return Err(Error::reference(

@@ -1,10 +1,11 @@
 //! One file per use case. A command opens one named transaction: request id, load, `domain`
 //! decides, rows, events and tasks, commit.
 
-use oms_postgres::idempotency::{self, RequestKey};
+use oms_postgres::idempotency;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use crate::ctx::Call;
 use crate::error::Error;
 
 pub(crate) mod abandon_pack_session;
@@ -24,12 +25,12 @@ pub(crate) mod scan_pack;
 pub(crate) mod scan_pick;
 
 /// The resource of an earlier call with the same request id, which is answered again.
-async fn replayed(conn: &mut PgConnection, call: &RequestKey) -> Result<Option<Uuid>, Error> {
-    let resource = idempotency::check(conn, call).await?;
+async fn replayed(conn: &mut PgConnection, call: &Call) -> Result<Option<Uuid>, Error> {
+    let resource = idempotency::check(conn, &call.key).await?;
     Ok(resource.map(|text| text.parse().unwrap_or_default()))
 }
 
 /// Records that the call succeeds with this transaction.
-async fn record(conn: &mut PgConnection, call: &RequestKey, resource: Uuid) -> Result<(), Error> {
-    Ok(idempotency::record(conn, call, &resource.to_string()).await?)
+async fn record(conn: &mut PgConnection, call: &Call, resource: Uuid) -> Result<(), Error> {
+    Ok(idempotency::record(conn, &call.key, &resource.to_string()).await?)
 }

@@ -1,12 +1,11 @@
 //! Opens a session for a fulfillment order with picked units that are not packed yet.
 
 use oms_core::{FulfillmentOrderId, PackSessionId};
-use oms_postgres::idempotency::RequestKey;
 use sqlx::PgConnection;
 
 use super::{hold_fulfillment_order, record, replayed};
 use crate::changes::{self, Axes};
-use crate::ctx::Ctx;
+use crate::ctx::{Call, Ctx};
 use crate::domain::fulfillment_order::FulfillmentOrder;
 use crate::domain::packing::{PackSession, PackSessionState};
 use crate::error::Error;
@@ -18,7 +17,7 @@ pub(crate) type SessionOfOrder = (PackSession, FulfillmentOrder);
 /// Opens a pack session; one at a time.
 pub(crate) async fn open_pack_session(
     ctx: &Ctx,
-    call: &RequestKey,
+    call: &Call,
     id: FulfillmentOrderId,
 ) -> Result<SessionOfOrder, Error> {
     ctx.db
@@ -31,26 +30,26 @@ pub(crate) async fn open_pack_session(
 async fn run(
     conn: &mut PgConnection,
     ctx: &Ctx,
-    call: &RequestKey,
+    call: &Call,
     id: FulfillmentOrderId,
 ) -> Result<SessionOfOrder, Error> {
     if let Some(id) = replayed(conn, call).await? {
         return found(conn, PackSessionId::new(id)).await;
     }
     let mut order = hold_fulfillment_order::locked(conn, id).await?;
-    oms_telemetry::record_order_id(&tracing::Span::current(), order.order_id);
+    call.is_about(order.order_id);
     let before = Axes::of(&order);
     order.open_pack_session()?;
     let session = PackSession {
         id: PackSessionId::generate(ctx.ids.as_ref()),
         fulfillment_order_id: id,
         state: PackSessionState::Open,
-        packed_by: call.principal.clone(),
+        packed_by: call.actor().to_owned(),
         version: 1,
         packages: Vec::new(),
     };
     store::pack_sessions::insert(conn, &session, ctx.clock.now()).await?;
-    changes::save(conn, ctx, &call.principal, &mut order, before, Vec::new()).await?;
+    changes::save(conn, ctx, call.actor(), &mut order, before, Vec::new()).await?;
     record(conn, call, session.id.uuid()).await?;
     Ok((session, order))
 }
@@ -74,7 +73,6 @@ pub(super) async fn locked(
     let session = store::pack_sessions::lock(conn, id).await?;
     let session = session.ok_or_else(|| Error::not_found("pack_session", id))?;
     let order = hold_fulfillment_order::locked(conn, session.fulfillment_order_id).await?;
-    oms_telemetry::record_order_id(&tracing::Span::current(), order.order_id);
     Ok((session, order))
 }
 

@@ -1,11 +1,10 @@
 //! Ranks locations for an order and stores the proposal. Takes no stock.
 
 use oms_core::ProposalId;
-use oms_postgres::idempotency::RequestKey;
 use sqlx::PgConnection;
 
 use super::{record, replayed};
-use crate::ctx::Ctx;
+use crate::ctx::{Call, Ctx};
 use crate::domain::sourcing::{self, Demand, Node, Proposal};
 use crate::error::Error;
 use crate::store;
@@ -13,10 +12,10 @@ use crate::store;
 /// Proposes where the demand may be fulfilled from.
 pub(crate) async fn propose_sourcing(
     ctx: &Ctx,
-    call: &RequestKey,
+    call: &Call,
     demand: &Demand,
 ) -> Result<Proposal, Error> {
-    oms_telemetry::record_order_id(&tracing::Span::current(), demand.order_id);
+    call.is_about(demand.order_id);
     let nodes = ctx
         .inventory
         .locations(ctx.clock.as_ref())
@@ -33,16 +32,17 @@ pub(crate) async fn propose_sourcing(
 async fn run(
     conn: &mut PgConnection,
     ctx: &Ctx,
-    call: &RequestKey,
+    call: &Call,
     demand: &Demand,
     nodes: &[Node],
 ) -> Result<Proposal, Error> {
+    call.is_about(demand.order_id);
     if let Some(id) = replayed(conn, call).await? {
         let found = store::proposals::get(conn, ProposalId::new(id)).await?;
         return found.ok_or_else(|| Error::not_found("sourcing_proposal", id));
     }
     let id = ProposalId::generate(ctx.ids.as_ref());
-    let proposal = decide(ctx, id, demand, nodes, &call.principal);
+    let proposal = decide(ctx, id, demand, nodes, call.actor());
     store::proposals::insert(conn, &proposal).await?;
     record(conn, call, id.uuid()).await?;
     Ok(proposal)

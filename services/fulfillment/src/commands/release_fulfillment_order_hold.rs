@@ -1,13 +1,12 @@
 //! Ends a hold.
 
 use oms_core::FulfillmentOrderId;
-use oms_postgres::idempotency::RequestKey;
 use sqlx::PgConnection;
 
 use super::hold_fulfillment_order::{found, locked};
 use super::{record, replayed};
 use crate::changes::{self, Axes};
-use crate::ctx::Ctx;
+use crate::ctx::{Call, Ctx};
 use crate::domain::fulfillment_order::FulfillmentOrder;
 use crate::domain::refusal::check_etag;
 use crate::error::Error;
@@ -15,7 +14,7 @@ use crate::error::Error;
 /// Releases the hold of a fulfillment order; `etag` is the version that the caller read.
 pub(crate) async fn release_fulfillment_order_hold(
     ctx: &Ctx,
-    call: &RequestKey,
+    call: &Call,
     id: FulfillmentOrderId,
     etag: Option<i64>,
 ) -> Result<FulfillmentOrder, Error> {
@@ -29,7 +28,7 @@ pub(crate) async fn release_fulfillment_order_hold(
 async fn run(
     conn: &mut PgConnection,
     ctx: &Ctx,
-    call: &RequestKey,
+    call: &Call,
     id: FulfillmentOrderId,
     etag: Option<i64>,
 ) -> Result<FulfillmentOrder, Error> {
@@ -37,10 +36,11 @@ async fn run(
         return found(conn, FulfillmentOrderId::new(id)).await;
     }
     let mut order = locked(conn, id).await?;
+    call.is_about(order.order_id);
     check_etag(etag, order.version)?;
     let before = Axes::of(&order);
     order.release_hold()?;
-    changes::save(conn, ctx, &call.principal, &mut order, before, Vec::new()).await?;
+    changes::save(conn, ctx, call.actor(), &mut order, before, Vec::new()).await?;
     record(conn, call, id.uuid()).await?;
     Ok(order)
 }

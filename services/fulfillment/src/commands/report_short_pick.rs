@@ -1,7 +1,6 @@
 //! Reports units that are not there. What becomes of them is up to the task `resolve_short`.
 
 use oms_core::{PickLineId, PickListId, derive};
-use oms_postgres::idempotency::RequestKey;
 use oms_postgres::{NewTask, tasks};
 use oms_proto::fulfillment::v1::FulfillmentOrderShorted;
 use oms_proto::fulfillment::v1::fulfillment_event::Event;
@@ -10,7 +9,7 @@ use sqlx::PgConnection;
 use super::assign_pick_list::{found, locked, save};
 use super::{hold_fulfillment_order, record, replayed};
 use crate::changes::{self, Axes};
-use crate::ctx::Ctx;
+use crate::ctx::{Call, Ctx};
 use crate::domain::fulfillment_order::{FulfillmentOrder, LineUnits};
 use crate::domain::machine::Named as _;
 use crate::domain::picking::PickList;
@@ -34,7 +33,7 @@ pub(crate) struct ShortReport {
 /// Counts missing units and has them resolved.
 pub(crate) async fn report_short_pick(
     ctx: &Ctx,
-    call: &RequestKey,
+    call: &Call,
     report: &ShortReport,
 ) -> Result<PickList, Error> {
     ctx.db
@@ -47,7 +46,7 @@ pub(crate) async fn report_short_pick(
 async fn run(
     conn: &mut PgConnection,
     ctx: &Ctx,
-    call: &RequestKey,
+    call: &Call,
     report: &ShortReport,
 ) -> Result<PickList, Error> {
     if let Some(id) = replayed(conn, call).await? {
@@ -64,15 +63,15 @@ async fn run(
         quantity: report.quantity,
     };
     let order_id = line.fulfillment_order_id;
-    list.report_short(report.pick_line_id, report.quantity, &call.principal)?;
+    list.report_short(report.pick_line_id, report.quantity, call.actor())?;
 
     let mut order = hold_fulfillment_order::locked(conn, order_id).await?;
-    oms_telemetry::record_order_id(&tracing::Span::current(), order.order_id);
+    call.is_about(order.order_id);
     let before = Axes::of(&order);
     order.report_short(units)?;
     note_short(conn, ctx, call, &order, units, report.reason).await?;
     let events = event(&order, units, report.reason).into_iter().collect();
-    changes::save(conn, ctx, &call.principal, &mut order, before, events).await?;
+    changes::save(conn, ctx, call.actor(), &mut order, before, events).await?;
     save(conn, ctx, &mut list).await?;
     record(conn, call, list.id.uuid()).await?;
     Ok(list)
@@ -82,7 +81,7 @@ async fn run(
 async fn note_short(
     conn: &mut PgConnection,
     ctx: &Ctx,
-    call: &RequestKey,
+    call: &Call,
     order: &FulfillmentOrder,
     units: LineUnits,
     reason: ShortReason,
@@ -102,14 +101,14 @@ async fn note_short(
         state: ShortState::Pending,
     };
     let now = ctx.clock.now();
-    store::shorts::insert(conn, &short, &call.principal, now).await?;
+    store::shorts::insert(conn, &short, call.actor(), now).await?;
     let task = NewTask {
         id: derive(short.id, RESOLVE_SHORT),
         kind: RESOLVE_SHORT,
         key: order.id.to_string(),
         payload: short.id.as_bytes().to_vec(),
         run_at: now,
-        actor: call.principal.clone(),
+        actor: call.actor().to_owned(),
     };
     tasks::insert(conn, &task).await?;
     Ok(())

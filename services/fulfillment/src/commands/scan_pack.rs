@@ -1,12 +1,11 @@
 //! Scans units into a package.
 
 use oms_core::{PackSessionId, PackageId, Violation};
-use oms_postgres::idempotency::RequestKey;
 use sqlx::PgConnection;
 
 use super::open_pack_session::{SessionOfOrder, found, locked, save};
 use super::{record, replayed};
-use crate::ctx::Ctx;
+use crate::ctx::{Call, Ctx};
 use crate::domain::packing::{PackSession, PackSessionAction};
 use crate::error::Error;
 use crate::store;
@@ -27,7 +26,7 @@ pub(crate) struct PackScan {
 /// Puts scanned units into a package of the session.
 pub(crate) async fn scan_pack(
     ctx: &Ctx,
-    call: &RequestKey,
+    call: &Call,
     scan: &PackScan,
 ) -> Result<SessionOfOrder, Error> {
     ctx.db
@@ -40,20 +39,21 @@ pub(crate) async fn scan_pack(
 async fn run(
     conn: &mut PgConnection,
     ctx: &Ctx,
-    call: &RequestKey,
+    call: &Call,
     scan: &PackScan,
 ) -> Result<SessionOfOrder, Error> {
     if let Some(id) = replayed(conn, call).await? {
         return found(conn, PackSessionId::new(id)).await;
     }
     let (mut session, mut order) = locked(conn, scan.pack_session_id).await?;
+    call.is_about(order.order_id);
     session.take(PackSessionAction::Scan)?;
     if !session.may_scan_into(scan.package_number) {
         return Err(wrong_number(&session));
     }
     let units = order.pack(&scan.barcode, scan.quantity)?;
     let new_id = PackageId::generate(ctx.ids.as_ref());
-    session.put(scan.package_number, &units, &call.principal, new_id);
+    session.put(scan.package_number, &units, call.actor(), new_id);
     save(conn, ctx, &mut session).await?;
     for package in session
         .packages

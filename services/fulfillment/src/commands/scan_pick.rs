@@ -1,7 +1,6 @@
 //! Records scanned units of a pick line.
 
 use oms_core::{PickLineId, PickListId};
-use oms_postgres::idempotency::RequestKey;
 use oms_proto::fulfillment::v1::FulfillmentOrderPicked;
 use oms_proto::fulfillment::v1::fulfillment_event::Event;
 use sqlx::PgConnection;
@@ -9,7 +8,7 @@ use sqlx::PgConnection;
 use super::assign_pick_list::{found, locked, save};
 use super::{hold_fulfillment_order, record, replayed};
 use crate::changes::{self, Axes};
-use crate::ctx::Ctx;
+use crate::ctx::{Call, Ctx};
 use crate::domain::fulfillment_order::{FulfillmentOrder, LineUnits};
 use crate::domain::picking::PickList;
 use crate::error::Error;
@@ -29,11 +28,7 @@ pub(crate) struct PickScan {
 }
 
 /// Counts scanned units, on the pick list and in the fulfillment order.
-pub(crate) async fn scan_pick(
-    ctx: &Ctx,
-    call: &RequestKey,
-    scan: &PickScan,
-) -> Result<PickList, Error> {
+pub(crate) async fn scan_pick(ctx: &Ctx, call: &Call, scan: &PickScan) -> Result<PickList, Error> {
     ctx.db
         .run_tx("scan_pick", |tx| {
             Box::pin(async move { run(tx.conn(), ctx, call, scan).await })
@@ -44,7 +39,7 @@ pub(crate) async fn scan_pick(
 async fn run(
     conn: &mut PgConnection,
     ctx: &Ctx,
-    call: &RequestKey,
+    call: &Call,
     scan: &PickScan,
 ) -> Result<PickList, Error> {
     if let Some(id) = replayed(conn, call).await? {
@@ -58,14 +53,14 @@ async fn run(
         line_id: line.fulfillment_order_line_id,
         quantity: scan.quantity,
     };
-    list.scan(line_id, scan.quantity, &call.principal)?;
+    list.scan(line_id, scan.quantity, call.actor())?;
 
     let mut order = hold_fulfillment_order::locked(conn, order_id).await?;
-    oms_telemetry::record_order_id(&tracing::Span::current(), order.order_id);
+    call.is_about(order.order_id);
     let before = Axes::of(&order);
     order.pick(units)?;
     let event = event(&order, units);
-    changes::save(conn, ctx, &call.principal, &mut order, before, vec![event]).await?;
+    changes::save(conn, ctx, call.actor(), &mut order, before, vec![event]).await?;
     save(conn, ctx, &mut list).await?;
     record(conn, call, list.id.uuid()).await?;
     Ok(list)

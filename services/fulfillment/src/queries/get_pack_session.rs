@@ -19,5 +19,6 @@ pub(crate) async fn get_pack_session(
     let order_id = session.fulfillment_order_id;
     let order = store::fulfillment_orders::get(&mut conn, order_id).await?;
     let order = order.ok_or_else(|| Error::not_found("fulfillment_order", order_id))?;
+    oms_telemetry::record_order_id(&tracing::Span::current(), order.order_id);
     Ok((session, order))
 }

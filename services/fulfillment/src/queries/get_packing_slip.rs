@@ -38,17 +38,12 @@ fn render(session: &PackSession, order: &FulfillmentOrder, address: &PostalAddre
     let facts = vec![
         format!("Number {}", order.order_number),
         format!("Packages {}", session.packages.len()),
-        format!("Packed by {}", session.packed_by),
     ];
     flow.blocks(&[("Ship to", postal_lines(address)), ("Order", facts)]);
     for package in &session.packages {
         flow.space(6.0);
         flow.paragraph(Style::bold(11.0), &package_title(package));
         flow.table(&contents(package, order));
-    }
-    if !order.instructions.is_empty() {
-        flow.paragraph(Style::bold(9.0), "Instructions");
-        flow.paragraph(Style::regular(9.0), &order.instructions);
     }
     flow.finish()
 }

@@ -94,7 +94,7 @@ fn head(page: &mut Page, size: PageSize, list: &PickList, number: &str) {
         &format!("Location {}", list.location_id),
     );
     let worker = if list.assignee.is_empty() {
-        "nobody yet"
+        "not assigned"
     } else {
         &list.assignee
     };

@@ -162,6 +162,7 @@ async fn settle(
     covers: &[Cover],
 ) -> Result<(), Error> {
     let mut order = hold_fulfillment_order::locked(conn, case.order.id).await?;
+    oms_telemetry::record_order_id(&tracing::Span::current(), order.order_id);
     let (covered, missing) = case.short.split(covers);
     let now = ctx.clock.now();
     if store::shorts::resolve(conn, case.short.id, covered, missing, now).await? {

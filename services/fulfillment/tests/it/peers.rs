@@ -42,8 +42,19 @@ pub(crate) struct World {
     pub(crate) shorts: BTreeMap<String, inv::ReportShortRequest>,
     /// So many Reserve calls take their units but their answer is lost.
     pub(crate) lose_answers: u32,
+    /// Who does its work but never answers; whether it was asked.
+    pub(crate) silent: Option<Silent>,
+    pub(crate) reached: bool,
     /// Addresses that were asked for.
     pub(crate) asked: Vec<String>,
+}
+
+/// A part of inventory that does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Silent {
+    Shorts,
+    Locations,
+    Reservations,
 }
 
 #[derive(Clone)]
@@ -70,6 +81,19 @@ impl Peers {
             .serve_with_incoming(TcpListenerStream::new(listener));
         tokio::spawn(server);
         (peers, addr)
+    }
+
+    /// Never returns when this part is silent.
+    async fn answer(&self, part: Silent) {
+        let is_silent = {
+            let mut world = self.world.lock().unwrap();
+            let is_silent = world.silent == Some(part);
+            world.reached |= is_silent;
+            is_silent
+        };
+        if is_silent {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Appends an event to shipping's feed.
@@ -125,6 +149,7 @@ impl LocationService for Peers {
         &self,
         request: Request<inv::ListLocationsRequest>,
     ) -> Result<Response<inv::ListLocationsResponse>, Status> {
+        self.answer(Silent::Locations).await;
         // One location a page, so that the caller has to turn pages.
         let world = self.world.lock().unwrap();
         let start: usize = request.into_inner().page_token.parse().unwrap_or(0);
@@ -190,17 +215,16 @@ fn take(world: &mut World, request: &inv::ReserveRequest) -> Vec<inv::Reservatio
     taken
 }
 
-#[tonic::async_trait]
-impl ReservationService for Peers {
-    async fn reserve(
+impl Peers {
+    /// Takes units for a reservation unless it is there already.
+    fn take_once(
         &self,
-        request: Request<inv::ReserveRequest>,
+        request: &inv::ReserveRequest,
     ) -> Result<Response<inv::ReserveResponse>, Status> {
-        let request = request.into_inner();
         let mut world = self.world.lock().unwrap();
         let id = request.reservation_id.clone();
         if !world.reservations.contains_key(&id) {
-            let lines = take(&mut world, &request);
+            let lines = take(&mut world, request);
             if lines.is_empty() {
                 return Err(ApiError::out_of_stock([]).into());
             }
@@ -220,11 +244,24 @@ impl ReservationService for Peers {
             return Err(Status::unavailable("the connection broke"));
         }
         let (first, reservation) = world.reservations[&id].clone();
-        assert_eq!(first, request, "a repeat must be the same request");
+        assert_eq!(&first, request, "a repeat must be the same request");
         Ok(Response::new(inv::ReserveResponse {
             reservation: Some(reservation),
             shortages: Vec::new(),
         }))
+    }
+}
+
+#[tonic::async_trait]
+impl ReservationService for Peers {
+    async fn reserve(
+        &self,
+        request: Request<inv::ReserveRequest>,
+    ) -> Result<Response<inv::ReserveResponse>, Status> {
+        let request = request.into_inner();
+        let answer = self.take_once(&request);
+        self.answer(Silent::Reservations).await;
+        answer
     }
 
     async fn report_short(
@@ -235,8 +272,9 @@ impl ReservationService for Peers {
         if request.reason.is_empty() {
             return Err(ApiError::invalid("reason", ErrorReason::FieldRequired, "empty").into());
         }
-        let mut world = self.world.lock().unwrap();
-        world.shorts.insert(request.request_id.clone(), request);
+        let known = request.request_id.clone();
+        self.world.lock().unwrap().shorts.insert(known, request);
+        self.answer(Silent::Shorts).await;
         Ok(Response::new(inv::ReportShortResponse {
             reservation: None,
         }))

@@ -1,5 +1,6 @@
 //! A running service with stub peers, and what tests do with it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use oms_core::Clock;
@@ -44,7 +45,8 @@ pub(crate) struct Rig {
     pub(crate) clock: MockClock,
     pub(crate) db: TestDb,
     feed: EventFeedServiceClient<Channel>,
-    _service: ServiceHandle,
+    service: ServiceHandle,
+    peers_addr: SocketAddr,
 }
 
 /// A new id.
@@ -83,13 +85,16 @@ impl Rig {
         })
         .await;
         let (peers, peers_addr) = Peers::start().await;
-        let clock = MockClock::new();
+        furnish(&peers);
+        Self::serve(db, peers, peers_addr, MockClock::new()).await
+    }
+
+    async fn serve(db: TestDb, peers: Peers, peers_addr: SocketAddr, clock: MockClock) -> Self {
         let runtime = Runtime {
             clock: Arc::new(clock.clone()),
             ..Runtime::default()
         };
         let layers = layers(db.url(), &peers_addr.to_string());
-        furnish(&peers);
         let service = Fulfillment.start(&layers, runtime).await.unwrap();
         let channel = Endpoint::from_shared(service.url()).unwrap().connect_lazy();
         Self {
@@ -103,8 +108,15 @@ impl Rig {
             peers,
             clock,
             db,
-            _service: service,
+            service,
+            peers_addr,
         }
+    }
+
+    /// Ends the service as a crash would, and starts it again.
+    pub(crate) async fn crash(self) -> Self {
+        self.service.kill().await;
+        Self::serve(self.db, self.peers, self.peers_addr, self.clock).await
     }
 
     /// Free units of a SKU at a location.

@@ -10,6 +10,7 @@ use oms_proto::fulfillment::v1::{
 };
 use oms_testkit::wait_for;
 
+use crate::peers::Silent;
 use crate::rig::{EAST, MID, Rig, WEST, code};
 
 /// What became of the shorts of a fulfillment order, once so many are told.
@@ -175,4 +176,49 @@ async fn no_more_can_be_short_than_is_open() {
     let error = crate::rig::ok(rig.picking.clone().report_short_pick(request).await).unwrap_err();
     assert_eq!(error.violations()[0].field, "reason");
     assert_eq!(rig.pick_list(&list.pick_list_id).await, list);
+}
+
+/// The service dies while it sources the short again: before anything was asked for, after the
+/// report, and after the units were taken.
+#[tokio::test]
+async fn a_crash_between_any_two_steps_loses_and_doubles_nothing() {
+    for silent in [Silent::Shorts, Silent::Locations, Silent::Reservations] {
+        let rig = Rig::start().await;
+        rig.stock("A", MID, 10);
+        let order = rig.order(&[("A", 4)]).await;
+        let list = rig.released().await;
+        rig.peers.world.lock().unwrap().silent = Some(silent);
+        rig.short(&list, 0, 4).await.unwrap();
+        wait_for("the step that gets no answer", || async {
+            let reached = rig.peers.world.lock().unwrap().reached;
+            if reached {
+                Ok(())
+            } else {
+                Err("not reached".to_owned())
+            }
+        })
+        .await;
+        let rig = rig.crash().await;
+        rig.peers.world.lock().unwrap().silent = None;
+        wait_for("the work to be elsewhere", || async {
+            // The lease of the dead process has to run out.
+            rig.clock.advance(Duration::from_secs(30));
+            let orders = rig.of_order(&order.order_id).await;
+            if orders.len() == 2 {
+                Ok(())
+            } else {
+                Err(format!("{silent:?}: {orders:?}"))
+            }
+        })
+        .await;
+        let found = resolved(&rig, &order.fulfillment_order_id, 1).await;
+        assert_eq!((found.len(), found[0].quantity), (1, 4));
+        let world = rig.peers.world.lock().unwrap();
+        assert_eq!(
+            world.free[&("A".to_owned(), MID.to_owned())],
+            6,
+            "{silent:?}"
+        );
+        assert_eq!((world.shorts.len(), world.reservations.len()), (1, 1));
+    }
 }
