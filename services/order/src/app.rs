@@ -14,8 +14,15 @@ use tokio_util::task::TaskTracker;
 
 use crate::api::Api;
 use crate::clients::{FulfillmentClient, InventoryClient};
+use crate::commands::cancel_order::RUN_CANCELLATION_TASK;
 use crate::commands::place_hold::RELEASE_HOLD_TASK;
+use crate::commands::record_shipment::{CAPTURE_PAYMENT_TASK, ISSUE_INVOICE_TASK};
+use crate::commands::record_short::BACKORDER_SHORT_TASK;
+use crate::commands::refund_payment::REFUND_PAYMENT_TASK;
+use crate::commands::settle_order::{REFUND_CANCELLATION_TASK, VOID_PAYMENT_TASK};
+use crate::commands::trigger_refund::REFUND_RETURN_TASK;
 use crate::config::{self, Config};
+use crate::consumers;
 use crate::ctx::Ctx;
 use crate::payments::Providers;
 use crate::payments::reconciler;
@@ -51,6 +58,7 @@ impl Program for Order {
         let ctx = Arc::new(context(config, setup)?);
         serve(&ctx, setup);
         work(&ctx, setup);
+        consume(&ctx, setup)?;
         Ok(())
     }
 }
@@ -84,7 +92,15 @@ fn work(ctx: &Arc<Ctx>, setup: &mut Setup) {
         ..RunnerConfig::default()
     };
     let runner = TaskRunner::new(setup.db.clone(), Arc::clone(ctx), ctx.id(), config)
-        .handle(RELEASE_HOLD_TASK, tasks::release_hold::run);
+        .handle(RELEASE_HOLD_TASK, tasks::release_hold::run)
+        .handle(CAPTURE_PAYMENT_TASK, tasks::capture_payment::run)
+        .handle(VOID_PAYMENT_TASK, tasks::void_payment::run)
+        .handle(ISSUE_INVOICE_TASK, tasks::issue_invoice::run)
+        .handle(REFUND_RETURN_TASK, tasks::refund_return::run)
+        .handle(REFUND_PAYMENT_TASK, tasks::refund_payment::run)
+        .handle(REFUND_CANCELLATION_TASK, tasks::refund_cancellation::run)
+        .handle(BACKORDER_SHORT_TASK, tasks::backorder_short::run)
+        .handle(RUN_CANCELLATION_TASK, tasks::run_cancellation::run);
     setup.background("tasks", |cancel| runner.spawn(cancel));
 
     let sagas = Arc::clone(ctx);
@@ -95,4 +111,40 @@ fn work(ctx: &Arc<Ctx>, setup: &mut Setup) {
     setup.background("payment reconciler", |cancel| {
         tokio::spawn(async move { reconciler::run(&payments, pause, &cancel).await })
     });
+}
+
+/// Follows the feeds of the four peers.
+fn consume(ctx: &Arc<Ctx>, setup: &mut Setup) -> anyhow::Result<()> {
+    let own = Arc::clone(ctx);
+    let inventory = setup.consumer("inventory")?.types(consumers::inventory::TYPES);
+    let inventory = inventory.apply(move |conn, event| {
+        let ctx = Arc::clone(&own);
+        Box::pin(async move { consumers::inventory::on_event(&ctx, conn, event).await })
+    });
+    setup.background("inventory feed", |cancel| inventory.spawn(cancel));
+
+    let own = Arc::clone(ctx);
+    let fulfillment = setup.consumer("fulfillment")?.types(consumers::fulfillment::TYPES);
+    let fulfillment = fulfillment.apply(move |conn, event| {
+        let ctx = Arc::clone(&own);
+        Box::pin(async move { consumers::fulfillment::on_event(&ctx, conn, event).await })
+    });
+    setup.background("fulfillment feed", |cancel| fulfillment.spawn(cancel));
+
+    let own = Arc::clone(ctx);
+    let shipping = setup.consumer("shipping")?.types(consumers::shipping::TYPES);
+    let shipping = shipping.apply(move |conn, event| {
+        let ctx = Arc::clone(&own);
+        Box::pin(async move { consumers::shipping::on_event(&ctx, conn, event).await })
+    });
+    setup.background("shipping feed", |cancel| shipping.spawn(cancel));
+
+    let own = Arc::clone(ctx);
+    let returns = setup.consumer("returns")?.types(consumers::returns::TYPES);
+    let returns = returns.apply(move |conn, event| {
+        let ctx = Arc::clone(&own);
+        Box::pin(async move { consumers::returns::on_event(&ctx, conn, event).await })
+    });
+    setup.background("returns feed", |cancel| returns.spawn(cancel));
+    Ok(())
 }

@@ -1,8 +1,18 @@
 //! One file per command. A command opens one named transaction: request id, lock, rules, rows, event.
 
+pub(crate) mod cancel_order;
 pub(crate) mod place_hold;
 pub(crate) mod place_order;
+pub(crate) mod record_progress;
+pub(crate) mod record_reservation;
+pub(crate) mod record_shipment;
+pub(crate) mod record_short;
+pub(crate) mod refund_payment;
 pub(crate) mod release_hold;
+pub(crate) mod retry_exception;
+pub(crate) mod settle_order;
+pub(crate) mod task_payload;
+pub(crate) mod trigger_refund;
 pub(crate) mod update_order;
 pub(crate) mod upsert_channel;
 pub(crate) mod validate_order;

@@ -11,21 +11,27 @@
 //! | [`status`] | what is derived: authorize, charge, fulfillment and return status, phase |
 //! | [`saga`], [`screen`] | what the place-order saga does next, which orders it holds for a look |
 //! | [`sourcing`], [`reservation`], [`release`] | where it may come from, what inventory reserved, and what of it is handed to fulfillment |
-//! | [`payment`], [`cancellation`] | what is asked of providers and of others who may refuse |
+//! | [`payment`], [`refund`], [`invoice`] | what is asked of providers, over which captures, and what is billed |
+//! | [`cancellation`], [`cancellation_plan`] | what is asked of others who may refuse |
+//! | [`settlement`] | when an order is at its end |
 
 pub(crate) mod address;
 pub(crate) mod assemble;
 pub(crate) mod cancellation;
+pub(crate) mod cancellation_plan;
 pub(crate) mod free_text;
+pub(crate) mod invoice;
 pub(crate) mod list;
 pub(crate) mod new_order;
 pub(crate) mod order;
 pub(crate) mod payment;
 pub(crate) mod pricing;
+pub(crate) mod refund;
 pub(crate) mod release;
 pub(crate) mod reservation;
 pub(crate) mod saga;
 pub(crate) mod screen;
+pub(crate) mod settlement;
 pub(crate) mod sourcing;
 pub(crate) mod state;
 pub(crate) mod status;

@@ -3,6 +3,7 @@
 mod channel;
 mod event;
 mod hold;
+mod invoice;
 mod order;
 mod payment;
 mod timeline;
@@ -13,11 +14,16 @@ use oms_proto::common::v1::Money;
 pub(crate) use channel::channel;
 pub(crate) use event::{Event, channel_event, event};
 pub(crate) use hold::{hold, hold_block, hold_reason};
+pub(crate) use invoice::{invoice, invoice_lines};
 pub(crate) use order::{cancellation, fill_policy, order, service_level};
 pub(crate) use payment::payment;
 pub(crate) use timeline::timeline_entry;
 
 /// An amount of the order's currency.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "every message holds amounts as optional fields"
+)]
 pub(crate) fn money(currency: Currency, minor_units: i64) -> Option<Money> {
     Some(Money {
         currency_code: currency.code().to_owned(),

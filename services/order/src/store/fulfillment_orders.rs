@@ -55,3 +55,19 @@ pub(crate) async fn list(
         })
         .collect())
 }
+
+/// Writes the state of a fulfillment order that is known.
+pub(crate) async fn set_state(
+    conn: &mut PgConnection,
+    fulfillment_order_id: FulfillmentOrderId,
+    state: &str,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE fulfillment_orders SET state = $2 WHERE fulfillment_order_id = $1",
+        fulfillment_order_id.uuid(),
+        state
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}

@@ -4,19 +4,24 @@
 //! with its table and id, never a guess.
 
 pub(crate) mod addresses;
+pub(crate) mod cancellation_plans;
 pub(crate) mod cancellations;
 pub(crate) mod channels;
 pub(crate) mod effects;
 pub(crate) mod fulfillment_orders;
 pub(crate) mod holds;
+pub(crate) mod invoices;
 pub(crate) mod lines;
 pub(crate) mod lists;
 pub(crate) mod orders;
 pub(crate) mod payments;
+pub(crate) mod peer_versions;
 pub(crate) mod releases;
 pub(crate) mod reservations;
 pub(crate) mod sagas;
 pub(crate) mod sandbox;
+pub(crate) mod shipments;
+pub(crate) mod stuck_tasks;
 pub(crate) mod timeline;
 
 /// What may go wrong between the service and its tables.
@@ -57,7 +62,7 @@ impl StoreError {
     pub(crate) fn inconsistent(
         table: &'static str,
         column: &'static str,
-        id: impl ToString,
+        id: impl std::fmt::Display,
     ) -> Self {
         Self::Inconsistent {
             table,

@@ -117,6 +117,17 @@ pub(crate) async fn load(
     Ok(load_many(conn, &[order_id.uuid()]).await?.pop())
 }
 
+/// True when there is such an order.
+pub(crate) async fn exists(conn: &mut PgConnection, order_id: OrderId) -> Result<bool, StoreError> {
+    let found = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM orders WHERE order_id = $1) AS "found!""#,
+        order_id.uuid()
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(found)
+}
+
 /// What the order is paid with.
 pub(crate) async fn payment_token(
     conn: &mut PgConnection,

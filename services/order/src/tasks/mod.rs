@@ -1,8 +1,18 @@
 //! Follow-up work that survives the process: kinds of tasks and their handlers.
 
+pub(crate) mod backorder_short;
+pub(crate) mod capture_payment;
+pub(crate) mod issue_invoice;
+pub(crate) mod refund_cancellation;
+pub(crate) mod refund_payment;
+pub(crate) mod refund_return;
+mod refunds;
 pub(crate) mod release_hold;
+pub(crate) mod run_cancellation;
+pub(crate) mod void_payment;
 
-use oms_postgres::TaskError;
+use oms_core::OrderId;
+use oms_postgres::{Task, TaskError};
 
 use crate::error::Error;
 use crate::store::StoreError;
@@ -15,4 +25,14 @@ pub(crate) fn task_error(error: Error) -> TaskError {
         Error::Peer { source, .. } => source.into(),
         other => TaskError::Stuck(other.to_string()),
     }
+}
+
+/// The order that a task is about, which is its key; the span tells of it.
+fn order_id_of(task: &Task) -> Result<OrderId, TaskError> {
+    let order_id = task
+        .key
+        .parse::<OrderId>()
+        .map_err(|error| TaskError::Stuck(error.to_string()))?;
+    oms_telemetry::record_order_id(&tracing::Span::current(), order_id);
+    Ok(order_id)
 }

@@ -1,0 +1,153 @@
+//! Counts what was handed over: the units are shipped, invoiced, and, by policy, paid for.
+
+use oms_core::{InvoiceId, Money, OrderId, OrderLineId, ShipmentId, derive};
+use oms_postgres::{NewTask, tasks};
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use super::record_progress::count;
+use super::settle_order::settle_order;
+use crate::changes::{self, Change, Event, Locked};
+use crate::ctx::{Ctx, SERVICE_ACTOR};
+use crate::domain::invoice::{self, Invoice, InvoiceKind};
+use crate::domain::order::PaymentPolicy;
+use crate::domain::payment::{PaymentKind, PaymentState, open_authorization};
+use crate::error::Error;
+use crate::payments::effects::{self, NewPayment};
+use crate::store::{invoices, payments, shipments};
+
+/// Task that gives an invoice its number; the key is the order's id, the payload the invoice's.
+pub(crate) const ISSUE_INVOICE_TASK: &str = "issue_invoice";
+/// Task that captures money; the key is the order's id, the payload the cause.
+pub(crate) const CAPTURE_PAYMENT_TASK: &str = "capture_payment";
+
+/// Units that were handed over to the carrier.
+#[derive(Debug)]
+pub(crate) struct Shipped {
+    /// Shipment.
+    pub(crate) shipment_id: ShipmentId,
+    /// When.
+    pub(crate) shipped_at: OffsetDateTime,
+    /// Units by order line.
+    pub(crate) units: Vec<(OrderLineId, i64)>,
+}
+
+/// Counts the units of a shipment, writes its invoice, and plans its capture. Once per shipment.
+pub(crate) async fn record_shipment(
+    conn: &mut PgConnection,
+    ctx: &Ctx,
+    order_id: OrderId,
+    shipped: &Shipped,
+    actor: &str,
+) -> Result<(), Error> {
+    let mut order = changes::lock(conn, order_id).await?;
+    let shipment_id = shipped.shipment_id;
+    if !shipments::insert(conn, order_id, shipment_id, shipped.shipped_at).await? {
+        return Ok(());
+    }
+    let cause = format!("shipment/{shipment_id}");
+    let lines = invoice::lines(&order, &shipped.units, |line| line.counters.shipped);
+    let bill = Invoice::new(&order, InvoiceKind::Invoice, cause.clone(), lines, ctx.now());
+    invoices::insert(conn, &bill).await?;
+    insert_issue(conn, ctx, order_id, bill.invoice_id).await?;
+    let total = count(&mut order, &shipped.units, |counters, quantity| {
+        counters.shipped += quantity;
+    });
+    order.shipment_ids.push(shipment_id);
+    let price = Money::new(order.currency, bill.total);
+    let change = Change {
+        actor,
+        action: "ship",
+        detail: format!("{total} units for {price} with shipment {shipment_id}"),
+        event: Event::Progressed("shipped"),
+    };
+    order.write(conn, ctx, &change).await?;
+    let captures = order.payment_policy == PaymentPolicy::AuthThenCaptureOnShip;
+    if captures && bill.total > 0 {
+        plan_capture(conn, ctx, &order, &cause, bill.total).await?;
+    }
+    Ok(())
+}
+
+async fn plan_capture(
+    conn: &mut PgConnection,
+    ctx: &Ctx,
+    order: &Locked,
+    cause: &str,
+    amount: i64,
+) -> Result<(), Error> {
+    let ledger = payments::list(conn, order.order_id).await?;
+    // Without anything left of it, the provider says so, and a person has to look.
+    let authorization = open_authorization(&ledger)
+        .map(|(payment, _)| payment)
+        .or_else(|| {
+            ledger.iter().find(|payment| {
+                payment.kind == PaymentKind::Authorization
+                    && payment.state == PaymentState::Succeeded
+            })
+        });
+    let new = NewPayment {
+        kind: PaymentKind::Capture,
+        amount,
+        parent: authorization.map(|payment| payment.payment_id),
+        cause,
+        actor: SERVICE_ACTOR,
+        send_now: false,
+    };
+    effects::plan(conn, ctx, order, &new).await?;
+    let task = NewTask {
+        id: derive(order.order_id.uuid(), &format!("capture_payment/{cause}")),
+        kind: CAPTURE_PAYMENT_TASK,
+        key: order.order_id.to_string(),
+        payload: cause.as_bytes().to_vec(),
+        run_at: ctx.now(),
+        actor: SERVICE_ACTOR.to_owned(),
+    };
+    tasks::insert(conn, &task).await?;
+    Ok(())
+}
+
+/// Inserts the task that issues an invoice.
+pub(crate) async fn insert_issue(
+    conn: &mut PgConnection,
+    ctx: &Ctx,
+    order_id: OrderId,
+    invoice_id: InvoiceId,
+) -> Result<(), Error> {
+    let task = NewTask {
+        id: derive(invoice_id.uuid(), ISSUE_INVOICE_TASK),
+        kind: ISSUE_INVOICE_TASK,
+        key: order_id.to_string(),
+        payload: invoice_id.to_string().into_bytes(),
+        run_at: ctx.now(),
+        actor: SERVICE_ACTOR.to_owned(),
+    };
+    tasks::insert(conn, &task).await?;
+    Ok(())
+}
+
+/// Counts the units of a shipment as delivered. Once per shipment; the last one may complete the order.
+pub(crate) async fn record_delivery(
+    conn: &mut PgConnection,
+    ctx: &Ctx,
+    order_id: OrderId,
+    shipped: &Shipped,
+    actor: &str,
+) -> Result<(), Error> {
+    let mut order = changes::lock(conn, order_id).await?;
+    let shipment_id = shipped.shipment_id;
+    if !shipments::set_delivered(conn, shipment_id, ctx.now()).await? {
+        return Ok(());
+    }
+    let total = count(&mut order, &shipped.units, |counters, quantity| {
+        counters.delivered += quantity;
+    });
+    let change = Change {
+        actor,
+        action: "deliver",
+        detail: format!("{total} units with shipment {shipment_id}"),
+        event: Event::Progressed("delivered"),
+    };
+    order.write(conn, ctx, &change).await?;
+    settle_order(conn, ctx, &mut order).await
+}

@@ -1,0 +1,69 @@
+//! Inventory: what is reserved for an order, and stock that came for units that waited.
+
+use oms_proto::events::v1::Event;
+use oms_proto::inventory::v1 as pb;
+use oms_proto::inventory::v1::inventory_event::Event as Inventory;
+use oms_service::ApplyError;
+use prost::Message;
+use sqlx::PgConnection;
+
+use super::{apply_error, id, known_order, units};
+use crate::commands::record_reservation::{
+    Allocated, record_backorder_allocated, record_reservation,
+};
+use crate::ctx::Ctx;
+use crate::domain::reservation::{ReservationLine, ReservationState};
+
+/// Events that are asked for.
+pub(crate) const TYPES: &[&str] = &["ReservationChanged", "BackorderAllocated"];
+
+/// Applies an event. The copy of a reservation knows by its version what it has seen.
+pub(crate) async fn on_event(
+    ctx: &Ctx,
+    conn: &mut PgConnection,
+    event: &Event,
+) -> Result<(), ApplyError> {
+    match pb::InventoryEvent::decode(&*event.payload)?.event {
+        Some(Inventory::ReservationChanged(changed)) => {
+            let Some(reservation) = changed.reservation else {
+                return Ok(());
+            };
+            let Some(order_id) = known_order(conn, &reservation.order_id).await? else {
+                return Ok(());
+            };
+            let how = (event.actor.as_str(), changed.action.as_str());
+            record_reservation(conn, ctx, order_id, reservation, how)
+                .await
+                .map_err(apply_error)
+        }
+        Some(Inventory::BackorderAllocated(served)) => {
+            let Some(order_id) = known_order(conn, &served.order_id).await? else {
+                return Ok(());
+            };
+            let allocated = allocated(event, &served)?;
+            record_backorder_allocated(conn, ctx, order_id, &allocated, &event.actor)
+                .await
+                .map_err(apply_error)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn allocated(event: &Event, served: &pb::BackorderAllocated) -> Result<Allocated, ApplyError> {
+    let line = |line: &pb::ReservationLine| {
+        let (order_line_id, quantity) = units(&line.order_line_id, line.quantity)?;
+        Ok::<_, ApplyError>(ReservationLine {
+            order_line_id,
+            location_id: line.location_id.clone(),
+            lot: line.lot.clone(),
+            state: ReservationState::Allocated,
+            quantity,
+        })
+    };
+    Ok(Allocated {
+        event_id: id(&event.id, "id")?,
+        version: event.aggregate_version,
+        reservation_id: id(&served.reservation_id, "reservation_id")?,
+        lines: served.lines.iter().map(line).collect::<Result<_, _>>()?,
+    })
+}

@@ -1,0 +1,86 @@
+//! What the tasks that pay money back have in common: a refund in parts, one per capture it goes back over.
+
+use oms_core::OrderId;
+use oms_postgres::TaskError;
+use sqlx::PgConnection;
+use time::Duration;
+
+use super::task_error;
+use crate::changes::{self, Locked};
+use crate::ctx::Ctx;
+use crate::domain::payment::{Payment, PaymentKind, PaymentState};
+use crate::domain::refund::{part_cause, refund_parts, refundable, spread};
+use crate::error::Error;
+use crate::payments::effects::{self, NewPayment, Ran};
+use crate::store::payments;
+
+/// While captures that the money comes from have no answer.
+pub(super) const LOOK_AGAIN: Duration = Duration::seconds(1);
+
+/// Plans the parts of a refund unless they are planned; less than the amount when less is left. The order
+/// is locked.
+pub(super) async fn plan(
+    conn: &mut PgConnection,
+    ctx: &Ctx,
+    order: &Locked,
+    ledger: &[Payment],
+    (amount, cause, actor): (i64, &str, &str),
+) -> Result<(), Error> {
+    if !refund_parts(ledger, cause).is_empty() {
+        return Ok(());
+    }
+    let parts = spread(amount, &refundable(ledger));
+    for (number, (capture, part)) in parts.into_iter().enumerate() {
+        let new = NewPayment {
+            kind: PaymentKind::Refund,
+            amount: part,
+            parent: Some(capture),
+            cause: &part_cause(cause, number),
+            actor,
+            send_now: false,
+        };
+        effects::plan(conn, ctx, order, &new).await?;
+    }
+    Ok(())
+}
+
+/// Brings every part to the provider; answers the sum that was paid back.
+pub(super) async fn run(ctx: &Ctx, order_id: OrderId, cause: &str) -> Result<i64, TaskError> {
+    for part in parts(ctx, order_id, cause).await? {
+        if part.state.is_settled() {
+            continue;
+        }
+        match effects::run(ctx, &part, false).await.map_err(task_error)? {
+            Ran::Settled => {}
+            Ran::InDoubt(why) => return Err(TaskError::Retry(why)),
+            Ran::Answered(answer) => {
+                let (part, answer) = (&part, &answer);
+                ctx.db
+                    .run_tx("record_refund", |tx| {
+                        Box::pin(async move {
+                            let conn = tx.conn();
+                            let mut order = changes::lock(conn, order_id).await?;
+                            let actor = part.actor.as_str();
+                            effects::record(conn, ctx, &mut order, part, answer, actor).await
+                        })
+                    })
+                    .await
+                    .map_err(task_error)?;
+            }
+        }
+    }
+    let parts = parts(ctx, order_id, cause).await?;
+    if let Some(failed) = parts.iter().find(|part| part.state == PaymentState::Failed) {
+        let code = &failed.failure_code;
+        return Err(TaskError::Stuck(format!("refund for {cause} declined: {code}")));
+    }
+    Ok(parts.iter().map(|part| part.amount).sum())
+}
+
+async fn parts(ctx: &Ctx, order_id: OrderId, cause: &str) -> Result<Vec<Payment>, TaskError> {
+    let mut conn = ctx.db.read().await?;
+    let ledger = payments::list(&mut conn, order_id)
+        .await
+        .map_err(|error| task_error(error.into()))?;
+    Ok(refund_parts(&ledger, cause).into_iter().cloned().collect())
+}
