@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use oms_postgres::{RunnerConfig, TaskRunner};
 use oms_proto::order::v1::channel_service_server::ChannelServiceServer;
+use oms_proto::order::v1::exception_service_server::ExceptionServiceServer;
 use oms_proto::order::v1::hold_service_server::HoldServiceServer;
+use oms_proto::order::v1::invoice_service_server::InvoiceServiceServer;
 use oms_proto::order::v1::order_service_server::OrderServiceServer;
+use oms_proto::order::v1::payment_service_server::PaymentServiceServer;
 use oms_service::{Common, Program, Setup};
 use sqlx::migrate::Migrator;
 use tokio::sync::Notify;
@@ -83,7 +86,10 @@ fn serve(ctx: &Arc<Ctx>, setup: &mut Setup) {
     let api = Api::new(Arc::clone(ctx));
     setup.serve(OrderServiceServer::new(api.clone()));
     setup.serve(HoldServiceServer::new(api.clone()));
-    setup.serve(ChannelServiceServer::new(api));
+    setup.serve(ChannelServiceServer::new(api.clone()));
+    setup.serve(PaymentServiceServer::new(api.clone()));
+    setup.serve(InvoiceServiceServer::new(api.clone()));
+    setup.serve(ExceptionServiceServer::new(api));
 }
 
 fn work(ctx: &Arc<Ctx>, setup: &mut Setup) {

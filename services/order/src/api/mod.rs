@@ -1,10 +1,14 @@
 //! gRPC: requests to commands and queries, domain to messages, errors to statuses. No rule lives here.
 
+mod cancel_order;
 mod channel_service;
 mod error;
+mod exception_service;
 mod hold_service;
+mod invoice_service;
 mod new_order;
 mod order_service;
+mod payment_service;
 mod requests;
 
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use oms_core::{AddressId, ChannelId, OrderId, Violations};
 use oms_proto::order::v1 as pb;
 use oms_proto::order::v1::order_service_server::OrderService;
-use oms_service::{ApiError, PageToken, fingerprint, page_size, parse_etag, principal, request_id};
+use oms_service::{PageToken, fingerprint, page_size, parse_etag, principal, request_id};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -17,6 +17,8 @@ use crate::commands::place_order::{PlaceOrder, place_order};
 use crate::commands::update_order::{self, UpdateOrder, update_order};
 use crate::commands::validate_order::validate_order;
 use crate::domain::list::OrderFilter;
+use crate::domain::new_order::NewOrder;
+use crate::error::Error;
 use crate::messages;
 use crate::queries::get_order::{GetOrder, get_order};
 use crate::queries::get_order_address::get_order_address;
@@ -43,6 +45,9 @@ impl OrderService for Api {
             ..pb::PlaceOrderRequest::default()
         };
         let order = order_of(message.order, &mut violations);
+        if let (false, Some(order)) = (violations.is_empty(), &order) {
+            self.check_too(order, &mut violations).await?;
+        }
         let (Some(request_id), Some(order)) = (request_id, order) else {
             return Err(refused(violations));
         };
@@ -66,6 +71,9 @@ impl OrderService for Api {
         let Some(order) = order else {
             return Err(refused(violations));
         };
+        if !violations.is_empty() {
+            self.check_too(&order, &mut violations).await?;
+        }
         refuse(violations)?;
         let priced = validate_order(&self.ctx, &order).await.map_err(status)?;
         let order = Some(without_ids(messages::order(&priced)));
@@ -117,9 +125,9 @@ impl OrderService for Api {
 
     async fn cancel_order(
         &self,
-        _request: Request<pb::CancelOrderRequest>,
+        request: Request<pb::CancelOrderRequest>,
     ) -> Result<Response<pb::CancelOrderResponse>, Status> {
-        Err(ApiError::unimplemented("CancelOrder is not served yet").into())
+        Ok(Response::new(self.answer_cancel_order(request).await?))
     }
 
     async fn update_order(
@@ -211,6 +219,20 @@ fn record(order_id: OrderId) {
 }
 
 impl Api {
+    /// Adds what is wrong with the order itself, so that everything is told at once.
+    async fn check_too(&self, order: &NewOrder, violations: &mut Violations) -> Result<(), Status> {
+        match validate_order(&self.ctx, order).await {
+            Ok(_) => Ok(()),
+            Err(Error::Invalid(more)) => {
+                for violation in more {
+                    violations.push(violation.field, violation.reason, violation.message);
+                }
+                Ok(())
+            }
+            Err(error) => Err(status(error)),
+        }
+    }
+
     /// How long a caller is ready to wait for the confirmation: almost to its deadline, at most as configured.
     fn patience<T>(&self, request: &Request<T>) -> Duration {
         let most = Duration::from_millis(self.ctx.config.saga.wait_most_ms);
@@ -254,7 +276,7 @@ fn wait_for(number: i32, patience: Duration, violations: &mut Violations) -> Opt
 fn order_of(
     message: Option<pb::NewOrder>,
     violations: &mut Violations,
-) -> Option<crate::domain::new_order::NewOrder> {
+) -> Option<NewOrder> {
     if message.is_none() {
         violations.push("order", "FIELD_REQUIRED", "must hold an order");
     }

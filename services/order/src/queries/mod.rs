@@ -1,8 +1,26 @@
 //! One file per read.
 
+pub(crate) mod get_invoice_document;
 pub(crate) mod get_order;
 pub(crate) mod get_order_address;
 pub(crate) mod get_order_timeline;
 pub(crate) mod list_channels;
+pub(crate) mod list_exceptions;
 pub(crate) mod list_holds;
+pub(crate) mod list_invoices;
 pub(crate) mod list_orders;
+pub(crate) mod list_payments;
+
+use oms_core::OrderId;
+use sqlx::PgConnection;
+
+use crate::error::Error;
+use crate::store::orders;
+
+/// Fails unless there is such an order.
+async fn known(conn: &mut PgConnection, order_id: OrderId) -> Result<(), Error> {
+    if orders::exists(conn, order_id).await? {
+        return Ok(());
+    }
+    Err(Error::order_not_found(order_id))
+}

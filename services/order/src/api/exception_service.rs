@@ -1,0 +1,91 @@
+//! ExceptionService.
+
+use oms_core::{OrderId, Violations};
+use oms_proto::order::v1 as pb;
+use oms_proto::order::v1::exception_service_server::ExceptionService;
+use oms_proto::time_to_proto;
+use oms_service::{PageToken, fingerprint, page_size, principal, request_id};
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use super::Api;
+use super::error::status;
+use super::requests::{caller, id, of_position, position, refuse, refused};
+use crate::commands::retry_exception::{RetryException, retry_exception};
+use crate::domain::free_text::check_free_text;
+use crate::queries::list_exceptions::{Exception, list_exceptions};
+
+/// Longest note in characters.
+const NOTE_LEN_MAX: usize = 500;
+
+#[tonic::async_trait]
+impl ExceptionService for Api {
+    async fn list_exceptions(
+        &self,
+        request: Request<pb::ListExceptionsRequest>,
+    ) -> Result<Response<pb::ListExceptionsResponse>, Status> {
+        let mut message = request.into_inner();
+        let mut violations = Violations::default();
+        let size = page_size(message.page_size, &mut violations);
+        refuse(violations)?;
+        let token = std::mem::take(&mut message.page_token);
+        message.page_size = 0;
+        let seal = fingerprint(&message);
+        let after = PageToken::decode::<(i64, Uuid)>(&token, &seal)?.and_then(of_position);
+        let limit = usize::try_from(size).unwrap_or_default();
+        let mut found = list_exceptions(&self.ctx, after, size + 1)
+            .await
+            .map_err(status)?;
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let next_page_token = match found.last() {
+            Some(last) if more => PageToken::encode(&position(last.parked_at, last.id), &seal),
+            _ => String::new(),
+        };
+        Ok(Response::new(pb::ListExceptionsResponse {
+            exceptions: found.into_iter().map(exception).collect(),
+            next_page_token,
+        }))
+    }
+
+    async fn retry_exception(
+        &self,
+        request: Request<pb::RetryExceptionRequest>,
+    ) -> Result<Response<pb::RetryExceptionResponse>, Status> {
+        let principal = principal(&request);
+        let mut message = request.into_inner();
+        let mut violations = Violations::default();
+        let request_id = request_id(&message.request_id, &mut violations);
+        message.request_id.clear();
+        let exception_id = id::<Uuid>(&message.exception_id, "exception_id", &mut violations);
+        check_free_text(&message.note, "note", NOTE_LEN_MAX, &mut violations);
+        let (Some(request_id), Some(exception_id)) = (request_id, exception_id) else {
+            return Err(refused(violations));
+        };
+        refuse(violations)?;
+        let caller = caller(principal, request_id, &message);
+        let command = RetryException {
+            exception_id,
+            note: message.note,
+        };
+        retry_exception(&self.ctx, &caller, &command)
+            .await
+            .map_err(status)?;
+        Ok(Response::new(pb::RetryExceptionResponse {}))
+    }
+}
+
+fn exception(exception: Exception) -> pb::Exception {
+    pb::Exception {
+        exception_id: exception.id.to_string(),
+        order_id: exception
+            .order_id
+            .as_ref()
+            .map(OrderId::to_string)
+            .unwrap_or_default(),
+        step: exception.step,
+        reason: exception.reason,
+        attempts: exception.attempts,
+        park_time: Some(time_to_proto(exception.parked_at)),
+    }
+}
