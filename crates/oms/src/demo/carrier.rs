@@ -30,8 +30,8 @@ pub(crate) async fn work(world: Arc<World>) -> anyhow::Result<()> {
     let (jobs, mut inbox) = mpsc::unbounded_channel();
     let client = world.clients.shipping_feed();
     let follow = feed::follow(client, "demo carrier", &world.done, |event| {
-        // The receiver lives as long as this loop.
-        for job in job(event)? {
+        if let Some(job) = job(event)? {
+            // The receiver lives as long as this loop.
             let _ = jobs.send(job);
         }
         Ok(())
