@@ -89,7 +89,7 @@ fn of_axes(before: Axes, order: &FulfillmentOrder) -> Vec<Event> {
             },
         ));
     }
-    if matches!(order.state, State::Closed | State::Incomplete) {
+    if order.state == State::Closed {
         events.push(Event::FulfillmentOrderClosed(FulfillmentOrderClosed {
             fulfillment_order_id: order.id.to_string(),
             order_id: order.order_id.to_string(),

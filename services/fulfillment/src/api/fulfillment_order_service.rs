@@ -74,6 +74,10 @@ impl FulfillmentOrderService for Api {
         let order_id = reader.optional("order_id", &message.order_id);
         let states = states(&message.states, &mut reader);
         reader.finish(Some(()))?;
+        if states.is_empty() && !message.states.is_empty() {
+            // Only states were asked for that nothing is in.
+            return Ok(Response::new(pb::ListFulfillmentOrdersResponse::default()));
+        }
         let filter = fingerprint(&message);
         let after = PageToken::decode::<Position>(&token, &filter)?;
         let list = FulfillmentOrderList {

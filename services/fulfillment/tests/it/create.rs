@@ -117,6 +117,17 @@ async fn pages_hold_everything_once_and_in_order() {
     assert_eq!(listed, created);
 
     request.location_id = EAST.to_owned();
+    let scheduled = pb::ListFulfillmentOrdersRequest {
+        states: vec![State::Scheduled.into()],
+        ..Default::default()
+    };
+    let none = rig
+        .orders
+        .clone()
+        .list_fulfillment_orders(scheduled)
+        .await
+        .unwrap();
+    assert!(none.into_inner().fulfillment_orders.is_empty());
     let error = ok(rig.orders.clone().list_fulfillment_orders(request).await).unwrap_err();
     assert_eq!(error.reason(), Some(ErrorReason::PageTokenInvalid));
 }

@@ -11,7 +11,7 @@ use oms_proto::fulfillment::v1::{
 use oms_testkit::wait_for;
 
 use crate::peers::Silent;
-use crate::rig::{EAST, MID, Rig, WEST, code};
+use crate::rig::{EAST, MID, Rig, WEST, code, types};
 
 /// What became of the shorts of a fulfillment order, once so many are told.
 async fn resolved(rig: &Rig, order_id: &str, count: usize) -> Vec<pb::ShortResolved> {
@@ -107,12 +107,18 @@ async fn what_nobody_has_is_left_to_the_order() {
     // Nothing was found here at all.
     let ended = rig.get(&order.fulfillment_order_id).await;
     assert_eq!(ended.state(), State::Incomplete);
-    let events = rig.events(&order.fulfillment_order_id, 4).await;
-    assert!(
-        events
-            .iter()
-            .any(|(_, fact)| matches!(fact, Fact::FulfillmentOrderShorted(_)))
-    );
+    // Created, released, shorted, incomplete; resolved in two parts. It is not told to be closed.
+    let events = rig.events(&order.fulfillment_order_id, 6).await;
+    let (resolved, changed) = ("ShortResolved", "FulfillmentOrderStateChanged");
+    let expected = [
+        "FulfillmentOrderCreated",
+        changed,
+        "FulfillmentOrderShorted",
+        changed,
+        resolved,
+        resolved,
+    ];
+    assert_eq!(types(&events), expected);
 }
 
 #[tokio::test]
