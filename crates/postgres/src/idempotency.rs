@@ -95,3 +95,96 @@ pub async fn record(
     // Only without a check before: another call has succeeded meanwhile. The next attempt sees it.
     Err(Error::transient("23505"))
 }
+
+/// What [`find_all`] knows of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// It has not succeeded before.
+    Nothing,
+    /// It succeeded: the id of its resource.
+    Success(String),
+    /// The id came before with another body.
+    OtherBody,
+}
+
+/// [`find`] for many calls with one statement; the answers are in step with the keys. For commands
+/// that are decided together under locks of their own, which also hold off concurrent repeats.
+pub async fn find_all(conn: &mut PgConnection, keys: &[&RequestKey]) -> Result<Vec<Found>, Error> {
+    let mut found = vec![Found::Nothing; keys.len()];
+    if keys.is_empty() {
+        return Ok(found);
+    }
+    let (principals, methods, ids) = columns(keys.iter().copied());
+    let rows = sqlx::query!(
+        r#"select k.place as "place!", i.request_hash, i.resource_id
+           from unnest($1::text[], $2::text[], $3::uuid[]) with ordinality
+                as k (principal, method, request_id, place)
+           join idempotency i using (principal, method, request_id)"#,
+        &principals as &[&str],
+        &methods as &[&str],
+        &ids,
+    )
+    .fetch_all(conn)
+    .await?;
+    for row in rows {
+        // Ordinality counts from 1.
+        let place = usize::try_from(row.place - 1).unwrap_or(usize::MAX);
+        if let (Some(key), Some(found)) = (keys.get(place), found.get_mut(place)) {
+            *found = match row.resource_id {
+                _ if row.request_hash != key.hash => Found::OtherBody,
+                Some(resource_id) => Found::Success(resource_id),
+                None => Found::Nothing,
+            };
+        }
+    }
+    Ok(found)
+}
+
+/// [`record`] for many calls with different keys, with one statement.
+pub async fn record_all(
+    conn: &mut PgConnection,
+    calls: &[(&RequestKey, String)],
+) -> Result<(), Error> {
+    if calls.is_empty() {
+        return Ok(());
+    }
+    let (principals, methods, ids) = columns(calls.iter().map(|(key, _)| *key));
+    let hashes: Vec<&[u8]> = calls.iter().map(|(key, _)| key.hash.as_slice()).collect();
+    let resources: Vec<&str> = calls.iter().map(|(_, id)| id.as_str()).collect();
+    // In one order, so that two transactions cannot wait for each other.
+    let recorded = sqlx::query!(
+        "insert into idempotency as i (principal, method, request_id, request_hash, resource_id)
+         select k.principal, k.method, k.request_id, k.request_hash, k.resource_id
+         from unnest($1::text[], $2::text[], $3::uuid[], $4::bytea[], $5::text[])
+              as k (principal, method, request_id, request_hash, resource_id)
+         order by k.principal, k.method, k.request_id
+         on conflict (principal, method, request_id) do update set resource_id = excluded.resource_id
+         where i.request_hash = excluded.request_hash
+           and (i.resource_id is null or i.resource_id = excluded.resource_id)",
+        &principals as &[&str],
+        &methods as &[&str],
+        &ids,
+        &hashes as &[&[u8]],
+        &resources as &[&str],
+    )
+    .execute(conn)
+    .await?
+    .rows_affected();
+    if recorded == calls.len() as u64 {
+        return Ok(());
+    }
+    // Another call has succeeded meanwhile. The next attempt sees it.
+    Err(Error::transient("23505"))
+}
+
+fn columns<'a>(
+    keys: impl Iterator<Item = &'a RequestKey>,
+) -> (Vec<&'a str>, Vec<&'a str>, Vec<Uuid>) {
+    let mut columns = (Vec::new(), Vec::new(), Vec::new());
+    for key in keys {
+        columns.0.push(key.principal.as_str());
+        columns.1.push(key.method);
+        columns.2.push(key.request_id);
+    }
+    columns
+}

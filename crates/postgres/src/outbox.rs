@@ -49,10 +49,21 @@ pub async fn append(conn: &mut PgConnection, event: &NewEvent) -> Result<(), Err
 
 /// Appends events in their order with one statement.
 pub async fn append_all(conn: &mut PgConnection, events: &[NewEvent]) -> Result<(), Error> {
+    let trace = TraceContext::current();
+    append_caused(conn, events, &vec![&trace; events.len()]).await
+}
+
+/// [`append_all`] for events with different causes: `causes` is in step with the events. For
+/// transactions that do the work of several calls.
+pub async fn append_caused(
+    conn: &mut PgConnection,
+    events: &[NewEvent],
+    causes: &[&TraceContext],
+) -> Result<(), Error> {
     if events.is_empty() {
         return Ok(());
     }
-    let trace = TraceContext::current();
+    let traces: Vec<&str> = causes.iter().map(|cause| cause.as_str()).collect();
     let ids: Vec<Uuid> = events.iter().map(|event| event.event_id).collect();
     let aggregate_types: Vec<&str> = events.iter().map(|event| event.aggregate_type).collect();
     let aggregate_ids: Vec<&str> = events
@@ -84,12 +95,13 @@ pub async fn append_all(conn: &mut PgConnection, events: &[NewEvent]) -> Result<
                              payload, actor, occurred_at, channel_id, location_id, partner_id,
                              traceparent)
          select e.event_id, e.aggregate_type, e.aggregate_id, e.aggregate_version, e.event_type,
-                e.payload, e.actor, e.occurred_at, e.channel_id, e.location_id, e.partner_id, $12
+                e.payload, e.actor, e.occurred_at, e.channel_id, e.location_id, e.partner_id,
+                e.traceparent
          from unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::bytea[],
-                     $7::text[], $8::timestamptz[], $9::text[], $10::text[], $11::text[])
-              with ordinality
+                     $7::text[], $8::timestamptz[], $9::text[], $10::text[], $11::text[],
+                     $12::text[]) with ordinality
               as e (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, payload,
-                    actor, occurred_at, channel_id, location_id, partner_id, place)
+                    actor, occurred_at, channel_id, location_id, partner_id, traceparent, place)
          order by e.place",
         &ids,
         &aggregate_types as &[&str],
@@ -102,7 +114,7 @@ pub async fn append_all(conn: &mut PgConnection, events: &[NewEvent]) -> Result<
         &channels as &[Option<&str>],
         &locations as &[Option<&str>],
         &partners as &[Option<&str>],
-        trace.as_str(),
+        &traces as &[&str],
     )
     .execute(conn)
     .await?;

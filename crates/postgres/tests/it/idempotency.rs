@@ -1,4 +1,4 @@
-use oms_postgres::idempotency::{self, RequestKey};
+use oms_postgres::idempotency::{self, Found, RequestKey};
 use oms_postgres::{Db, Error};
 use oms_testkit::SeqIds;
 use tokio::task::JoinSet;
@@ -149,4 +149,40 @@ async fn a_call_that_was_not_recorded_runs_again() {
         assert_eq!(idempotency::check(&mut conn, &key(1)).await.unwrap(), None);
     }
     assert_eq!(deposit(&fixture.db, &key(1), 7).await.unwrap(), "7");
+}
+
+#[tokio::test]
+async fn many_calls_are_found_and_recorded_together() {
+    let fixture = Fixture::new().await;
+    deposit(&fixture.db, &key(1), 7).await.unwrap();
+    let other = RequestKey {
+        request_id: SeqIds::nth(2),
+        ..key(1)
+    };
+    let record = |key: &RequestKey| {
+        let (db, key) = (fixture.db.clone(), key.clone());
+        async move {
+            db.run_tx("deposit_all", |tx| {
+                let calls = [(&key, "8".to_owned())];
+                Box::pin(async move { idempotency::record_all(tx, &calls).await })
+            })
+            .await
+        }
+    };
+    record(&other).await.unwrap();
+    let mut conn = fixture.db.read().await.unwrap();
+    let unknown = RequestKey {
+        request_id: SeqIds::nth(3),
+        ..key(1)
+    };
+    let keys = [&unknown, &other, &key(2), &key(1)];
+    let found = idempotency::find_all(&mut conn, &keys).await.unwrap();
+    let success = |id: &str| Found::Success(id.to_owned());
+    assert_eq!(
+        found,
+        [Found::Nothing, success("8"), Found::OtherBody, success("7")]
+    );
+    // Somebody else succeeded meanwhile: the caller has to look again.
+    let lost = record(&key(1)).await;
+    assert!(matches!(lost, Err(Error::Transient { .. })), "{lost:?}");
 }
