@@ -93,7 +93,7 @@ pub(crate) async fn place_order(
 /// Looked at before inventory is asked, so that a repeat is answered whatever items exist by now.
 async fn placed_before(ctx: &Ctx, caller: &Caller) -> Result<Option<OrderId>, Error> {
     let mut conn = ctx.db.read().await?;
-    let found = idempotency::check(&mut conn, &caller.key(METHOD)).await?;
+    let found = idempotency::find(&mut conn, &caller.key(METHOD)).await?;
     Ok(found.and_then(|id| id.parse().ok()))
 }
 
@@ -127,7 +127,6 @@ async fn place(
         actor.clone(),
         now,
     );
-    // First, so that two calls with one request id meet here and not at the external reference.
     idempotency::record(conn, &key, &order.order_id.to_string()).await?;
     let number = orders::next_number(conn).await?;
     order.order_number = format!("{}{number}", channel.number_prefix);

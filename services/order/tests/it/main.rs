@@ -1,9 +1,11 @@
 //! The order service through its own gRPC, on real Postgres, with peers that tests steer.
 
 mod bad_input;
+mod cancel_order;
 mod channels;
 mod holds;
 mod lists;
+mod money;
 mod payments;
 mod peers;
 mod place_order;
@@ -11,3 +13,4 @@ mod replay;
 mod rig;
 mod saga;
 mod stale;
+mod world;

@@ -620,6 +620,19 @@ impl Feed {
     fn new() -> Self {
         Self { events: Arc::new(watch::Sender::new(Vec::new())) }
     }
+
+    /// Tells an event, or one more time.
+    pub(crate) fn publish(&self, mut event: Event) {
+        self.events.send_modify(|events| {
+            event.pos = i64::try_from(events.len()).unwrap() + 1;
+            events.push(event);
+        });
+    }
+
+    /// Events told so far.
+    pub(crate) fn len(&self) -> i64 {
+        i64::try_from(self.events.borrow().len()).unwrap()
+    }
 }
 
 #[tonic::async_trait]

@@ -48,7 +48,7 @@ async fn a_step_that_fails_for_good_unwinds_when_the_order_expires() {
         }
         let placed = rig.place_only(new_order(&[("A", 5)], "tok_approve")).await;
         wait_for("the step to fail", || async {
-            match rig.count("SELECT max(failures) FROM sagas").await {
+            match rig.count("SELECT max(failures)::int8 FROM sagas").await {
                 0 => Err(rig.saga_row(&placed.order_id).await),
                 _ => Ok(()),
             }
@@ -56,6 +56,10 @@ async fn a_step_that_fails_for_good_unwinds_when_the_order_expires() {
         .await;
         rig.clock.advance(Duration::from_hours(24 * 4));
         let order = rig.until_done(&placed.order_id).await;
+        eprintln!("{:?}", rig.peers.calls(method));
+        let mut conn = rig.db.connect().await;
+        let l: Vec<(String,String,String,i32)> = sqlx::query_as("SELECT step, outcome, detail, attempt FROM saga_steps ORDER BY entry").fetch_all(&mut conn).await.unwrap();
+        eprintln!("{l:#?}");
         assert_eq!(order.state(), OrderState::Expired, "{method}");
         assert_eq!(rig.peers.free("A"), 100, "{method}");
         rig.audit().await;
@@ -130,6 +134,12 @@ async fn failures_without_end_park_the_saga() {
     wait_for("the saga to be stuck", || async {
         rig.clock.advance(Duration::from_millis(50));
         let row = rig.saga_row(&placed.order_id).await;
+        if row.starts_with("DONE") {
+        let mut conn = rig.db.connect().await;
+        let l: Vec<(String,String,String,i32)> = sqlx::query_as("SELECT step, outcome, detail, attempt FROM saga_steps ORDER BY entry").fetch_all(&mut conn).await.unwrap();
+        eprintln!("{l:#?} {:?}", rig.peers.calls("Reserve"));
+        panic!();
+        }
         if row.starts_with("STUCK reserve") { Ok(()) } else { Err(row) }
     })
     .await;
