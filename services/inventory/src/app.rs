@@ -13,10 +13,10 @@ use oms_service::{Common, Program, Setup};
 use sqlx::migrate::Migrator;
 
 use crate::api::Api;
-use crate::commands::KnownLocations;
 use crate::config::Config;
 use crate::ctx::Ctx;
 use crate::lanes::{self, Lanes};
+use crate::store::known_locations::KnownLocations;
 use crate::{consumers, store, tasks};
 
 /// The migrations of the service.

@@ -7,10 +7,10 @@ use oms_postgres::Db;
 use oms_postgres::idempotency::RequestKey;
 use uuid::Uuid;
 
-use crate::commands::KnownLocations;
 use crate::domain::command::Command;
 use crate::domain::effect::Outcome;
 use crate::lanes::{Error, Lanes, Request};
+use crate::store::known_locations::KnownLocations;
 
 /// What every command needs.
 pub(crate) struct Ctx {

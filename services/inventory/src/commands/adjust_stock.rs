@@ -3,7 +3,7 @@
 use crate::domain::command::{Adjust, Command};
 use crate::domain::level::{Level, LevelKey};
 
-use super::known_locations::check_references;
+use super::check_references::check_references;
 use super::{Call, Ctx, Error, levels_of};
 
 /// A correction.

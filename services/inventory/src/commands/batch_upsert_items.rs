@@ -8,8 +8,8 @@ use sqlx::PgConnection;
 
 use crate::domain::item::Item;
 use crate::domain::refusal::Refusal;
+use crate::messages::{self, Stamp};
 use crate::store;
-use crate::store::events::{self, Stamp};
 
 use super::{Call, Ctx, Error};
 
@@ -69,7 +69,7 @@ async fn write(
         actor: &actor,
         now,
     };
-    outbox::append_all(conn, &events::of_items(stamp, &items)).await?;
+    outbox::append_all(conn, &messages::of_items(stamp, &items)).await?;
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use crate::domain::command::{Command, MoveReturned};
 
-use super::known_locations::check_references;
+use super::check_references::check_references;
 use super::{Call, Ctx, Error};
 
 /// Each move is booked once for its cause.

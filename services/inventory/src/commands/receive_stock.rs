@@ -5,7 +5,7 @@ use oms_core::{LocationId, Sku};
 use crate::domain::command::{Command, Receive};
 use crate::domain::level::{Level, LevelKey};
 
-use super::known_locations::{Reference, check_references};
+use super::check_references::{Reference, check_references};
 use super::{Call, Ctx, Error, levels_of};
 
 /// A receipt.

@@ -5,7 +5,7 @@ use oms_core::{LocationId, Sku};
 use crate::domain::command::{Command, Reserve};
 use crate::domain::reservation::{Reservation, Shortage};
 
-use super::known_locations::{Reference, check_references};
+use super::check_references::{Reference, check_references};
 use super::{Call, Ctx, Error, reservation_of};
 
 /// Fits an order to the ranked locations and takes the units, all lines in one transaction.

@@ -3,8 +3,8 @@
 use oms_postgres::{idempotency, outbox};
 
 use crate::domain::location::Location;
+use crate::messages::{self, Stamp};
 use crate::store;
-use crate::store::events::{self, Stamp};
 
 use super::{Call, Ctx, Error};
 
@@ -35,7 +35,7 @@ pub(crate) async fn upsert_location(
                     actor: &actor,
                     now,
                 };
-                outbox::append(tx, &events::of_location(stamp, &written)).await?;
+                outbox::append(tx, &messages::of_location(stamp, &written)).await?;
                 idempotency::record(tx, &key, written.id.as_str()).await?;
                 Ok(written)
             })

@@ -264,7 +264,25 @@ fn units_of(board: &Board, id: u128, row: usize, quantity: i64) -> Units {
     }
 }
 
-#[expect(clippy::too_many_lines, reason = "one arm per command")]
+fn move_returned(item: usize, at: usize, quantity: i64, entry: usize) -> Command {
+    let entries = [
+        EntryType::ReturnReceive,
+        EntryType::Restock,
+        EntryType::QuarantineIn,
+        EntryType::Scrap,
+    ];
+    Command::MoveReturned(MoveReturned {
+        location: node(at),
+        cause: "return/1".to_owned(),
+        moves: vec![ReturnedUnits {
+            entry: entries[entry],
+            line: "1".to_owned(),
+            sku: sku(item),
+            quantity,
+        }],
+    })
+}
+
 fn command_of(board: &Board, step: &Step) -> Option<Command> {
     let command = match step.clone() {
         Step::Reserve {
@@ -323,21 +341,7 @@ fn command_of(board: &Board, step: &Step) -> Option<Command> {
             at,
             units,
             entry,
-        } => Command::MoveReturned(MoveReturned {
-            location: node(at),
-            cause: "return/1".to_owned(),
-            moves: vec![ReturnedUnits {
-                entry: [
-                    EntryType::ReturnReceive,
-                    EntryType::Restock,
-                    EntryType::QuarantineIn,
-                    EntryType::Scrap,
-                ][entry],
-                line: "1".to_owned(),
-                sku: sku(item),
-                quantity: units,
-            }],
-        }),
+        } => move_returned(item, at, units, entry),
         Step::Expire(id) => Command::Expire {
             reservation: reservation_id(id),
         },

@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use oms_core::{Clock, IdSource, LocationId, ReservationId, Sku};
-use oms_postgres::{NewTask, idempotency, outbox, tasks};
+use oms_postgres::idempotency::{self, Found, RequestKey};
+use oms_postgres::{NewTask, outbox, tasks};
+use oms_telemetry::TraceContext;
 use sqlx::PgConnection;
-use tracing::Instrument;
 
 use crate::domain::board::{Board, Loaded};
 use crate::domain::command::{Command, Locations};
 use crate::domain::effect::Outcome;
 use crate::domain::reservation::Reservation;
+use crate::messages::{self, Stamp};
 use crate::store;
-use crate::store::events::Stamp;
 use crate::store::lanes::{Fencing, Lane};
 
 use super::Error;
@@ -46,13 +47,6 @@ impl From<oms_postgres::Error> for Undecided {
     }
 }
 
-/// What is known of a command's call.
-enum Call {
-    New,
-    Repeated,
-    Reused,
-}
-
 /// Decides a batch. Refused commands change nothing; the others commit together.
 pub(super) async fn decide(
     conn: &mut PgConnection,
@@ -62,10 +56,7 @@ pub(super) async fn decide(
     ids: &dyn IdSource,
 ) -> Result<Vec<Result<Outcome, Error>>, Undecided> {
     let lanes = lock_lanes(conn, jobs, fencing).await?;
-    let mut calls = Vec::with_capacity(jobs.len());
-    for job in jobs {
-        calls.push(look_up(conn, job).await?);
-    }
+    let calls = look_up(conn, jobs).await?;
     let (loaded, backlog) = load(conn, jobs, &lanes).await?;
     let mut board = Board::new(clock.now(), loaded);
     let reservations = jobs
@@ -80,25 +71,17 @@ pub(super) async fn decide(
         let from = board.facts().len();
         let command = &job.request.command;
         answers.push(match call {
-            Call::New => board
+            Found::Nothing => board
                 .decide(command, &job.request.actor.to_string())
                 .map_err(Error::from),
-            Call::Repeated => board.replay(command).map_err(Error::from),
-            Call::Reused => Err(Error::RequestIdReused),
+            Found::Success(_) => board.replay(command).map_err(Error::from),
+            Found::OtherBody => Err(Error::RequestIdReused),
         });
         told.push(from..board.facts().len());
     }
     store::board::write(conn, &board, fencing).await?;
     tell(conn, jobs, &board, &told, &lanes, ids).await?;
-    for ((job, call), answer) in jobs.iter().zip(&calls).zip(&answers) {
-        if let (Some(key), Call::New, Ok(outcome)) = (&job.request.key, call, answer) {
-            let resource = outcome
-                .reservation()
-                .map(|id| id.to_string())
-                .unwrap_or_default();
-            idempotency::record(conn, key, &resource).await?;
-        }
-    }
+    record(conn, jobs, &calls, &answers).await?;
     go_on_with_backlog(conn, &board, &backlog, ids).await?;
     Ok(answers)
 }
@@ -126,16 +109,32 @@ async fn lock_lanes(
 }
 
 /// Under the lane locks, so that a repeat of a call that is just being committed finds it.
-async fn look_up(conn: &mut PgConnection, job: &Job) -> Result<Call, Undecided> {
-    let Some(key) = &job.request.key else {
-        return Ok(Call::New);
-    };
-    match idempotency::check(conn, key).await {
-        Ok(None) => Ok(Call::New),
-        Ok(Some(_)) => Ok(Call::Repeated),
-        Err(oms_postgres::Error::RequestIdReused) => Ok(Call::Reused),
-        Err(error) => Err(error.into()),
+async fn look_up(conn: &mut PgConnection, jobs: &[Job]) -> Result<Vec<Found>, Undecided> {
+    let keyed = || jobs.iter().filter_map(|job| job.request.key.as_ref());
+    let keys: Vec<&RequestKey> = keyed().collect();
+    let mut found = idempotency::find_all(conn, &keys).await?.into_iter();
+    let calls = jobs.iter().map(|job| match job.request.key {
+        Some(_) => found.next().unwrap_or(Found::Nothing),
+        None => Found::Nothing,
+    });
+    Ok(calls.collect())
+}
+
+/// Records the calls that succeed with this transaction for the first time.
+async fn record(
+    conn: &mut PgConnection,
+    jobs: &[Job],
+    calls: &[Found],
+    answers: &[Result<Outcome, Error>],
+) -> Result<(), Undecided> {
+    let mut new = Vec::new();
+    for ((job, call), answer) in jobs.iter().zip(calls).zip(answers) {
+        if let (Some(key), Found::Nothing, Ok(outcome)) = (&job.request.key, call, answer) {
+            let resource = outcome.reservation().map(|id| id.to_string());
+            new.push((key, resource.unwrap_or_default()));
+        }
     }
+    Ok(idempotency::record_all(conn, &new).await?)
 }
 
 /// Reads what the commands may need; also the SKUs of which more demand waits than is read.
@@ -193,7 +192,7 @@ fn places(jobs: &[Job], reservations: &[Reservation]) -> Option<BTreeSet<Locatio
     Some(places)
 }
 
-/// Appends the events: of each command in its own span, so that every order keeps its own trace.
+/// Appends the events, each as caused by the span of its command, so that every order keeps its own trace.
 async fn tell(
     conn: &mut PgConnection,
     jobs: &[Job],
@@ -203,31 +202,45 @@ async fn tell(
     ids: &dyn IdSource,
 ) -> Result<(), Undecided> {
     let now = board.now();
-    let last = jobs.len().saturating_sub(1);
-    for (place, (job, range)) in jobs.iter().zip(told).enumerate() {
+    let spans: Vec<TraceContext> = match jobs {
+        // The transaction is the command's own.
+        [_] => vec![TraceContext::current()],
+        _ => jobs.iter().map(|job| TraceContext::of(&job.span)).collect(),
+    };
+    let mut events = Vec::new();
+    let mut causes = Vec::new();
+    for ((job, range), span) in jobs.iter().zip(told).zip(&spans) {
         let actor = job.request.actor.to_string();
-        let stamp = Stamp {
-            ids,
-            actor: &actor,
-            now,
-        };
         let facts = board.facts().get(range.clone()).unwrap_or_default();
-        let mut events = store::events::of_facts(stamp, facts);
-        if place == last {
-            let versions: BTreeMap<Sku, i64> = lanes
-                .iter()
-                .map(|lane| (lane.sku.clone(), lane.version))
-                .collect();
-            let levels = board.changed_levels().map(|(level, _)| level);
-            events.extend(store::events::of_levels(stamp, levels, &versions));
-        }
-        let appended = outbox::append_all(conn, &events);
-        match jobs.len() {
-            1 => appended.await?,
-            _ => appended.instrument(job.span.clone()).await?,
-        }
+        events.extend(messages::of_facts(
+            Stamp {
+                ids,
+                actor: &actor,
+                now,
+            },
+            facts,
+        ));
+        causes.resize(events.len(), span);
     }
-    Ok(())
+    if let (Some(job), Some(span)) = (jobs.last(), spans.last()) {
+        let versions: BTreeMap<Sku, i64> = lanes
+            .iter()
+            .map(|lane| (lane.sku.clone(), lane.version))
+            .collect();
+        let levels = board.changed_levels().map(|(level, _)| level);
+        let actor = job.request.actor.to_string();
+        events.extend(messages::of_levels(
+            Stamp {
+                ids,
+                actor: &actor,
+                now,
+            },
+            levels,
+            &versions,
+        ));
+        causes.resize(events.len(), span);
+    }
+    Ok(outbox::append_caused(conn, &events, &causes).await?)
 }
 
 async fn go_on_with_backlog(

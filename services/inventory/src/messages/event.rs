@@ -14,7 +14,7 @@ use super::reservation::allocated;
 use super::{item, level, location, reservation};
 
 /// Something that happened to a reservation.
-pub(crate) fn fact(fact: &Fact) -> (&'static str, Vec<u8>) {
+pub(super) fn fact(fact: &Fact) -> (&'static str, Vec<u8>) {
     encode(match fact {
         Fact::Changed {
             reservation: changed,
@@ -35,7 +35,7 @@ pub(crate) fn fact(fact: &Fact) -> (&'static str, Vec<u8>) {
 }
 
 /// Levels of a SKU changed.
-pub(crate) fn stock_changed(sku: &Sku, levels: &[Level]) -> (&'static str, Vec<u8>) {
+pub(super) fn stock_changed(sku: &Sku, levels: &[Level]) -> (&'static str, Vec<u8>) {
     encode(Message::StockChanged(pb::StockChanged {
         sku: sku.to_string(),
         levels: levels.iter().map(level).collect(),
@@ -43,14 +43,14 @@ pub(crate) fn stock_changed(sku: &Sku, levels: &[Level]) -> (&'static str, Vec<u
 }
 
 /// An item was created or changed.
-pub(crate) fn item_upserted(changed: &Item) -> (&'static str, Vec<u8>) {
+pub(super) fn item_upserted(changed: &Item) -> (&'static str, Vec<u8>) {
     encode(Message::ItemUpserted(pb::ItemUpserted {
         item: Some(item(changed)),
     }))
 }
 
 /// A location was created or changed.
-pub(crate) fn location_upserted(changed: &Location) -> (&'static str, Vec<u8>) {
+pub(super) fn location_upserted(changed: &Location) -> (&'static str, Vec<u8>) {
     encode(Message::LocationUpserted(pb::LocationUpserted {
         location: Some(location(changed)),
     }))

@@ -2,10 +2,11 @@
 
 mod catalogue;
 mod event;
+mod outbox;
 mod reservation;
 mod stock;
 
 pub(crate) use catalogue::{item, location};
-pub(crate) use event::{fact, item_upserted, location_upserted, stock_changed};
+pub(crate) use outbox::{Stamp, of_facts, of_items, of_levels, of_location};
 pub(crate) use reservation::{reservation, shortage};
 pub(crate) use stock::{ledger_entry, level};

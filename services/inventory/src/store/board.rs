@@ -9,7 +9,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::domain::board::Board;
-use crate::domain::level::{Buckets, Level};
+use crate::domain::effect::Entry;
+use crate::domain::level::Level;
 use crate::domain::reservation::{Reservation, Row, RowKey};
 
 use super::lanes::Fencing;
@@ -17,10 +18,6 @@ use super::reservations::write_shortages;
 
 /// Writes entries, levels, reservations and lanes. Levels change by deltas; the rest is guarded by the lane locks, and
 /// a row that is not as it was read is an error.
-#[expect(
-    clippy::too_many_lines,
-    reason = "one line per column of what is written"
-)]
 pub(crate) async fn write(
     conn: &mut PgConnection,
     board: &Board,
@@ -70,10 +67,7 @@ pub(crate) async fn write(
         &texts(entries, |entry| &entry.key.lot) as &[&str],
         &texts(entries, |entry| entry.from.as_str()) as &[&str],
         &texts(entries, |entry| entry.to.as_str()) as &[&str],
-        &entries
-            .iter()
-            .map(|entry| entry.quantity)
-            .collect::<Vec<i64>>(),
+        &quantities(entries),
         &texts(entries, |entry| &entry.cause) as &[&str],
         &texts(entries, |entry| &entry.line) as &[&str],
         &texts(entries, |entry| &entry.reason) as &[&str],
@@ -82,14 +76,7 @@ pub(crate) async fn write(
         &texts(&levels.levels, |level| level.key.sku.as_str()) as &[&str],
         &texts(&levels.levels, |level| level.key.location.as_str()) as &[&str],
         &texts(&levels.levels, |level| &level.key.lot) as &[&str],
-        &levels.bucket(0),
-        &levels.bucket(1),
-        &levels.bucket(2),
-        &levels.bucket(3),
-        &levels.bucket(4),
-        &levels.bucket(5),
-        &levels.bucket(6),
-        &levels.bucket(7),
+        &levels.deltas,
         &texts(&lanes.skus, Sku::as_str) as &[&str],
         &lanes.fences as &[Option<i64>],
         &lanes.holders as &[Option<Uuid>],
@@ -99,11 +86,7 @@ pub(crate) async fn write(
     .fetch_one(conn)
     .await?;
     expect("reservation", headers.changed.id.len(), written.changed)?;
-    expect(
-        "reservation_line",
-        rows.vanished.reservation.len(),
-        written.vanished,
-    )?;
+    expect("reservation_line", rows.vanished.len(), written.vanished)?;
     expect("stock_level", levels.known(), written.moved)?;
     expect("sku_lane", lanes.skus.len(), written.lanes)
 }
@@ -115,6 +98,10 @@ fn expect(table: &str, expected: usize, written: i64) -> Result<(), Error> {
     }
     let message = format!("{written} of {expected} rows of {table} were as they had been read");
     Err(sqlx::Error::Protocol(message).into())
+}
+
+fn quantities(entries: &[Entry]) -> Vec<i64> {
+    entries.iter().map(|entry| entry.quantity).collect()
 }
 
 fn texts<T>(of: &[T], text: impl Fn(&T) -> &str) -> Vec<&str> {
@@ -214,6 +201,10 @@ struct Keys<'a> {
 }
 
 impl<'a> Keys<'a> {
+    fn len(&self) -> usize {
+        self.reservation.len()
+    }
+
     fn push(&mut self, reservation: Uuid, key: &'a RowKey) {
         let place = key.place.as_ref();
         self.reservation.push(reservation);
@@ -251,10 +242,10 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Levels that changed and their deltas.
+/// Levels that changed, and eight deltas for each.
 struct Levels {
     levels: Vec<Level>,
-    deltas: Vec<Buckets>,
+    deltas: Vec<i64>,
     is_new: Vec<bool>,
 }
 
@@ -267,17 +258,10 @@ impl Levels {
         };
         for (level, delta) in board.changed_levels() {
             all.is_new.push(delta.is_none());
-            all.deltas.push(delta.unwrap_or(level.buckets));
+            all.deltas.extend(delta.unwrap_or(level.buckets).0);
             all.levels.push(level);
         }
         all
-    }
-
-    fn bucket(&self, place: usize) -> Vec<i64> {
-        self.deltas
-            .iter()
-            .map(|delta| delta.0.get(place).copied().unwrap_or(0))
-            .collect()
     }
 
     fn known(&self) -> usize {

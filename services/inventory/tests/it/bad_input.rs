@@ -44,19 +44,19 @@ const RESERVE: &[(Change, &[&str])] = &[
     (|r| r.mode = 77, &["mode FIELD_MALFORMED"]),
     (|r| r.fill_policy = 77, &["fill_policy FIELD_MALFORMED"]),
     (
-        |r| r.time_to_live = seconds(0),
+        |r| r.time_to_live = Some(seconds(0)),
         &["time_to_live FIELD_OUT_OF_RANGE"],
     ),
     (
-        |r| r.time_to_live = seconds(3_601),
+        |r| r.time_to_live = Some(seconds(3_601)),
         &["time_to_live FIELD_OUT_OF_RANGE"],
     ),
     (
-        |r| r.time_to_live = seconds(-1),
+        |r| r.time_to_live = Some(seconds(-1)),
         &["time_to_live FIELD_OUT_OF_RANGE"],
     ),
     (
-        |r| r.time_to_live = seconds(i64::MAX),
+        |r| r.time_to_live = Some(seconds(i64::MAX)),
         &["time_to_live FIELD_OUT_OF_RANGE"],
     ),
     (|r| r.lines.clear(), &["lines FIELD_REQUIRED"]),
@@ -144,8 +144,8 @@ const RESERVE: &[(Change, &[&str])] = &[
     ),
 ];
 
-fn seconds(seconds: i64) -> Option<prost_types::Duration> {
-    Some(prost_types::Duration { seconds, nanos: 0 })
+fn seconds(seconds: i64) -> prost_types::Duration {
+    prost_types::Duration { seconds, nanos: 0 }
 }
 
 #[tokio::test]
@@ -201,6 +201,13 @@ async fn other_reservation_requests() {
         wrong(answered(api.clone().report_short(request).await)),
         bad_fields("line")
     );
+    rig.audit().await;
+}
+
+#[tokio::test]
+async fn empty_reservation_requests() {
+    let rig = Rig::start().await;
+    let api = rig.api.reservations.clone();
     let request = pb::ReportShortRequest {
         request_id: id(),
         reservation_id: id(),
@@ -283,6 +290,15 @@ async fn stock_requests() {
         expected
     );
 
+    assert_eq!(rig.units("A", EAST).await, (5, 0, 0));
+    rig.audit().await;
+}
+
+#[tokio::test]
+async fn other_stock_requests() {
+    let rig = Rig::start().await;
+    rig.stock(&[("A", EAST, 5)]).await;
+    let api = rig.api.stock.clone();
     let adjust = |delta, reason: &str, sku: &str| pb::AdjustStockRequest {
         request_id: id(),
         sku: sku.to_owned(),

@@ -12,7 +12,7 @@ WITH made AS (
 ), changed AS (
     UPDATE reservation t
     SET state = r.state, expires_at = r.expires_at, version = r.version, actor = r.actor, updated_at = $10
-    FROM unnest($11::uuid[], $12::text[], $13::timestamptz[], $14::bigint[], $15::bigint[], $55::text[])
+    FROM unnest($11::uuid[], $12::text[], $13::timestamptz[], $14::bigint[], $15::bigint[], $48::text[])
          AS r (reservation_id, state, expires_at, version, version_before, actor)
     WHERE t.reservation_id = r.reservation_id AND t.version = r.version_before
     RETURNING 1
@@ -36,16 +36,19 @@ WITH made AS (
     SELECT e.entry_type, e.sku, e.location_id, e.lot, e.from_account, e.to_account, e.quantity, e.cause, e.line,
            e.reason, e.reference, e.actor, $10
     FROM unnest($29::text[], $30::text[], $31::text[], $32::text[], $33::text[], $34::text[], $35::bigint[],
-                $36::text[], $37::text[], $38::text[], $39::text[], $56::text[]) WITH ORDINALITY
+                $36::text[], $37::text[], $38::text[], $39::text[], $49::text[]) WITH ORDINALITY
          AS e (entry_type, sku, location_id, lot, from_account, to_account, quantity, cause, line, reason, reference,
                actor, place)
     ORDER BY e.place
 ), deltas AS MATERIALIZED (
-    SELECT d.*
-    FROM unnest($40::boolean[], $41::text[], $42::text[], $43::text[], $44::bigint[], $45::bigint[], $46::bigint[],
-                $47::bigint[], $48::bigint[], $49::bigint[], $50::bigint[], $51::bigint[])
-         AS d (is_new, sku, location_id, lot, available, held, allocated, count_pending, quarantine, qc, damaged,
-               refurb)
+    -- Eight deltas for each level, in the order of the buckets.
+    SELECT d.is_new, d.sku, d.location_id, d.lot,
+           ($44::bigint[])[8 * d.place - 7] AS available, ($44::bigint[])[8 * d.place - 6] AS held,
+           ($44::bigint[])[8 * d.place - 5] AS allocated, ($44::bigint[])[8 * d.place - 4] AS count_pending,
+           ($44::bigint[])[8 * d.place - 3] AS quarantine, ($44::bigint[])[8 * d.place - 2] AS qc,
+           ($44::bigint[])[8 * d.place - 1] AS damaged, ($44::bigint[])[8 * d.place] AS refurb
+    FROM unnest($40::boolean[], $41::text[], $42::text[], $43::text[]) WITH ORDINALITY
+         AS d (is_new, sku, location_id, lot, place)
 ), moved AS (
     -- By deltas, never by absolute values: what the board did not see is not overwritten.
     UPDATE stock_level t
@@ -64,7 +67,7 @@ WITH made AS (
 ), lanes AS (
     UPDATE sku_lane t
     SET version = t.version + 1, fence = COALESCE(n.fence, t.fence), holder = COALESCE(n.holder, t.holder)
-    FROM unnest($52::text[], $53::bigint[], $54::uuid[]) AS n (sku, fence, holder)
+    FROM unnest($45::text[], $46::bigint[], $47::uuid[]) AS n (sku, fence, holder)
     WHERE t.sku = n.sku
     RETURNING 1
 )

@@ -1,4 +1,4 @@
-//! Events of the service, on their way to the outbox.
+//! Events of the service as the outbox takes them.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,8 @@ use crate::domain::effect::Fact;
 use crate::domain::item::Item;
 use crate::domain::level::Level;
 use crate::domain::location::Location;
-use crate::messages;
+
+use super::event;
 
 /// Who caused an event, and when.
 #[derive(Clone, Copy)]
@@ -53,7 +54,7 @@ pub(crate) fn of_facts(stamp: Stamp<'_>, facts: &[Fact]) -> Vec<NewEvent> {
             "reservation",
             of.id.to_string(),
             of.version,
-            messages::fact(fact),
+            event::fact(fact),
         )
     });
     events.collect()
@@ -75,7 +76,7 @@ pub(crate) fn of_levels(
             "stock",
             sku.to_string(),
             version,
-            messages::stock_changed(sku, levels),
+            event::stock_changed(sku, levels),
         )
     });
     events.collect()
@@ -88,7 +89,7 @@ pub(crate) fn of_items(stamp: Stamp<'_>, items: &[Item]) -> Vec<NewEvent> {
             "item",
             item.sku.to_string(),
             item.version,
-            messages::item_upserted(item),
+            event::item_upserted(item),
         )
     });
     events.collect()
@@ -97,7 +98,7 @@ pub(crate) fn of_items(stamp: Stamp<'_>, items: &[Item]) -> Vec<NewEvent> {
 /// The event of a location.
 pub(crate) fn of_location(stamp: Stamp<'_>, location: &Location) -> NewEvent {
     let id = location.id.to_string();
-    let message = messages::location_upserted(location);
+    let message = event::location_upserted(location);
     let mut event = stamp.event("location", id.clone(), location.version, message);
     event.attributes.location_id = Some(id);
     event

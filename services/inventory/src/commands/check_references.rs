@@ -1,8 +1,6 @@
-//! Locations that were seen. They are never deleted, so what was seen once is there for good, and a command with known
-//! locations needs no look into the database.
+//! Looks whether the locations of a request exist.
 
-use std::collections::{BTreeSet, HashSet};
-use std::sync::{PoisonError, RwLock};
+use std::collections::BTreeSet;
 
 use oms_core::{LocationId, Sku, Violations};
 
@@ -10,26 +8,6 @@ use crate::domain::refusal::Refusal;
 use crate::store;
 
 use super::{Ctx, Error};
-
-/// See the module.
-#[derive(Debug, Default)]
-pub(crate) struct KnownLocations {
-    seen: RwLock<HashSet<String>>,
-}
-
-impl KnownLocations {
-    fn unseen<'a>(&self, ids: impl Iterator<Item = &'a LocationId>) -> BTreeSet<&'a LocationId> {
-        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
-        ids.filter(|id| !seen.contains(id.as_str())).collect()
-    }
-
-    fn see(&self, ids: &[String]) {
-        self.seen
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(ids.iter().cloned());
-    }
-}
 
 /// A reference in the body of a request: its field and what it names.
 pub(super) type Reference<'a, T> = (String, &'a T);
