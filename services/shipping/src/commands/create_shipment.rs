@@ -18,7 +18,7 @@ use crate::store::{packages, shipments};
 
 use super::choose_service::location;
 use super::events::Events;
-use super::{Call, Context, Error, on_span, replayed};
+use super::{Call, Context, Error, on_span, replayed, replayed_before};
 
 /// A shipment to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +73,7 @@ pub(crate) async fn create_shipment(
     {
         // A repeat needs no peer.
         let mut conn = ctx.db.read().await?;
-        if let Some(shipment) = replayed(&mut conn, call).await? {
+        if let Some(shipment) = replayed_before(&mut conn, call).await? {
             return Ok(shipment);
         }
     }

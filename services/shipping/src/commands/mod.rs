@@ -85,11 +85,23 @@ async fn lock(
 
 /// The shipment that a call named before, when this is its repeat.
 async fn replayed(conn: &mut PgConnection, call: &Call) -> Result<Option<Shipment>, Error> {
-    let Some(resource) = idempotency::check(conn, &call.key).await? else {
-        return Ok(None);
-    };
+    match idempotency::check(conn, &call.key).await? {
+        Some(resource) => recorded(conn, &resource).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// [`replayed`] outside of a transaction: only reads, to spare a repeat the questions to peers.
+async fn replayed_before(conn: &mut PgConnection, call: &Call) -> Result<Option<Shipment>, Error> {
+    match idempotency::find(conn, &call.key).await? {
+        Some(resource) => recorded(conn, &resource).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+async fn recorded(conn: &mut PgConnection, resource: &str) -> Result<Shipment, Error> {
     let id = resource
         .parse()
         .map_err(|_| Error::defect("a recorded id is no shipment id"))?;
-    find(conn, id).await.map(Some)
+    find(conn, id).await
 }
