@@ -173,7 +173,7 @@ fn wanted(
         lines.push(new_line(line, *quantity));
     }
     if !violations.is_empty() {
-        for one in exceeding.iter() {
+        for one in &exceeding {
             violations.push(one.field.clone(), one.reason, one.message.clone());
         }
         return Err(violations.into());

@@ -11,7 +11,7 @@ use super::task_payload::encode;
 use crate::changes::{self, Change, Event, Locked};
 use crate::ctx::Ctx;
 use crate::domain::cancellation::{Cancellation, CancellationLine};
-use crate::domain::order::FillPolicy;
+use crate::domain::order::{FillPolicy, OrderLine};
 use crate::error::Error;
 use crate::store::{cancellations, sagas};
 
@@ -38,7 +38,7 @@ pub(crate) async fn record_short(
     actor: &str,
 ) -> Result<(), Error> {
     let mut order = changes::lock(conn, order_id).await?;
-    let open = order.line(short.order_line_id).map_or(0, |line| line.open());
+    let open = order.line(short.order_line_id).map_or(0, OrderLine::open);
     let quantity = short.quantity.min(open);
     if quantity <= 0 {
         return Ok(());

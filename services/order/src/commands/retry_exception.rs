@@ -62,23 +62,20 @@ async fn retry(
         resource: "exception",
         id: id.to_string(),
     };
-    let (step, order) = match stuck_tasks::find(conn, id).await? {
-        Some(task) => {
-            let order = retry_task(ctx, conn, caller, &task).await?;
-            if !tasks::retry(conn, id).await? {
-                return Err(not_found());
-            }
-            (task.kind, order)
+    let (step, order) = if let Some(task) = stuck_tasks::find(conn, id).await? {
+        let order = retry_task(ctx, conn, caller, &task).await?;
+        if !tasks::retry(conn, id).await? {
+            return Err(not_found());
         }
-        None => {
-            let order_id = OrderId::new(id);
-            let saga = sagas::load(conn, order_id).await?.ok_or_else(not_found)?;
-            let order = changes::lock(conn, order_id).await?;
-            if !sagas::retry_stuck(conn, order_id, ctx.now()).await? {
-                return Err(not_found());
-            }
-            (saga.step.as_str().to_owned(), Some(order))
+        (task.kind, order)
+    } else {
+        let order_id = OrderId::new(id);
+        let saga = sagas::load(conn, order_id).await?.ok_or_else(not_found)?;
+        let order = changes::lock(conn, order_id).await?;
+        if !sagas::retry_stuck(conn, order_id, ctx.now()).await? {
+            return Err(not_found());
         }
+        (saga.step.as_str().to_owned(), Some(order))
     };
     if let Some(mut order) = order {
         oms_telemetry::record_order_id(&tracing::Span::current(), order.order_id);

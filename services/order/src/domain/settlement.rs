@@ -1,5 +1,6 @@
 //! When an order is at its end.
 
+use super::cancellation::Cancellation;
 use super::order::{Order, OrderLine, PaymentPolicy};
 use super::state::OrderState;
 use super::status::{Coverage, charge_status};
@@ -17,7 +18,7 @@ pub(crate) enum Settlement {
 
 /// Where an order stands. `unsettled_payment` says that a payment transaction has no answer yet.
 pub(crate) fn settlement(order: &Order, unsettled_payment: bool) -> Settlement {
-    let open_cancellation = order.cancellations.iter().any(|one| one.is_open());
+    let open_cancellation = order.cancellations.iter().any(Cancellation::is_open);
     if order.state != OrderState::Confirmed || open_cancellation {
         return Settlement::Open;
     }

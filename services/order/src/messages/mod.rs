@@ -13,9 +13,9 @@ use oms_proto::common::v1::Money;
 
 pub(crate) use channel::channel;
 pub(crate) use event::{Event, channel_event, event};
-pub(crate) use hold::{hold, hold_block, hold_reason};
+pub(crate) use hold::hold;
 pub(crate) use invoice::{invoice, invoice_lines};
-pub(crate) use order::{cancellation, fill_policy, order, service_level};
+pub(crate) use order::{cancellation, fill_policy, order};
 pub(crate) use payment::payment;
 pub(crate) use timeline::timeline_entry;
 

@@ -68,7 +68,7 @@ fn render(invoice: &Invoice, order: &Order, address: &Address) -> Vec<u8> {
     let facts = vec![
         format!("Order {}", order.order_number),
         format!("Date {}", invoice.created_at.date()),
-        format!("For {}", invoice.cause),
+        cause(&invoice.cause),
         format!("Currency {}", invoice.currency),
     ];
     flow.blocks(&[("Bill to", postal_lines(address)), ("Details", facts)]);
@@ -76,6 +76,15 @@ fn render(invoice: &Invoice, order: &Order, address: &Address) -> Vec<u8> {
     flow.table(&table(invoice, order));
     totals(&mut flow, invoice);
     flow.finish()
+}
+
+/// What it is for, for people: `Shipment <id>`.
+fn cause(cause: &str) -> String {
+    match cause.split_once('/') {
+        Some(("shipment", id)) => format!("Shipment {id}"),
+        Some(("return", id)) => format!("Return, refund {id}"),
+        _ => "Refund".to_owned(),
+    }
 }
 
 fn table(invoice: &Invoice, order: &Order) -> Table {

@@ -103,13 +103,11 @@ async fn begin(
         ORDER_CAUSE => plan_order(conn, ctx, &order, &ledger).await?,
         _ => None,
     };
-    match planned {
-        Some(payment) => Ok(Begun::Run(payment)),
-        None => {
-            task.finish(conn).await?;
-            Ok(Begun::Nothing)
-        }
+    if let Some(payment) = planned {
+        return Ok(Begun::Run(payment));
     }
+    task.finish(conn).await?;
+    Ok(Begun::Nothing)
 }
 
 /// Plans the capture of everything that a prepaid order owes by now.
@@ -147,14 +145,11 @@ async fn finish(
     answer: Option<&Answer>,
 ) -> Result<Option<String>, Error> {
     let mut order = changes::lock(conn, payment.order_id).await?;
-    let settled = match answer {
-        Some(answer) => {
-            effects::record(conn, ctx, &mut order, payment, answer, SERVICE_ACTOR).await?
-        }
-        None => {
-            let found = payments::load(conn, payment.payment_id).await?;
-            found.unwrap_or_else(|| payment.clone())
-        }
+    let settled = if let Some(answer) = answer {
+        effects::record(conn, ctx, &mut order, payment, answer, SERVICE_ACTOR).await?
+    } else {
+        let found = payments::load(conn, payment.payment_id).await?;
+        found.unwrap_or_else(|| payment.clone())
     };
     if settled.state != PaymentState::Succeeded {
         hold(conn, ctx, &mut order, cause, &settled.failure_code).await?;

@@ -23,7 +23,7 @@ enum Begun {
     /// Nothing is left.
     Nothing,
     /// Bring this to the provider.
-    Run(Payment),
+    Run(Box<Payment>),
 }
 
 /// Handler of [`crate::commands::settle_order::VOID_PAYMENT_TASK`].
@@ -82,9 +82,10 @@ async fn begin(conn: &mut PgConnection, ctx: &Ctx, order_id: OrderId) -> Result<
         return Ok(Begun::Later);
     }
     if let Some(known) = latest(&ledger, PaymentKind::Void, ORDER_CAUSE) {
-        return Ok(match known.state.is_settled() {
-            true => Begun::Nothing,
-            false => Begun::Run(known.clone()),
+        return Ok(if known.state.is_settled() {
+            Begun::Nothing
+        } else {
+            Begun::Run(Box::new(known.clone()))
         });
     }
     let Some((authorization, left)) = open_authorization(&ledger) else {
@@ -98,7 +99,7 @@ async fn begin(conn: &mut PgConnection, ctx: &Ctx, order_id: OrderId) -> Result<
         actor: SERVICE_ACTOR,
         send_now: false,
     };
-    Ok(Begun::Run(effects::plan(conn, ctx, &order, &new).await?.0))
+    Ok(Begun::Run(Box::new(effects::plan(conn, ctx, &order, &new).await?.0)))
 }
 
 /// Ends the payment legs of cancellations that waited for the void.
