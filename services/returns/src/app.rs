@@ -63,16 +63,22 @@ impl Program for Returns {
 
 fn consume(ctx: &Ctx, setup: &mut Setup) -> anyhow::Result<()> {
     let own = ctx.clone();
-    let orders = setup.consumer("order")?.apply(move |conn, event| {
-        let ctx = own.clone();
-        Box::pin(async move { consumers::on_order_event(&ctx, conn, event).await })
-    });
+    let orders = setup
+        .consumer("order")?
+        .types(&["ReturnRefunded"])
+        .apply(move |conn, event| {
+            let ctx = own.clone();
+            Box::pin(async move { consumers::on_order_event(&ctx, conn, event).await })
+        });
     setup.background("order feed", |cancel| orders.spawn(cancel));
     let own = ctx.clone();
-    let shipments = setup.consumer("shipping")?.apply(move |conn, event| {
-        let ctx = own.clone();
-        Box::pin(async move { consumers::on_shipping_event(&ctx, conn, event).await })
-    });
+    let shipments = setup
+        .consumer("shipping")?
+        .types(&["PackageTracked"])
+        .apply(move |conn, event| {
+            let ctx = own.clone();
+            Box::pin(async move { consumers::on_shipping_event(&ctx, conn, event).await })
+        });
     setup.background("shipping feed", |cancel| shipments.spawn(cancel));
     Ok(())
 }

@@ -26,18 +26,12 @@ pub(crate) enum Error {
     /// The order does not exist.
     #[error("order not found")]
     OrderUnknown,
-    /// The order has no such line.
+    /// The order has no such lines; their places in the request.
     #[error("order line not found")]
-    OrderLineUnknown {
-        /// Place in the request.
-        index: usize,
-    },
+    OrderLinesUnknown(Vec<usize>),
     /// More units than can be returned; a line each.
     #[error("not returnable")]
     NotReturnable(Vec<NotReturnable>),
-    /// A label was issued before.
-    #[error("label issued before")]
-    LabelIssued,
     /// A peer refused or does not answer.
     #[error("{peer}: {error}")]
     Peer {

@@ -35,22 +35,17 @@ pub(crate) fn ret(ret: &Return) -> proto::Return {
         etag: oms_service::etag(ret.version),
         create_time: Some(time_to_proto(ret.created_at)),
         update_time: Some(time_to_proto(ret.updated_at)),
-        supported_actions: actions(ret.state),
+        supported_actions: actions(ret),
     }
 }
 
-fn actions(now: ReturnState) -> Vec<SupportedAction> {
-    let allowed = state::supported_actions(now);
+fn actions(ret: &Return) -> Vec<SupportedAction> {
     let action = |(name, _): &(&'static str, &[state::ReturnAction])| {
-        let legal = allowed.contains(name);
+        let obstacle = ret.obstacle(name);
         SupportedAction {
             action: (*name).to_owned(),
-            allowed: legal,
-            reason: if legal {
-                String::new()
-            } else {
-                format!("return is {}", now.as_str())
-            },
+            allowed: obstacle.is_none(),
+            reason: obstacle.unwrap_or_default(),
         }
     };
     state::CLIENT_ACTIONS.iter().map(action).collect()

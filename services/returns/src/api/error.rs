@@ -1,12 +1,11 @@
 //! Errors of commands as callers see them.
 
 use oms_core::Violations;
-use oms_proto::common::v1::ErrorReason;
-use oms_service::{ApiError, PeerError};
+use oms_proto::common::v1::{ErrorReason, IllegalTransition};
+use oms_service::ApiError;
 use tonic::Status;
 
-use crate::domain::returns::Refusal;
-use crate::domain::state;
+use crate::domain::returns::{Excess, Refusal};
 use crate::error::{Error, NotReturnable};
 
 /// Turns an error of a command into the status of its RPC.
@@ -24,22 +23,15 @@ fn api_error(error: Error) -> ApiError {
         Error::OrderUnknown => {
             ApiError::invalid("order_id", ErrorReason::ReferenceUnknown, "no such order")
         }
-        Error::OrderLineUnknown { index } => ApiError::invalid(
-            format!("lines[{index}].order_line_id"),
-            ErrorReason::ReferenceUnknown,
+        Error::OrderLinesUnknown(places) => violations(
+            &places,
+            "order_line_id",
+            "REFERENCE_UNKNOWN",
             "the order has no such line",
         ),
         Error::NotReturnable(lines) => not_returnable(&lines),
-        Error::LabelIssued => ApiError::failed_precondition(
-            ErrorReason::IllegalTransition,
-            "a label was issued before",
-        ),
-        Error::Peer { peer, error } => peer_error(peer, error),
+        Error::Peer { peer, error } => error.into_api_error(peer),
     }
-}
-
-fn peer_error(peer: &'static str, error: PeerError) -> ApiError {
-    error.into_api_error(peer)
 }
 
 fn not_returnable(lines: &[NotReturnable]) -> ApiError {
@@ -67,36 +59,74 @@ fn not_returnable(lines: &[NotReturnable]) -> ApiError {
 }
 
 fn refused(refusal: &Refusal) -> ApiError {
-    match *refusal {
-        Refusal::Illegal { state, action } => ApiError::illegal_transition(
-            "return",
-            state.as_str(),
+    match refusal {
+        Refusal::Illegal {
+            state,
             action,
-            state::supported_actions(state),
-        ),
-        Refusal::UnknownLine { index } => ApiError::invalid(
-            format!("lines[{index}].return_line_id"),
-            ErrorReason::ReferenceUnknown,
+            why,
+            supported,
+        } => ApiError::failed_precondition(
+            ErrorReason::IllegalTransition,
+            format!("{action} is not possible: {why}"),
+        )
+        .with("aggregate", "return")
+        .with("state", state.as_str())
+        .with("action", action)
+        .with_illegal_transition(IllegalTransition {
+            aggregate: "return".to_owned(),
+            state: state.as_str().to_owned(),
+            action: (*action).to_owned(),
+            supported_actions: supported.iter().map(|name| (*name).to_owned()).collect(),
+        }),
+        Refusal::UnknownLines(places) => violations(
+            places,
+            "return_line_id",
+            "REFERENCE_UNKNOWN",
             "the return has no such line",
         ),
-        Refusal::Exceeds {
-            index,
-            open,
-            requested,
-        } => ApiError::failed_precondition(
-            ErrorReason::QuantityExceedsOpen,
-            format!("lines[{index}]: {requested} units are more than the {open} that are open"),
-        )
-        .with("open", open)
-        .with("requested", requested),
-        Refusal::DenialTooLate { index } => ApiError::invalid(
-            format!("lines[{index}].refund_denied"),
-            ErrorReason::FieldMalformed,
+        Refusal::Exceeds(excesses) => exceeds(excesses),
+        Refusal::DenialTooLate(places) => violations(
+            places,
+            "refund_denied",
+            "FIELD_MALFORMED",
             "the refund point of this return is not the inspection",
         ),
-        Refusal::AlreadyRefunded => ApiError::failed_precondition(
-            ErrorReason::IllegalTransition,
-            "money of this return was paid back or is about to be",
-        ),
     }
+}
+
+/// INVALID_ARGUMENT for the same field of several lines.
+fn violations(
+    places: &[usize],
+    field: &str,
+    reason: &'static str,
+    message: &'static str,
+) -> ApiError {
+    let mut violations = Violations::default();
+    for index in places {
+        violations.push(format!("lines[{index}].{field}"), reason, message);
+    }
+    violations.into()
+}
+
+fn exceeds(excesses: &[Excess]) -> ApiError {
+    let message = "more was asked for than is open";
+    let error = ApiError::failed_precondition(ErrorReason::QuantityExceedsOpen, message);
+    let error = match excesses.first() {
+        Some(first) => error
+            .with("open", first.open)
+            .with("requested", first.requested),
+        None => error,
+    };
+    let mut violations = Violations::default();
+    for excess in excesses {
+        violations.push(
+            format!("lines[{}].quantity", excess.index),
+            "QUANTITY_EXCEEDS_OPEN",
+            format!("{} units are open", excess.open),
+        );
+    }
+    violations
+        .iter()
+        .cloned()
+        .fold(error, ApiError::with_violation)
 }

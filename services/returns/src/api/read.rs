@@ -253,3 +253,18 @@ pub(super) fn dispositions(
     }
     all
 }
+
+/// Names of the states that a list is filtered by.
+pub(super) fn states(values: &[i32], violations: &mut Violations) -> Vec<String> {
+    let mut names = Vec::new();
+    for (index, value) in values.iter().enumerate() {
+        match proto::ReturnState::try_from(*value) {
+            Ok(state) if state != proto::ReturnState::Unspecified => {
+                let name = state.as_str_name().trim_start_matches("RETURN_STATE_");
+                names.push(name.to_owned());
+            }
+            _ => violations.push(format!("states[{index}]"), "FIELD_MALFORMED", "is no state"),
+        }
+    }
+    names
+}

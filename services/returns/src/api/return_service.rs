@@ -250,15 +250,7 @@ impl ReturnService for ReturnApi {
             "" => None,
             text => read::uuid_field(text, "order_id", &mut violations).map(OrderId::new),
         };
-        let states: Vec<String> = filter
-            .states()
-            .map(|state| {
-                state
-                    .as_str_name()
-                    .trim_start_matches("RETURN_STATE_")
-                    .to_owned()
-            })
-            .collect();
+        let states = read::states(&filter.states, &mut violations);
         violations.into_result().map_err(ApiError::from)?;
         let after = PageToken::decode::<(i128, Uuid)>(&token, &seal)?.and_then(position);
         let page = queries::list_returns(&self.ctx, order_id, &states, after, size)

@@ -9,7 +9,6 @@ use oms_postgres::{NewTask, idempotency, tasks};
 use crate::ctx::{Call, Ctx};
 use crate::domain::event::Fact;
 use crate::domain::returns::Return;
-use crate::domain::state::ReturnAction;
 
 use crate::error::Error;
 
@@ -55,12 +54,8 @@ async fn intend(
                 if etag.is_some_and(|etag| etag != ret.version) {
                     return Err(Error::EtagMismatch(ret.version));
                 }
-                ret.step(ReturnAction::IssueLabel, "issue_label")?;
-                if ret.shipment_id.is_some() {
-                    return Err(Error::LabelIssued);
-                }
                 let shipment_id = derive(return_id.uuid(), "shipment");
-                ret.shipment_id = Some(ShipmentId::new(shipment_id));
+                ret.issue_label(ShipmentId::new(shipment_id))?;
                 tasks::insert(tx, &task(ctx, call, return_id)).await?;
                 let facts = vec![Fact::StateChanged("issue_label")];
                 commit(ctx, tx, &mut ret, facts, &call.principal).await?;
@@ -93,12 +88,9 @@ pub(crate) async fn buy_label(
         let mut conn = ctx.db.read().await?;
         load(&mut conn, return_id).await?
     };
-    let Some(shipment_id) = ret.shipment_id else {
+    let Some(shipment_id) = ret.label_to_buy() else {
         return Ok(ret);
     };
-    if !ret.tracking_number.is_empty() {
-        return Ok(ret);
-    }
     let tracking_number = &ctx
         .shipping
         .buy_return_label(&ret, shipment_id, &ctx.policy)

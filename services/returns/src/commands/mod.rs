@@ -18,7 +18,7 @@ pub(crate) use dispose_return::dispose_return;
 pub(crate) use inspect_return::inspect_return;
 pub(crate) use issue_return_label::{ISSUE_LABEL_TASK, buy_label, issue_return_label};
 pub(crate) use receive_return::receive_return;
-pub(crate) use record_refund::record_refund;
+pub(crate) use record_refund::{PaidRefund, record_refund};
 pub(crate) use record_transit::record_transit;
 pub(crate) use request_return::{NewReturn, NewReturnLine, request_return};
 

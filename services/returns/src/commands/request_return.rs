@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use oms_core::{LocationId, OrderId, OrderLineId, ReturnId};
-use oms_postgres::idempotency;
+use oms_postgres::idempotency::{self, RequestKey};
 use oms_proto::order::v1::Order;
 use sqlx::PgConnection;
 
@@ -49,17 +49,18 @@ pub(crate) async fn request_return(
     call: &Call,
     new: &NewReturn,
 ) -> Result<Return, Error> {
-    let Some(order) = ctx.order.get_order(new.order_id).await? else {
+    let key = &call.key();
+    if let Some(ret) = done_before(ctx, key).await? {
+        return Ok(ret);
+    }
+    let Some(order) = &ctx.order.get_order(new.order_id).await? else {
         return Err(Error::OrderUnknown);
     };
-    let (key, order) = (&call.key(), &order);
     ctx.db
         .run_tx("request_return", |tx| {
             Box::pin(async move {
                 if let Some(id) = idempotency::check(tx, key).await? {
-                    // What was recorded is an id that this command made.
-                    let id: ReturnId = id.parse().map_err(|_| Error::OrderUnknown)?;
-                    return load(tx, id).await;
+                    return load(tx, recorded(&id)?).await;
                 }
                 store::returns::lock_order(tx, new.order_id).await?;
                 let mut ret = draft(ctx, call, new, order, tx).await?;
@@ -71,6 +72,21 @@ pub(crate) async fn request_return(
             })
         })
         .await
+}
+
+/// What an earlier call with the same request id made: a repeat asks no peer.
+async fn done_before(ctx: &Ctx, key: &RequestKey) -> Result<Option<Return>, Error> {
+    let mut conn = ctx.db.read().await?;
+    match idempotency::find(&mut conn, key).await? {
+        Some(id) => Ok(Some(load(&mut conn, recorded(&id)?).await?)),
+        None => Ok(None),
+    }
+}
+
+/// The id that an earlier call of this command recorded.
+fn recorded(id: &str) -> Result<ReturnId, Error> {
+    let unreadable = |_| Error::Inconsistent(format!("{id:?} was recorded as a return"));
+    id.parse().map_err(unreadable)
 }
 
 async fn draft(
@@ -126,11 +142,12 @@ fn lines(
     taken: &HashMap<OrderLineId, i64>,
 ) -> Result<Vec<ReturnLine>, Error> {
     let mut lines = Vec::with_capacity(new.lines.len());
-    let mut refused = Vec::new();
+    let (mut unknown, mut refused) = (Vec::new(), Vec::new());
     for (index, wanted) in new.lines.iter().enumerate() {
         let id = wanted.order_line_id.to_string();
         let Some(line) = order.lines.iter().find(|line| line.order_line_id == id) else {
-            return Err(Error::OrderLineUnknown { index });
+            unknown.push(index);
+            continue;
         };
         let order_line_id = wanted.order_line_id;
         let returnable = line.shipped - taken.get(&order_line_id).copied().unwrap_or_default();
@@ -159,6 +176,9 @@ fn lines(
             refund_paid: 0,
             refund_denied: 0,
         });
+    }
+    if !unknown.is_empty() {
+        return Err(Error::OrderLinesUnknown(unknown));
     }
     if refused.is_empty() {
         Ok(lines)

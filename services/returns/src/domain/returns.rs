@@ -1,10 +1,12 @@
 //! What a return is made of, and what receiving, inspecting, disposing and refunding do to it.
 
+use std::collections::HashMap;
+
 use oms_core::{LocationId, OrderId, OrderLineId, ReturnId, ShipmentId};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::state::{ReturnAction, ReturnState};
+use super::state::{self, ReturnAction, ReturnState};
 
 /// When the money goes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,34 +133,34 @@ pub(crate) struct ReturnLine {
 /// Why a command on a return is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// The state does not allow it.
+    /// The return does not allow it now.
     Illegal {
         /// State it is in.
         state: ReturnState,
         /// Action that was asked for.
         action: &'static str,
+        /// Why it is not possible, for people.
+        why: String,
+        /// Actions that are possible now.
+        supported: Vec<&'static str>,
     },
-    /// The return has no such line.
-    UnknownLine {
-        /// Place in the request.
-        index: usize,
-    },
+    /// The return has no such lines; their places in the request.
+    UnknownLines(Vec<usize>),
     /// More units than are open.
-    Exceeds {
-        /// Place in the request.
-        index: usize,
-        /// Units that are open.
-        open: i64,
-        /// Units asked for.
-        requested: i64,
-    },
-    /// Refunds can be refused only when the refund point is the inspection.
-    DenialTooLate {
-        /// Place in the request.
-        index: usize,
-    },
-    /// Money was paid back already.
-    AlreadyRefunded,
+    Exceeds(Vec<Excess>),
+    /// Refunds can be refused only when the refund point is the inspection; places in the request.
+    DenialTooLate(Vec<usize>),
+}
+
+/// More units of a line than are open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Excess {
+    /// Place in the request.
+    pub(crate) index: usize,
+    /// Units that are open.
+    pub(crate) open: i64,
+    /// Units asked for.
+    pub(crate) requested: i64,
 }
 
 /// Units of one line in a command.
@@ -189,40 +191,63 @@ impl ReturnLine {
         self.restocked + self.quarantined + self.scrapped
     }
 
-    /// Money axis of the line by name.
+    /// Money axis of the line by name. A line waits as long as any of its units does.
     pub(crate) fn money_state(&self) -> &'static str {
         match () {
-            () if self.refund_triggered == 0 && self.refund_denied == self.advised => "DENIED",
-            () if self.refund_triggered == 0 => "PENDING",
             () if self.refund_paid < self.refund_triggered => "TRIGGERED",
+            () if self.refund_triggered + self.refund_denied < self.advised => "PENDING",
+            () if self.refund_triggered == 0 => "DENIED",
             () => "REFUNDED",
         }
     }
 }
 
 impl Return {
+    /// Why an action of clients is not possible now, for people; `None` when it is.
+    pub(crate) fn obstacle(&self, action: &str) -> Option<String> {
+        if !state::supported_actions(self.state).contains(&action) {
+            return Some(format!("return is {}", self.state.as_str()));
+        }
+        match action {
+            "issue_label" if self.shipment_id.is_some() => Some("a label was issued".into()),
+            "cancel" if self.lines.iter().any(|line| line.refund_triggered > 0) => {
+                Some("its money was paid back or is about to be".into())
+            }
+            _ => None,
+        }
+    }
+
+    /// Refuses an action of clients that is not possible now.
+    pub(crate) fn allow(&self, action: &'static str) -> Result<(), Refusal> {
+        match self.obstacle(action) {
+            None => Ok(()),
+            Some(why) => Err(self.illegal(action, why)),
+        }
+    }
+
     /// Does a step of the table, or refuses it in the words of the client.
     pub(crate) fn step(
         &mut self,
         action: ReturnAction,
         asked: &'static str,
     ) -> Result<(), Refusal> {
-        let refused = Refusal::Illegal {
-            state: self.state,
-            action: asked,
+        let Some(next) = self.state.after(action) else {
+            let why = format!("return is {}", self.state.as_str());
+            return Err(self.illegal(asked, why));
         };
-        self.state = self.state.after(action).ok_or(refused)?;
+        self.state = next;
         Ok(())
     }
 
     /// Books units in that arrived.
     pub(crate) fn receive(&mut self, units: &[Units]) -> Result<(), Refusal> {
         // Whether the last unit is among them decides the step; both are legal in the same states.
-        self.legal(ReturnAction::ReceiveSome, "receive")?;
-        for (index, part) in units.iter().enumerate() {
-            let line = self.line_mut(index, part.return_line_id)?;
-            let open = line.advised - line.received;
-            line.received += within(index, part.quantity, open)?;
+        self.allow("receive")?;
+        self.check_open(units, |line| line.advised - line.received)?;
+        for part in units {
+            if let Some(line) = self.line_mut(part.return_line_id) {
+                line.received += part.quantity;
+            }
         }
         let all = self.lines.iter().all(|line| line.received == line.advised);
         let action = if all {
@@ -235,18 +260,22 @@ impl Return {
 
     /// Records what an inspector saw; `denied` refuses the refund of those units.
     pub(crate) fn inspect(&mut self, seen: &[(Units, String, bool)]) -> Result<(), Refusal> {
-        self.legal(ReturnAction::InspectSome, "inspect")?;
-        let timing = self.refund_timing;
-        for (index, (part, condition, denied)) in seen.iter().enumerate() {
-            if *denied && timing != RefundTiming::OnInspection {
-                return Err(Refusal::DenialTooLate { index });
-            }
-            let line = self.line_mut(index, part.return_line_id)?;
-            let quantity = within(index, part.quantity, line.received - line.inspected)?;
-            line.inspected += quantity;
+        self.allow("inspect")?;
+        let units: Vec<Units> = seen.iter().map(|(part, ..)| *part).collect();
+        self.check_open(&units, |line| line.received - line.inspected)?;
+        let denials = seen.iter().enumerate().filter(|(_, (.., denied))| *denied);
+        let denials: Vec<usize> = denials.map(|(index, _)| index).collect();
+        if self.refund_timing != RefundTiming::OnInspection && !denials.is_empty() {
+            return Err(Refusal::DenialTooLate(denials));
+        }
+        for (part, condition, denied) in seen {
+            let Some(line) = self.line_mut(part.return_line_id) else {
+                continue;
+            };
+            line.inspected += part.quantity;
             line.condition.clone_from(condition);
             if *denied {
-                line.refund_denied += quantity;
+                line.refund_denied += part.quantity;
             }
         }
         let all = self.lines.iter().all(|line| line.inspected == line.advised);
@@ -260,26 +289,42 @@ impl Return {
 
     /// Decides what becomes of inspected units.
     pub(crate) fn dispose(&mut self, parts: &[(Units, Disposition)]) -> Result<(), Refusal> {
-        self.step(ReturnAction::Dispose, "dispose")?;
-        for (index, (part, disposition)) in parts.iter().enumerate() {
-            let line = self.line_mut(index, part.return_line_id)?;
-            let quantity = within(index, part.quantity, line.inspected - line.disposed())?;
+        self.allow("dispose")?;
+        let units: Vec<Units> = parts.iter().map(|(part, _)| *part).collect();
+        self.check_open(&units, |line| line.inspected - line.disposed())?;
+        for (part, disposition) in parts {
+            let Some(line) = self.line_mut(part.return_line_id) else {
+                continue;
+            };
             match disposition {
-                Disposition::Restock => line.restocked += quantity,
-                Disposition::Quarantine => line.quarantined += quantity,
-                Disposition::Scrap => line.scrapped += quantity,
+                Disposition::Restock => line.restocked += part.quantity,
+                Disposition::Quarantine => line.quarantined += part.quantity,
+                Disposition::Scrap => line.scrapped += part.quantity,
             }
         }
-        Ok(())
+        self.step(ReturnAction::Dispose, "dispose")
     }
 
     /// Gives the return up; refused once anything was paid back or asked to be.
     pub(crate) fn cancel(&mut self) -> Result<(), Refusal> {
-        self.legal(ReturnAction::Cancel, "cancel")?;
-        if self.lines.iter().any(|line| line.refund_triggered > 0) {
-            return Err(Refusal::AlreadyRefunded);
-        }
+        self.allow("cancel")?;
         self.step(ReturnAction::Cancel, "cancel")
+    }
+
+    /// Takes the return shipment; there is one label for a return.
+    pub(crate) fn issue_label(&mut self, shipment_id: ShipmentId) -> Result<(), Refusal> {
+        self.allow("issue_label")?;
+        self.step(ReturnAction::IssueLabel, "issue_label")?;
+        self.shipment_id = Some(shipment_id);
+        Ok(())
+    }
+
+    /// The shipment whose label is still to be bought; nobody needs one for a return that was given up.
+    pub(crate) fn label_to_buy(&self) -> Option<ShipmentId> {
+        if self.state == ReturnState::Canceled || !self.tracking_number.is_empty() {
+            return None;
+        }
+        self.shipment_id
     }
 
     /// Takes the units that have reached their refund point and were not asked for yet.
@@ -336,33 +381,48 @@ impl Return {
             })
     }
 
-    fn legal(&self, action: ReturnAction, asked: &'static str) -> Result<(), Refusal> {
-        match self.state.after(action) {
-            Some(_) => Ok(()),
-            None => Err(Refusal::Illegal {
-                state: self.state,
-                action: asked,
-            }),
+    fn illegal(&self, action: &'static str, why: String) -> Refusal {
+        let names = state::CLIENT_ACTIONS.iter().map(|(name, _)| *name);
+        Refusal::Illegal {
+            state: self.state,
+            action,
+            why,
+            supported: names.filter(|name| self.obstacle(name).is_none()).collect(),
         }
     }
 
-    fn line_mut(&mut self, index: usize, id: Uuid) -> Result<&mut ReturnLine, Refusal> {
-        self.lines
-            .iter_mut()
-            .find(|line| line.return_line_id == id)
-            .ok_or(Refusal::UnknownLine { index })
+    /// Refuses units of lines that are not there, and units beyond what `open` says of their line. Parts of
+    /// one line count together.
+    fn check_open(&self, units: &[Units], open: fn(&ReturnLine) -> i64) -> Result<(), Refusal> {
+        let mut left: HashMap<Uuid, i64> = self
+            .lines
+            .iter()
+            .map(|line| (line.return_line_id, open(line)))
+            .collect();
+        let (mut unknown, mut excesses) = (Vec::new(), Vec::new());
+        for (index, part) in units.iter().enumerate() {
+            match left.get_mut(&part.return_line_id) {
+                None => unknown.push(index),
+                Some(open) if part.quantity > *open => excesses.push(Excess {
+                    index,
+                    open: *open,
+                    requested: part.quantity,
+                }),
+                Some(open) => *open -= part.quantity,
+            }
+        }
+        if !unknown.is_empty() {
+            return Err(Refusal::UnknownLines(unknown));
+        }
+        if !excesses.is_empty() {
+            return Err(Refusal::Exceeds(excesses));
+        }
+        Ok(())
     }
-}
 
-fn within(index: usize, requested: i64, open: i64) -> Result<i64, Refusal> {
-    if requested > open {
-        return Err(Refusal::Exceeds {
-            index,
-            open,
-            requested,
-        });
+    fn line_mut(&mut self, id: Uuid) -> Option<&mut ReturnLine> {
+        self.lines.iter_mut().find(|line| line.return_line_id == id)
     }
-    Ok(requested)
 }
 
 #[cfg(test)]
@@ -459,11 +519,11 @@ mod tests {
         let mut ret = a_return(RefundTiming::OnInspection, 3);
         ret.step(ReturnAction::Authorize, "authorize").unwrap();
         let exceeds = |open, requested| {
-            Err(Refusal::Exceeds {
+            Err(Refusal::Exceeds(vec![Excess {
                 index: 0,
                 open,
                 requested,
-            })
+            }]))
         };
         assert_eq!(ret.clone().receive(&[units(4)]), exceeds(3, 4));
         ret.receive(&[units(2)]).unwrap();
@@ -502,6 +562,57 @@ mod tests {
         let mut ret = a_return(RefundTiming::OnRequest, 1);
         ret.step(ReturnAction::Authorize, "authorize").unwrap();
         due(&mut ret);
-        assert_eq!(ret.cancel(), Err(Refusal::AlreadyRefunded));
+        let Err(Refusal::Illegal { why, supported, .. }) = ret.cancel() else {
+            panic!("canceled although its money is on its way");
+        };
+        assert!(why.contains("money"), "{why}");
+        assert!(!supported.contains(&"cancel"), "{supported:?}");
+    }
+
+    #[test]
+    fn everything_wrong_with_the_lines_is_told_at_once() {
+        let mut ret = a_return(RefundTiming::OnReceipt, 3);
+        ret.step(ReturnAction::Authorize, "authorize").unwrap();
+        let stranger = Units {
+            return_line_id: Uuid::from_u128(9),
+            quantity: 1,
+        };
+        let unknown = ret.receive(&[stranger, units(1), stranger]);
+        assert_eq!(unknown, Err(Refusal::UnknownLines(vec![0, 2])));
+        // Parts of one line count together.
+        let excess = |index, open, requested| Excess {
+            index,
+            open,
+            requested,
+        };
+        assert_eq!(
+            ret.receive(&[units(4), units(2), units(2)]),
+            Err(Refusal::Exceeds(vec![excess(0, 3, 4), excess(2, 1, 2)]))
+        );
+        assert_eq!(ret.lines[0].received, 0, "what is refused changes nothing");
+        ret.receive(&[units(2), units(1)]).unwrap();
+        let seen = |denied| (units(1), "DEFECTIVE".to_owned(), denied);
+        assert_eq!(
+            ret.inspect(&[seen(false), seen(true), seen(true)]),
+            Err(Refusal::DenialTooLate(vec![1, 2]))
+        );
+    }
+
+    #[test]
+    fn a_line_waits_for_money_as_long_as_any_unit_does() {
+        let mut ret = a_return(RefundTiming::OnInspection, 3);
+        let line = &mut ret.lines[0];
+        for (triggered, paid, denied, expected) in [
+            (0, 0, 0, "PENDING"),
+            (1, 0, 0, "TRIGGERED"),
+            (1, 1, 0, "PENDING"),
+            (1, 1, 2, "REFUNDED"),
+            (0, 0, 3, "DENIED"),
+            (3, 3, 0, "REFUNDED"),
+        ] {
+            (line.refund_triggered, line.refund_paid, line.refund_denied) =
+                (triggered, paid, denied);
+            assert_eq!(line.money_state(), expected);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The only SQL of the service: functions whose first argument is the connection.
 
+pub(crate) mod refunds;
 pub(crate) mod returns;
 
 /// What may go wrong between the service and its tables.
