@@ -122,7 +122,9 @@ fn work(ctx: &Arc<Ctx>, setup: &mut Setup) {
 /// Follows the feeds of the four peers.
 fn consume(ctx: &Arc<Ctx>, setup: &mut Setup) -> anyhow::Result<()> {
     let own = Arc::clone(ctx);
-    let inventory = setup.consumer("inventory")?.types(consumers::inventory::TYPES);
+    let inventory = setup
+        .consumer("inventory")?
+        .types(consumers::inventory::TYPES);
     let inventory = inventory.apply(move |conn, event| {
         let ctx = Arc::clone(&own);
         Box::pin(async move { consumers::inventory::on_event(&ctx, conn, event).await })
@@ -130,7 +132,9 @@ fn consume(ctx: &Arc<Ctx>, setup: &mut Setup) -> anyhow::Result<()> {
     setup.background("inventory feed", |cancel| inventory.spawn(cancel));
 
     let own = Arc::clone(ctx);
-    let fulfillment = setup.consumer("fulfillment")?.types(consumers::fulfillment::TYPES);
+    let fulfillment = setup
+        .consumer("fulfillment")?
+        .types(consumers::fulfillment::TYPES);
     let fulfillment = fulfillment.apply(move |conn, event| {
         let ctx = Arc::clone(&own);
         Box::pin(async move { consumers::fulfillment::on_event(&ctx, conn, event).await })
@@ -138,7 +142,9 @@ fn consume(ctx: &Arc<Ctx>, setup: &mut Setup) -> anyhow::Result<()> {
     setup.background("fulfillment feed", |cancel| fulfillment.spawn(cancel));
 
     let own = Arc::clone(ctx);
-    let shipping = setup.consumer("shipping")?.types(consumers::shipping::TYPES);
+    let shipping = setup
+        .consumer("shipping")?
+        .types(consumers::shipping::TYPES);
     let shipping = shipping.apply(move |conn, event| {
         let ctx = Arc::clone(&own);
         Box::pin(async move { consumers::shipping::on_event(&ctx, conn, event).await })

@@ -273,10 +273,7 @@ fn wait_for(number: i32, patience: Duration, violations: &mut Violations) -> Opt
     }
 }
 
-fn order_of(
-    message: Option<pb::NewOrder>,
-    violations: &mut Violations,
-) -> Option<NewOrder> {
+fn order_of(message: Option<pb::NewOrder>, violations: &mut Violations) -> Option<NewOrder> {
     if message.is_none() {
         violations.push("order", "FIELD_REQUIRED", "must hold an order");
     }

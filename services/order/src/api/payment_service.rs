@@ -58,7 +58,10 @@ impl PaymentService for Api {
     }
 }
 
-fn refund(message: &pb::RefundPaymentRequest, violations: &mut Violations) -> Option<RefundPayment> {
+fn refund(
+    message: &pb::RefundPaymentRequest,
+    violations: &mut Violations,
+) -> Option<RefundPayment> {
     let order_id = id::<OrderId>(&message.order_id, "order_id", violations);
     let etag = parse_etag(&message.etag, violations);
     let amount = amount(message.amount.as_ref(), violations);
@@ -84,7 +87,11 @@ fn amount(message: Option<&common::Money>, violations: &mut Violations) -> Optio
     };
     let code = &message.currency_code;
     let currency = violations.parse("amount.currency_code", "CURRENCY_UNKNOWN", code);
-    let reason = if message.minor_units < 0 { "AMOUNT_NEGATIVE" } else { "FIELD_OUT_OF_RANGE" };
+    let reason = if message.minor_units < 0 {
+        "AMOUNT_NEGATIVE"
+    } else {
+        "FIELD_OUT_OF_RANGE"
+    };
     violations.check(
         message.minor_units > 0,
         "amount.minor_units",

@@ -132,7 +132,12 @@ impl InventoryClient {
             }],
             ..Default::default()
         };
-        let answer = self.reservations.clone().reserve(request).await?.into_inner();
+        let answer = self
+            .reservations
+            .clone()
+            .reserve(request)
+            .await?
+            .into_inner();
         reserved(answer.reservation, order.order_id)
     }
 
@@ -231,7 +236,10 @@ fn reserved(message: Option<pb::Reservation>, order_id: OrderId) -> Result<Reser
 }
 
 /// A reservation of an answer or an event; `None` when it makes no sense. Its cause is empty.
-pub(crate) fn reservation_from(message: &pb::Reservation, order_id: OrderId) -> Option<Reservation> {
+pub(crate) fn reservation_from(
+    message: &pb::Reservation,
+    order_id: OrderId,
+) -> Option<Reservation> {
     let lines = message.lines.iter().map(|line| {
         Some(ReservationLine {
             order_line_id: line.order_line_id.parse().ok()?,

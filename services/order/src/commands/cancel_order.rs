@@ -47,9 +47,18 @@ pub(crate) fn check(command: &CancelOrder, violations: &mut Violations) {
     );
     for (index, (id, quantity)) in command.lines.iter().enumerate() {
         let again = id.is_some()
-            && command.lines.iter().take(index).any(|(before, _)| before == id);
+            && command
+                .lines
+                .iter()
+                .take(index)
+                .any(|(before, _)| before == id);
         let field = |name: &str| format!("lines[{index}].{name}");
-        violations.check(!again, field("order_line_id"), "DUPLICATE", "stands there twice");
+        violations.check(
+            !again,
+            field("order_line_id"),
+            "DUPLICATE",
+            "stands there twice",
+        );
         violations.check(
             *quantity > 0,
             field("quantity"),
@@ -100,7 +109,9 @@ async fn cancel(
         reason: command.reason.clone(),
         note: command.note.clone(),
         actor: caller.actor(),
-        legs: ["fulfillment", "reservation", "payment"].map(pending).into(),
+        legs: ["fulfillment", "reservation", "payment"]
+            .map(pending)
+            .into(),
         created_at: ctx.now(),
     };
     let cancellation_id = cancellation.cancellation_id;

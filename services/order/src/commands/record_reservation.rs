@@ -52,7 +52,10 @@ pub(crate) async fn record_reservation(
 fn cause(order_id: OrderId, reservation_id: ReservationId) -> String {
     let attempt =
         (1..=ATTEMPTS).find(|attempt| saga_reservation_id(order_id, *attempt) == reservation_id);
-    attempt.map_or_else(|| "resource".to_owned(), |attempt| format!("saga/{attempt}"))
+    attempt.map_or_else(
+        || "resource".to_owned(),
+        |attempt| format!("saga/{attempt}"),
+    )
 }
 
 /// Units that waited for stock and were allocated.

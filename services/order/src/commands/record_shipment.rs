@@ -47,7 +47,13 @@ pub(crate) async fn record_shipment(
     }
     let cause = format!("shipment/{shipment_id}");
     let lines = invoice::lines(&order, &shipped.units, |line| line.counters.shipped);
-    let bill = Invoice::new(&order, InvoiceKind::Invoice, cause.clone(), lines, ctx.now());
+    let bill = Invoice::new(
+        &order,
+        InvoiceKind::Invoice,
+        cause.clone(),
+        lines,
+        ctx.now(),
+    );
     invoices::insert(conn, &bill).await?;
     insert_issue(conn, ctx, order_id, bill.invoice_id).await?;
     let total = count(&mut order, &shipped.units, |counters, quantity| {

@@ -130,11 +130,7 @@ async fn retry_task(
 
 /// Amount and authorization of the next attempt of a capture. Units of a prepaid order may have been
 /// canceled since.
-fn capture(
-    order: &Locked,
-    ledger: &[Payment],
-    failed: &Payment,
-) -> (i64, Option<PaymentId>) {
+fn capture(order: &Locked, ledger: &[Payment], failed: &Payment) -> (i64, Option<PaymentId>) {
     let open = open_authorization(ledger);
     let parent = open.map_or(failed.parent_payment_id, |(one, _)| Some(one.payment_id));
     if !failed.cause.starts_with(ORDER_CAUSE) {
@@ -149,17 +145,19 @@ fn declined<'a>(task: &StuckTask, ledger: &'a [Payment]) -> Vec<&'a Payment> {
     let payload = task.payload.as_slice();
     let text = std::str::from_utf8(payload).unwrap_or_default();
     let found: Vec<&Payment> = match task.kind.as_str() {
-        CAPTURE_PAYMENT_TASK => latest(ledger, PaymentKind::Capture, text).into_iter().collect(),
-        VOID_PAYMENT_TASK => latest(ledger, PaymentKind::Void, ORDER_CAUSE).into_iter().collect(),
+        CAPTURE_PAYMENT_TASK => latest(ledger, PaymentKind::Capture, text)
+            .into_iter()
+            .collect(),
+        VOID_PAYMENT_TASK => latest(ledger, PaymentKind::Void, ORDER_CAUSE)
+            .into_iter()
+            .collect(),
         REFUND_PAYMENT_TASK => refund_parts(ledger, text),
         REFUND_RETURN_TASK => match decode::<RefundReturn>(payload) {
             Ok(refund) => refund_parts(ledger, &refund.cause()),
             Err(_) => Vec::new(),
         },
         REFUND_CANCELLATION_TASK => match decode::<RefundCancellation>(payload) {
-            Ok(refund) => {
-                refund_parts(ledger, &format!("cancellation/{}", refund.cancellation_id))
-            }
+            Ok(refund) => refund_parts(ledger, &format!("cancellation/{}", refund.cancellation_id)),
             Err(_) => Vec::new(),
         },
         _ => Vec::new(),

@@ -63,10 +63,7 @@ pub(crate) async fn settle_order(
         event: Event::Ended,
     };
     order.write(conn, ctx, &change).await?;
-    let has_authorization = ledger.iter().any(|payment| {
-        payment.kind == PaymentKind::Authorization && payment.state == PaymentState::Succeeded
-    });
-    if has_authorization {
+    if order.money.authorized > 0 {
         insert_void(conn, ctx, order.order_id).await?;
     }
     Ok(())

@@ -44,10 +44,19 @@ pub(crate) async fn trigger_refund(
     let order = changes::lock(conn, order_id).await?;
     let credited = invoices::credited(conn, order_id).await?;
     let from = |line: &crate::domain::order::OrderLine| {
-        credited.get(&line.order_line_id).copied().unwrap_or_default()
+        credited
+            .get(&line.order_line_id)
+            .copied()
+            .unwrap_or_default()
     };
     let lines = invoice::lines(&order, units, from);
-    let memo = Invoice::new(&order, InvoiceKind::CreditMemo, refund.cause(), lines, ctx.now());
+    let memo = Invoice::new(
+        &order,
+        InvoiceKind::CreditMemo,
+        refund.cause(),
+        lines,
+        ctx.now(),
+    );
     if !invoices::insert(conn, &memo).await? {
         return Ok(());
     }

@@ -123,7 +123,9 @@ fn row(message: &Fulfillment) -> Result<Option<FulfillmentOrder>, ApplyError> {
         _ => return Ok(None),
     };
     let name = state.as_str_name();
-    let name = name.strip_prefix("FULFILLMENT_ORDER_STATE_").unwrap_or(name);
+    let name = name
+        .strip_prefix("FULFILLMENT_ORDER_STATE_")
+        .unwrap_or(name);
     Ok(Some(FulfillmentOrder {
         fulfillment_order_id: id(text, "fulfillment_order_id")?,
         location_id,

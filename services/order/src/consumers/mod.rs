@@ -19,7 +19,7 @@ use sqlx::PgConnection;
 use crate::error::Error;
 use crate::store::{StoreError, orders, peer_versions};
 
-/// The order that an event is about, if it is one of ours.
+/// The order that an event is about, if it is one of ours. The caller may lock it then.
 async fn known_order(
     conn: &mut PgConnection,
     order_id: &str,
@@ -30,16 +30,13 @@ async fn known_order(
     if !orders::exists(conn, order_id).await.map_err(store_error)? {
         return Ok(None);
     }
+    peer_versions::take_turn(conn).await.map_err(store_error)?;
     oms_telemetry::record_order_id(&tracing::Span::current(), order_id);
     Ok(Some(order_id))
 }
 
 /// True when the event counts: neither it nor a later one of its aggregate was here before.
-async fn counts(
-    conn: &mut PgConnection,
-    source: &str,
-    event: &Event,
-) -> Result<bool, ApplyError> {
+async fn counts(conn: &mut PgConnection, source: &str, event: &Event) -> Result<bool, ApplyError> {
     let (id, version) = (&event.aggregate_id, event.aggregate_version);
     peer_versions::advance(conn, source, id, version)
         .await
@@ -53,8 +50,10 @@ fn id<T: FromStr>(text: &str, field: &str) -> Result<T, ApplyError> {
 
 /// Units of an order line.
 fn units(order_line_id: &str, quantity: i64) -> Result<(OrderLineId, i64), ApplyError> {
-    if quantity < 1 {
-        return Err(ApplyError::rejected(format!("{quantity} units of {order_line_id}")));
+    if quantity < 0 {
+        return Err(ApplyError::rejected(format!(
+            "{quantity} units of {order_line_id}"
+        )));
     }
     Ok((id(order_line_id, "order_line_id")?, quantity))
 }

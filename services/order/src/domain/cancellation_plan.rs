@@ -94,7 +94,11 @@ impl Plan {
             }
         }
         let unsent = |batch: &&mut Release| batch.state == ReleaseState::Planned;
-        for line in batches.iter_mut().filter(unsent).flat_map(|batch| &mut batch.lines) {
+        for line in batches
+            .iter_mut()
+            .filter(unsent)
+            .flat_map(|batch| &mut batch.lines)
+        {
             let quantity = take(&mut left, line.order_line_id, line.quantity);
             if quantity > 0 {
                 plan.canceled.push(Units::of(line, quantity));

@@ -178,7 +178,10 @@ mod tests {
             .map(|payment| payment.cause.as_str())
             .collect();
         assert_eq!(parts, ["return/x#2", "return/x/2"]);
-        assert_eq!(latest(&payments, Capture, "order").unwrap().cause, "order#10");
+        assert_eq!(
+            latest(&payments, Capture, "order").unwrap().cause,
+            "order#10"
+        );
         assert_eq!(next_cause("order#10"), "order#11");
         assert_eq!(next_cause("order"), "order#2");
     }

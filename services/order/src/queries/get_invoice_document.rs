@@ -128,7 +128,11 @@ fn totals(flow: &mut Flow, invoice: &Invoice) {
     };
     flow.total(Style::regular(9.0), "Net", &sum(|line| line.part.net));
     flow.total(Style::regular(9.0), "Tax", &sum(|line| line.part.tax));
-    flow.total(Style::regular(9.0), "Shipping", &sum(|line| line.part.shipping));
+    flow.total(
+        Style::regular(9.0),
+        "Shipping",
+        &sum(|line| line.part.shipping),
+    );
     let total = Money::new(invoice.currency, invoice.total).to_string();
     let label = match invoice.kind {
         InvoiceKind::Invoice => "Total",

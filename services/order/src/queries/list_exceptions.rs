@@ -7,8 +7,8 @@ use uuid::Uuid;
 use crate::ctx::Ctx;
 use crate::domain::saga::Saga;
 use crate::error::Error;
-use crate::store::stuck_tasks::{self, StuckTask};
 use crate::store::sagas;
+use crate::store::stuck_tasks::{self, StuckTask};
 
 /// A saga step or task that is parked.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -68,6 +68,16 @@ enum Flow {
     Yield,
 }
 
+/// What a transaction wrote.
+struct Committed {
+    saga: Saga,
+    /// The order, when it was locked.
+    order: Option<Order>,
+    /// Whether the lease goes on. Decided in the transaction and nowhere else: a moment later the saga may
+    /// be due again, and belong to somebody else.
+    kept: bool,
+}
+
 impl Run {
     /// A claimed saga. `told` hears when nobody needs to wait any longer.
     pub(crate) fn new(
@@ -190,13 +200,13 @@ impl Run {
     /// Commits the result of a step.
     async fn commit(&mut self, ctx: &Ctx, done: &Done) -> Result<Flow, Lost> {
         let run = &*self;
-        let (saga, order) = ctx
+        let committed = ctx
             .db
             .run_tx(tx_name(run.saga.step), |tx| {
                 Box::pin(async move { run.commit_in(ctx, tx.conn(), done).await })
             })
             .await?;
-        self.committed(ctx, saga, order).await
+        self.committed(ctx, committed).await
     }
 
     async fn commit_in(
@@ -204,7 +214,7 @@ impl Run {
         ctx: &Ctx,
         conn: &mut sqlx::PgConnection,
         done: &Done,
-    ) -> Result<(Saga, Option<Order>), Lost> {
+    ) -> Result<Committed, Lost> {
         let now = ctx.now();
         let mut locked = if done.needs_order() {
             Some(changes::lock(conn, self.order_id()).await?)
@@ -239,8 +249,12 @@ impl Run {
         if ended {
             saga.state = SagaState::Done;
         }
-        self.write(ctx, conn, &saga, &ledger, now).await?;
-        Ok((saga, locked.map(changes::Locked::into_order)))
+        let kept = self.write(ctx, conn, &saga, &ledger, now).await?;
+        Ok(Committed {
+            saga,
+            order: locked.map(changes::Locked::into_order),
+            kept,
+        })
     }
 
     /// What the ledger says of steps that passed and of this one.
@@ -281,7 +295,7 @@ impl Run {
         saga: &Saga,
         ledger: &[(Step, &'static str, String)],
         now: OffsetDateTime,
-    ) -> Result<(), Lost> {
+    ) -> Result<bool, Lost> {
         let entries: Vec<LedgerEntry<'_>> = ledger
             .iter()
             .map(|(step, outcome, detail)| LedgerEntry {
@@ -293,18 +307,14 @@ impl Run {
         let keep = keeps_lease(saga, now) && !ctx.draining.is_cancelled();
         let lease = keep.then(|| lease(ctx, self.holder));
         if sagas::advance(conn, saga, self.holder, lease, &entries, now).await? {
-            return Ok(());
+            return Ok(keep);
         }
         Err(Lost::Lease)
     }
 
     /// Takes over what was committed.
-    async fn committed(
-        &mut self,
-        ctx: &Ctx,
-        saga: Saga,
-        order: Option<Order>,
-    ) -> Result<Flow, Lost> {
+    async fn committed(&mut self, ctx: &Ctx, committed: Committed) -> Result<Flow, Lost> {
+        let Committed { saga, order, kept } = committed;
         let signalled = saga.signals != self.saga.signals;
         self.saga = saga;
         self.passed.clear();
@@ -313,8 +323,7 @@ impl Run {
             None if signalled => self.reload(ctx).await?,
             None => {}
         }
-        let go = keeps_lease(&self.saga, ctx.now()) && !ctx.draining.is_cancelled();
-        if !go && self.saga.state == SagaState::Stuck {
+        if self.saga.state == SagaState::Stuck {
             counter!("oms_order_sagas_stuck").increment(1);
             tracing::error!(
                 order_id = %self.saga.order_id,
@@ -323,7 +332,7 @@ impl Run {
                 "saga stuck"
             );
         }
-        Ok(if go { Flow::Go } else { Flow::Yield })
+        Ok(if kept { Flow::Go } else { Flow::Yield })
     }
 
     async fn reload(&mut self, ctx: &Ctx) -> Result<(), Lost> {
@@ -353,13 +362,13 @@ impl Run {
         undone: Option<(Step, steps::Undone)>,
     ) -> Result<Flow, Lost> {
         let (run, undone) = (&*self, &undone);
-        let (saga, order) = ctx
+        let committed = ctx
             .db
             .run_tx("undo_saga_step", |tx| {
                 Box::pin(async move { run.finish_undo_in(ctx, tx.conn(), undone.as_ref()).await })
             })
             .await?;
-        self.committed(ctx, saga, Some(order)).await
+        self.committed(ctx, committed).await
     }
 
     async fn finish_undo_in(
@@ -367,7 +376,7 @@ impl Run {
         ctx: &Ctx,
         conn: &mut sqlx::PgConnection,
         undone: Option<&(Step, steps::Undone)>,
-    ) -> Result<(Saga, Order), Lost> {
+    ) -> Result<Committed, Lost> {
         let now = ctx.now();
         let mut order = changes::lock(conn, self.order_id()).await?;
         let mut saga = self.lock_saga(conn).await?;
@@ -389,8 +398,12 @@ impl Run {
             (None, None) => saga.state = SagaState::Stuck,
         }
         stamp_stuck(&mut saga, now);
-        self.write(ctx, conn, &saga, &ledger, now).await?;
-        Ok((saga, order.into_order()))
+        let kept = self.write(ctx, conn, &saga, &ledger, now).await?;
+        Ok(Committed {
+            saga,
+            order: Some(order.into_order()),
+            kept,
+        })
     }
 
     /// Writes a failure: again after a pause, undone if that is wanted by now, or left to a person.
@@ -408,13 +421,13 @@ impl Run {
             "saga step failed"
         );
         let (run, message) = (&*self, &message);
-        let saga = ctx
+        let committed = ctx
             .db
             .run_tx("fail_saga_step", |tx| {
                 Box::pin(async move { run.fail_in(ctx, tx.conn(), message, hopeless).await })
             })
             .await?;
-        self.committed(ctx, saga, None).await
+        self.committed(ctx, committed).await
     }
 
     async fn fail_in(
@@ -423,7 +436,7 @@ impl Run {
         conn: &mut sqlx::PgConnection,
         message: &str,
         hopeless: bool,
-    ) -> Result<Saga, Lost> {
+    ) -> Result<Committed, Lost> {
         let now = ctx.now();
         let mut saga = self.lock_saga(conn).await?;
         let undoing = saga.state == SagaState::Undoing;
@@ -447,8 +460,12 @@ impl Run {
             saga.next_run_at = now + backoff(ctx, saga.failures);
         }
         stamp_stuck(&mut saga, now);
-        self.write(ctx, conn, &saga, &ledger, now).await?;
-        Ok(saga)
+        let kept = self.write(ctx, conn, &saga, &ledger, now).await?;
+        Ok(Committed {
+            saga,
+            order: None,
+            kept,
+        })
     }
 }
 

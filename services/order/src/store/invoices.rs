@@ -187,17 +187,20 @@ async fn with_lines(
     .await?;
     let mut by_invoice: HashMap<Uuid, Vec<InvoiceLine>> = HashMap::new();
     for row in lines {
-        by_invoice.entry(row.invoice_id).or_default().push(InvoiceLine {
-            order_line_id: row.order_line_id.map(OrderLineId::new),
-            from_unit: row.from_unit,
-            quantity: row.quantity,
-            part: Part {
-                net: row.net,
-                tax: row.tax,
-                shipping: row.shipping,
-                total: row.total,
-            },
-        });
+        by_invoice
+            .entry(row.invoice_id)
+            .or_default()
+            .push(InvoiceLine {
+                order_line_id: row.order_line_id.map(OrderLineId::new),
+                from_unit: row.from_unit,
+                quantity: row.quantity,
+                part: Part {
+                    net: row.net,
+                    tax: row.tax,
+                    shipping: row.shipping,
+                    total: row.total,
+                },
+            });
     }
     rows.into_iter()
         .map(|row| {

@@ -23,3 +23,12 @@ pub(crate) async fn advance(
     .await?;
     Ok(moved.rows_affected() == 1)
 }
+
+/// Waits until no other consumer's transaction has orders locked. A batch of a feed locks many orders, in
+/// its own order; two feeds that tell of the same orders would lock each other out again and again.
+pub(crate) async fn take_turn(conn: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended('order/consumers', 0))")
+        .execute(conn)
+        .await?;
+    Ok(())
+}

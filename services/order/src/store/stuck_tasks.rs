@@ -36,7 +36,8 @@ pub(crate) async fn list(
     let rows = sqlx::query_as!(
         StuckTaskRow,
         r#"SELECT id, kind, key, payload, attempt, last_error, ended_at AS "stuck_at!",
-             (SELECT order_id FROM holds h WHERE h.hold_id::text = t.key) AS hold_order_id
+             CASE WHEN kind = 'release_hold' THEN
+                 (SELECT order_id FROM holds h WHERE h.hold_id = t.key::uuid) END AS hold_order_id
          FROM tasks t WHERE state = 'STUCK'
              AND ($1::timestamptz IS NULL OR (ended_at, id) > ($1, $2))
          ORDER BY ended_at, id LIMIT $3"#,
@@ -57,7 +58,8 @@ pub(crate) async fn find(
     let row = sqlx::query_as!(
         StuckTaskRow,
         r#"SELECT id, kind, key, payload, attempt, last_error, ended_at AS "stuck_at!",
-             (SELECT order_id FROM holds h WHERE h.hold_id::text = t.key) AS hold_order_id
+             CASE WHEN kind = 'release_hold' THEN
+                 (SELECT order_id FROM holds h WHERE h.hold_id = t.key::uuid) END AS hold_order_id
          FROM tasks t WHERE state = 'STUCK' AND id = $1"#,
         id
     )

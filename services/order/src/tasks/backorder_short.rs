@@ -49,7 +49,10 @@ pub(crate) async fn run(ctx: Arc<Ctx>, task: Task) -> Result<Outcome, TaskError>
                     let change = Change {
                         actor: &task.actor,
                         action: "backorder",
-                        detail: format!("{} units were not found and wait for stock", short.quantity),
+                        detail: format!(
+                            "{} units were not found and wait for stock",
+                            short.quantity
+                        ),
                         event: Event::Progressed("backordered"),
                     };
                     order.write(conn, ctx, &change).await?;

@@ -40,8 +40,8 @@ enum Begun {
 /// Handler; the payload is the cause of the capture.
 pub(crate) async fn run(ctx: Arc<Ctx>, task: Task) -> Result<Outcome, TaskError> {
     let order_id = order_id_of(&task)?;
-    let cause = std::str::from_utf8(&task.payload)
-        .map_err(|error| TaskError::Stuck(error.to_string()))?;
+    let cause =
+        std::str::from_utf8(&task.payload).map_err(|error| TaskError::Stuck(error.to_string()))?;
     let (ctx, task) = (&*ctx, &task);
     let begun = ctx
         .db
@@ -72,7 +72,9 @@ pub(crate) async fn run(ctx: Arc<Ctx>, task: Task) -> Result<Outcome, TaskError>
     ctx.wake_sagas();
     match declined {
         None => Ok(Outcome::AlreadyFinished),
-        Some(code) => Err(TaskError::Stuck(format!("capture for {cause} declined: {code}"))),
+        Some(code) => Err(TaskError::Stuck(format!(
+            "capture for {cause} declined: {code}"
+        ))),
     }
 }
 
@@ -164,7 +166,10 @@ async fn finish(
 }
 
 fn hold_id(order_id: OrderId, cause: &str) -> HoldId {
-    HoldId::new(derive(order_id.uuid(), &format!("hold/capture_failed/{cause}")))
+    HoldId::new(derive(
+        order_id.uuid(),
+        &format!("hold/capture_failed/{cause}"),
+    ))
 }
 
 /// Holds what is not shipped and not captured yet. What has shipped stays shipped.

@@ -47,13 +47,17 @@ async fn issue(
         resource: "invoice",
         id: invoice_id.to_string(),
     };
-    let invoice = invoices::load(conn, invoice_id).await?.ok_or_else(not_found)?;
+    let invoice = invoices::load(conn, invoice_id)
+        .await?
+        .ok_or_else(not_found)?;
     // The order first, as everywhere; the counter last and for the shortest time.
     let mut order = changes::lock(conn, invoice.order_id).await?;
     if !invoices::give_number(conn, invoice_id, invoice.kind).await? {
         return Ok(());
     }
-    let invoice = invoices::load(conn, invoice_id).await?.ok_or_else(not_found)?;
+    let invoice = invoices::load(conn, invoice_id)
+        .await?
+        .ok_or_else(not_found)?;
     let amount = Money::new(invoice.currency, invoice.total);
     let message = pb::InvoiceIssued {
         invoice: Some(messages::invoice(&order, &invoice)),

@@ -19,8 +19,8 @@ use crate::store::invoices;
 /// payments are planned.
 pub(crate) async fn run(ctx: Arc<Ctx>, task: Task) -> Result<Outcome, TaskError> {
     let order_id = order_id_of(&task)?;
-    let cause = std::str::from_utf8(&task.payload)
-        .map_err(|error| TaskError::Stuck(error.to_string()))?;
+    let cause =
+        std::str::from_utf8(&task.payload).map_err(|error| TaskError::Stuck(error.to_string()))?;
     let (ctx, task) = (&*ctx, &task);
     let paid = refunds::run(ctx, order_id, cause).await?;
     ctx.db
@@ -42,7 +42,13 @@ async fn finish(
 ) -> Result<(), Error> {
     let mut order = changes::lock(conn, order_id).await?;
     let lines = vec![invoice::amount_line(paid)];
-    let memo = Invoice::new(&order, InvoiceKind::CreditMemo, cause.to_owned(), lines, ctx.now());
+    let memo = Invoice::new(
+        &order,
+        InvoiceKind::CreditMemo,
+        cause.to_owned(),
+        lines,
+        ctx.now(),
+    );
     if invoices::insert(conn, &memo).await? {
         insert_issue(conn, ctx, order_id, memo.invoice_id).await?;
     }

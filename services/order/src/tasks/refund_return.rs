@@ -93,7 +93,12 @@ async fn finish(
         let of_line = |one: &&crate::domain::invoice::InvoiceLine| {
             one.order_line_id == Some(line.order_line_id)
         };
-        let units: i64 = memo.lines.iter().filter(of_line).map(|one| one.quantity).sum();
+        let units: i64 = memo
+            .lines
+            .iter()
+            .filter(of_line)
+            .map(|one| one.quantity)
+            .sum();
         line.counters.refunded += units;
     }
     let amount = Money::new(order.currency, paid);

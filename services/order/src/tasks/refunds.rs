@@ -72,7 +72,9 @@ pub(super) async fn run(ctx: &Ctx, order_id: OrderId, cause: &str) -> Result<i64
     let parts = parts(ctx, order_id, cause).await?;
     if let Some(failed) = parts.iter().find(|part| part.state == PaymentState::Failed) {
         let code = &failed.failure_code;
-        return Err(TaskError::Stuck(format!("refund for {cause} declined: {code}")));
+        return Err(TaskError::Stuck(format!(
+            "refund for {cause} declined: {code}"
+        )));
     }
     Ok(parts.iter().map(|part| part.amount).sum())
 }

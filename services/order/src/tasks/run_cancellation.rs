@@ -125,7 +125,9 @@ impl Job<'_> {
             return Ok(Begun::Over);
         }
         let mut open = order.cancellations.iter().filter(|one| one.is_open());
-        let first = open.next().is_some_and(|one| one.cancellation_id == self.id);
+        let first = open
+            .next()
+            .is_some_and(|one| one.cancellation_id == self.id);
         if order.state == OrderState::Pending || !first {
             return Ok(Begun::Later);
         }
@@ -133,7 +135,10 @@ impl Job<'_> {
             return Ok(Begun::Go(plan));
         }
         let mut batches = releases::list(conn, self.order_id).await?;
-        if batches.iter().any(|batch| batch.state == ReleaseState::Sent) {
+        if batches
+            .iter()
+            .any(|batch| batch.state == ReleaseState::Sent)
+        {
             return Ok(Begun::Later);
         }
         let plan = self.plan(conn, &cancellation, &mut batches).await?;
@@ -187,7 +192,11 @@ impl Job<'_> {
         for line in &mut cancellation.lines {
             line.canceled = if canceled { line.quantity } else { 0 };
         }
-        let (state, leg) = if canceled { ("COMPLETED", "DONE") } else { ("REFUSED", "REFUSED") };
+        let (state, leg) = if canceled {
+            ("COMPLETED", "DONE")
+        } else {
+            ("REFUSED", "REFUSED")
+        };
         state.clone_into(&mut cancellation.state);
         for name in ["fulfillment", "reservation", "payment"] {
             cancellation.set_leg(name, leg, &detail);
@@ -234,7 +243,9 @@ impl Job<'_> {
     async fn release_backordered(&self, units: &Units) -> Result<Option<Units>, TaskError> {
         let mut units = units.clone();
         while units.quantity > 0 {
-            let answer = self.call_release(units.reservation_id, std::slice::from_ref(&units)).await;
+            let answer = self
+                .call_release(units.reservation_id, std::slice::from_ref(&units))
+                .await;
             let error = match answer {
                 Ok(reservation) => {
                     self.keep(&reservation).await?;
@@ -243,9 +254,15 @@ impl Job<'_> {
                 Err(error) => error,
             };
             if error.reason() != Some(ErrorReason::QuantityExceedsOpen) {
-                return if is_refusal(&error) { Ok(None) } else { Err(error.into()) };
+                return if is_refusal(&error) {
+                    Ok(None)
+                } else {
+                    Err(error.into())
+                };
             }
-            let open = error.metadata("open").and_then(|open| open.parse::<i64>().ok());
+            let open = error
+                .metadata("open")
+                .and_then(|open| open.parse::<i64>().ok());
             units.quantity = open.unwrap_or_default().min(units.quantity - 1);
         }
         Ok(None)
@@ -285,7 +302,9 @@ impl Job<'_> {
         let purpose = format!("release/{reservation_id}/{}", asked.join(","));
         let request_id = request_id_for(self.id.uuid(), &purpose);
         let inventory = &self.ctx.inventory;
-        let answer = inventory.release(request_id, reservation_id, self.order_id, &lines).await?;
+        let answer = inventory
+            .release(request_id, reservation_id, self.order_id, &lines)
+            .await?;
         Ok(answer.reservation)
     }
 
@@ -319,14 +338,20 @@ impl Job<'_> {
             let purpose = format!("fulfillment/{id}/{}", asked.join(","));
             let request_id = request_id_for(self.id.uuid(), &purpose);
             let fulfillment = &self.ctx.fulfillment;
-            let answer = fulfillment.cancel(request_id, id, &wanted, "canceled by the customer").await;
+            let answer = fulfillment
+                .cancel(request_id, id, &wanted, "canceled by the customer")
+                .await;
             let error = match answer {
                 Ok(answer) => return self.canceled_by(answer).await,
                 Err(error) => error,
             };
             let unknown = unknown_lines(&error);
             if unknown.is_empty() {
-                return if is_refusal(&error) { Ok(Vec::new()) } else { Err(error.into()) };
+                return if is_refusal(&error) {
+                    Ok(Vec::new())
+                } else {
+                    Err(error.into())
+                };
             }
             let mut index = 0;
             wanted.retain(|_| {
@@ -368,10 +393,18 @@ impl Job<'_> {
         order.set_reserved(&all);
         let done: Vec<(OrderLineId, i64)> = plan.done().into_iter().collect();
         for (id, quantity) in &done {
-            for line in order.lines.iter_mut().filter(|line| line.order_line_id == *id) {
+            for line in order
+                .lines
+                .iter_mut()
+                .filter(|line| line.order_line_id == *id)
+            {
                 line.counters.canceled += quantity;
             }
-            for line in cancellation.lines.iter_mut().filter(|line| line.order_line_id == *id) {
+            for line in cancellation
+                .lines
+                .iter_mut()
+                .filter(|line| line.order_line_id == *id)
+            {
                 line.canceled = *quantity;
             }
         }

@@ -99,7 +99,9 @@ async fn begin(conn: &mut PgConnection, ctx: &Ctx, order_id: OrderId) -> Result<
         actor: SERVICE_ACTOR,
         send_now: false,
     };
-    Ok(Begun::Run(Box::new(effects::plan(conn, ctx, &order, &new).await?.0)))
+    Ok(Begun::Run(Box::new(
+        effects::plan(conn, ctx, &order, &new).await?.0,
+    )))
 }
 
 /// Ends the payment legs of cancellations that waited for the void.

@@ -17,10 +17,14 @@ use crate::rig::{Rig, filled, id, new_order, usd};
 #[tokio::test]
 async fn canceling_a_confirmed_order_gives_stock_and_authorization_back() {
     let rig = Rig::start().await;
-    let order = rig.place(new_order(&[("A", 3), ("B", 1)], "tok_approve")).await;
+    let order = rig
+        .place(new_order(&[("A", 3), ("B", 1)], "tok_approve"))
+        .await;
     rig.until_done(&order.order_id).await;
     rig.cancel(&order, &[]).await.unwrap();
-    let order = rig.until_canceled(&order.order_id, CancellationState::Completed).await;
+    let order = rig
+        .until_canceled(&order.order_id, CancellationState::Completed)
+        .await;
     assert_eq!(order.state(), OrderState::Canceled);
     assert_eq!(order.state_reason, "CUSTOMER");
     assert_eq!((rig.peers.free("A"), rig.peers.free("B")), (100, 100));
@@ -38,7 +42,9 @@ async fn canceling_a_pending_order_unwinds_its_saga() {
     let order = rig.place_only(new_order(&[("A", 3)], "tok_approve")).await;
     rig.cancel(&order, &[]).await.unwrap();
     gate.add_permits(1);
-    let order = rig.until_canceled(&order.order_id, CancellationState::Completed).await;
+    let order = rig
+        .until_canceled(&order.order_id, CancellationState::Completed)
+        .await;
     assert_eq!(order.state(), OrderState::Canceled);
     assert_eq!(order.cancellations[0].lines[0].canceled, 3);
     assert_eq!(rig.peers.free("A"), 100);
@@ -48,13 +54,23 @@ async fn canceling_a_pending_order_unwinds_its_saga() {
 #[tokio::test]
 async fn a_part_is_canceled_from_the_high_end_and_the_rest_completes() {
     let rig = Rig::start().await;
-    let order = rig.place(new_order(&[("A", 3), ("B", 1)], "tok_approve")).await;
+    let order = rig
+        .place(new_order(&[("A", 3), ("B", 1)], "tok_approve"))
+        .await;
     rig.until_done(&order.order_id).await;
     // The first answer of each call is lost: asking again changes nothing.
-    rig.peers.trick("CancelFulfillmentOrder", Trick::Fail(tonic::Status::unavailable("down")));
-    rig.peers.trick("ReleaseReservation", Trick::Fail(tonic::Status::unavailable("down")));
+    rig.peers.trick(
+        "CancelFulfillmentOrder",
+        Trick::Fail(tonic::Status::unavailable("down")),
+    );
+    rig.peers.trick(
+        "ReleaseReservation",
+        Trick::Fail(tonic::Status::unavailable("down")),
+    );
     rig.cancel(&order, &[1, 0]).await.unwrap();
-    let less = rig.until_canceled(&order.order_id, CancellationState::Completed).await;
+    let less = rig
+        .until_canceled(&order.order_id, CancellationState::Completed)
+        .await;
     assert_eq!(less.state(), OrderState::Confirmed);
     assert_eq!((less.lines[0].canceled, less.lines[0].allocated), (1, 2));
     assert_eq!(rig.peers.free("A"), 98);
@@ -79,13 +95,25 @@ async fn units_that_a_picker_has_started_on_are_not_canceled() {
     let rig = Rig::start().await;
     let order = rig.place(new_order(&[("A", 3)], "tok_approve")).await;
     rig.until_done(&order.order_id).await;
-    let refusal = ApiError::illegal_transition("fulfillment_order", "IN_PROGRESS", "cancel", [] as [&str; 0]);
-    rig.peers.trick("CancelFulfillmentOrder", Trick::Fail(refusal.into()));
+    let refusal = ApiError::illegal_transition(
+        "fulfillment_order",
+        "IN_PROGRESS",
+        "cancel",
+        [] as [&str; 0],
+    );
+    rig.peers
+        .trick("CancelFulfillmentOrder", Trick::Fail(refusal.into()));
     rig.cancel(&order, &[2]).await.unwrap();
-    let order = rig.until_canceled(&order.order_id, CancellationState::Refused).await;
+    let order = rig
+        .until_canceled(&order.order_id, CancellationState::Refused)
+        .await;
     assert_eq!(order.state(), OrderState::Confirmed);
     assert_eq!(order.lines[0].canceled, 0);
-    let legs: Vec<&str> = order.cancellations[0].legs.iter().map(|leg| leg.state.as_str()).collect();
+    let legs: Vec<&str> = order.cancellations[0]
+        .legs
+        .iter()
+        .map(|leg| leg.state.as_str())
+        .collect();
     assert_eq!(legs, ["REFUSED", "DONE", "REFUSED"]);
     assert_eq!(rig.peers.free("A"), 97);
     rig.complete(&order).await;
@@ -108,13 +136,18 @@ async fn units_of_a_batch_that_is_held_are_canceled_without_asking_fulfillment()
     let hold = rig.hold(hold).await.unwrap();
     gate.add_permits(1);
     let confirmed = |order: &pb::Order| order.state() == OrderState::Confirmed;
-    rig.until(&order.order_id, "the confirmation", confirmed).await;
+    rig.until(&order.order_id, "the confirmation", confirmed)
+        .await;
     rig.cancel(&order, &[1]).await.unwrap();
-    rig.until_canceled(&order.order_id, CancellationState::Completed).await;
+    rig.until_canceled(&order.order_id, CancellationState::Completed)
+        .await;
     assert!(rig.peers.calls("CancelFulfillmentOrder").is_empty());
     rig.release_hold(&hold.hold_id).await.unwrap();
     let order = rig.until_done(&order.order_id).await;
-    assert_eq!(rig.peers.fulfillment_orders(&order.order_id)[0].lines[0].total, 2);
+    assert_eq!(
+        rig.peers.fulfillment_orders(&order.order_id)[0].lines[0].total,
+        2
+    );
     assert_eq!(rig.peers.free("A"), 98);
     rig.audit().await;
 }
@@ -127,7 +160,9 @@ async fn units_that_wait_for_stock_are_canceled_first() {
     let order = rig.place(order).await;
     rig.until_done(&order.order_id).await;
     rig.cancel(&order, &[4]).await.unwrap();
-    let order = rig.until_canceled(&order.order_id, CancellationState::Completed).await;
+    let order = rig
+        .until_canceled(&order.order_id, CancellationState::Completed)
+        .await;
     let line = &order.lines[0];
     assert_eq!((line.canceled, line.backordered, line.allocated), (4, 0, 1));
     assert_eq!(rig.peers.free("A"), 1);
@@ -154,7 +189,11 @@ async fn everything_wrong_with_a_request_is_told_at_once() {
     let answer = rig.api.orders.clone().cancel_order(request).await;
     let error = crate::rig::answered(answer).unwrap_err();
     assert_eq!(error.code(), Code::InvalidArgument);
-    let mut reasons: Vec<&str> = error.violations().iter().map(|one| one.reason.as_str()).collect();
+    let mut reasons: Vec<&str> = error
+        .violations()
+        .iter()
+        .map(|one| one.reason.as_str())
+        .collect();
     reasons.sort_unstable();
     let expected = [
         "DUPLICATE",
@@ -185,9 +224,16 @@ async fn stock_that_came_for_a_backorder_is_handed_to_fulfillment() {
             order.fulfillment_order_ids.len() == 2
         })
         .await;
-    assert_eq!((order.lines[0].allocated, order.lines[0].backordered), (5, 0));
+    assert_eq!(
+        (order.lines[0].allocated, order.lines[0].backordered),
+        (5, 0)
+    );
     let made = rig.peers.fulfillment_orders(&order.order_id);
-    let units: i64 = made.iter().flat_map(|one| &one.lines).map(|line| line.total).sum();
+    let units: i64 = made
+        .iter()
+        .flat_map(|one| &one.lines)
+        .map(|line| line.total)
+        .sum();
     assert_eq!((made.len(), units), (2, 5));
     rig.complete(&order).await;
     rig.audit().await;
@@ -211,7 +257,9 @@ async fn units_that_no_location_has_are_canceled_or_wait_by_the_fill_policy() {
     let order = rig.place(new_order(&[("A", 3)], "tok_approve")).await;
     let event = rig.tell_fulfillment(&id(), unfillable(&order, 2));
     rig.tell_again(&event);
-    let less = rig.until_canceled(&order.order_id, CancellationState::Completed).await;
+    let less = rig
+        .until_canceled(&order.order_id, CancellationState::Completed)
+        .await;
     assert_eq!(less.lines[0].canceled, 2);
     assert_eq!(less.cancellations[0].reason, "OUT_OF_STOCK");
 
@@ -220,7 +268,9 @@ async fn units_that_no_location_has_are_canceled_or_wait_by_the_fill_policy() {
     rig.peers.stock("A", 0);
     rig.tell_fulfillment(&id(), unfillable(&order, 1));
     let waits = rig
-        .until(&order.order_id, "the unit to wait", |order| order.lines[0].backordered == 1)
+        .until(&order.order_id, "the unit to wait", |order| {
+            order.lines[0].backordered == 1
+        })
         .await;
     assert_eq!(waits.lines[0].canceled, 0);
     assert!(waits.cancellations.is_empty());
@@ -259,7 +309,9 @@ async fn picking_and_packing_are_counted_once() {
     });
     rig.tell_fulfillment(&work, packed);
     let order = rig
-        .until(&order.order_id, "the packing", |order| order.lines[0].packed == 2)
+        .until(&order.order_id, "the packing", |order| {
+            order.lines[0].packed == 2
+        })
         .await;
     assert_eq!(order.lines[0].picked, 2);
     rig.audit().await;

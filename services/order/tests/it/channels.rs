@@ -10,15 +10,33 @@ async fn channels_are_listed_by_id_in_pages() {
     for name in ["alpha", "beta"] {
         let request = pb::UpsertChannelRequest {
             request_id: id(),
-            channel: Some(pb::Channel { channel_id: name.to_owned(), ..web() }),
+            channel: Some(pb::Channel {
+                channel_id: name.to_owned(),
+                ..web()
+            }),
         };
-        rig.api.channels.clone().upsert_channel(request).await.unwrap();
+        rig.api
+            .channels
+            .clone()
+            .upsert_channel(request)
+            .await
+            .unwrap();
     }
     let mut page_token = String::new();
     let mut seen = Vec::new();
     loop {
-        let request = pb::ListChannelsRequest { page_size: 2, page_token };
-        let page = rig.api.channels.clone().list_channels(request).await.unwrap().into_inner();
+        let request = pb::ListChannelsRequest {
+            page_size: 2,
+            page_token,
+        };
+        let page = rig
+            .api
+            .channels
+            .clone()
+            .list_channels(request)
+            .await
+            .unwrap()
+            .into_inner();
         seen.extend(page.channels.into_iter().map(|channel| channel.channel_id));
         page_token = page.next_page_token;
         if page_token.is_empty() {
@@ -33,7 +51,10 @@ async fn the_currency_of_a_channel_stays() {
     let rig = Rig::start().await;
     let request = pb::UpsertChannelRequest {
         request_id: id(),
-        channel: Some(pb::Channel { currency_code: "EUR".to_owned(), ..web() }),
+        channel: Some(pb::Channel {
+            currency_code: "EUR".to_owned(),
+            ..web()
+        }),
     };
     let error = answered(rig.api.channels.clone().upsert_channel(request).await).unwrap_err();
     assert_eq!(error.violations()[0].reason, "CURRENCY_MIXED");
@@ -45,7 +66,10 @@ async fn ten_callers_may_create_one_channel_at_once() {
     let create = |_| {
         let request = pb::UpsertChannelRequest {
             request_id: id(),
-            channel: Some(pb::Channel { channel_id: "new".to_owned(), ..web() }),
+            channel: Some(pb::Channel {
+                channel_id: "new".to_owned(),
+                ..web()
+            }),
         };
         let mut channels = rig.api.channels.clone();
         async move { channels.upsert_channel(request).await.unwrap().into_inner() }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use oms_core::Clock;
 use oms_proto::common::v1::ErrorReason;
 use oms_proto::order::v1 as pb;
 use oms_proto::order::v1::{HoldBlock, HoldReason, OrderState};
 use oms_proto::time_to_proto;
-use oms_core::Clock;
 use tonic::Code;
 
 use crate::rig::{Rig, id, new_order};
@@ -69,7 +69,9 @@ async fn a_held_reservation_is_extended_then_given_back_and_taken_again() {
     // After the longest time it is given back; the order still waits.
     rig.clock.advance(Duration::from_hours(2));
     let order = rig
-        .until(&order.order_id, "the stock to be given back", |order| order.lines[0].held == 0)
+        .until(&order.order_id, "the stock to be given back", |order| {
+            order.lines[0].held == 0
+        })
         .await;
     assert_eq!(order.state(), OrderState::Pending);
     assert_eq!(rig.peers.free("A"), 100);
@@ -106,10 +108,17 @@ async fn a_hold_ends_by_itself_at_its_time() {
     rig.clock.advance(Duration::from_mins(61));
     let order = rig
         .until(&order.order_id, "the hold to end", |order| {
-            order.holds.iter().all(|hold| hold.state() == pb::HoldState::Released)
+            order
+                .holds
+                .iter()
+                .all(|hold| hold.state() == pb::HoldState::Released)
         })
         .await;
-    let ended = order.holds.iter().find(|hold| hold.hold_id == timed.hold_id).unwrap();
+    let ended = order
+        .holds
+        .iter()
+        .find(|hold| hold.hold_id == timed.hold_id)
+        .unwrap();
     assert_eq!(ended.released_by, "service:order");
     rig.audit().await;
 }
@@ -118,7 +127,10 @@ async fn a_hold_ends_by_itself_at_its_time() {
 async fn a_hold_on_the_release_stops_fulfillment_orders_only() {
     let rig = Rig::start().await;
     let order = held_order(&rig).await;
-    let second = rig.hold(hold(&order, &[HoldBlock::ReleaseToNode])).await.unwrap();
+    let second = rig
+        .hold(hold(&order, &[HoldBlock::ReleaseToNode]))
+        .await
+        .unwrap();
     rig.release_hold(&order.holds[0].hold_id).await.unwrap();
     let order = rig
         .until(&order.order_id, "the order to be confirmed", |order| {
@@ -138,7 +150,10 @@ async fn holds_are_listed_oldest_first_by_order_and_activity() {
     let rig = Rig::start().await;
     let order = held_order(&rig).await;
     let placed = rig.hold(hold(&order, &[])).await.unwrap();
-    assert_eq!(placed.blocks, [HoldBlock::Confirm as i32, HoldBlock::ReleaseToNode as i32]);
+    assert_eq!(
+        placed.blocks,
+        [HoldBlock::Confirm as i32, HoldBlock::ReleaseToNode as i32]
+    );
     rig.release_hold(&placed.hold_id).await.unwrap();
     let list = |active_only, page_size, page_token| {
         let request = pb::ListHoldsRequest {
@@ -175,5 +190,8 @@ async fn a_hold_ends_once_and_an_ended_order_takes_none() {
     let error = rig.hold(hold(&rejected, &[])).await.unwrap_err();
     assert_eq!(error.reason(), Some(ErrorReason::IllegalTransition));
     let illegal = error.illegal_transition().unwrap();
-    assert_eq!((illegal.state.as_str(), illegal.action.as_str()), ("REJECTED", "place_hold"));
+    assert_eq!(
+        (illegal.state.as_str(), illegal.action.as_str()),
+        ("REJECTED", "place_hold")
+    );
 }

@@ -16,14 +16,20 @@ async fn list(rig: &Rig, request: pb::ListOrdersRequest) -> pb::ListOrdersRespon
 }
 
 fn ids(page: &pb::ListOrdersResponse) -> Vec<&str> {
-    page.orders.iter().map(|order| order.order_id.as_str()).collect()
+    page.orders
+        .iter()
+        .map(|order| order.order_id.as_str())
+        .collect()
 }
 
 #[tokio::test]
 async fn orders_come_newest_first_in_pages_and_by_filter() {
     let rig = Rig::start().await;
     let mut placed = Vec::new();
-    for (number, token) in ["tok_approve", "tok_decline", "tok_approve"].iter().enumerate() {
+    for (number, token) in ["tok_approve", "tok_decline", "tok_approve"]
+        .iter()
+        .enumerate()
+    {
         rig.clock.advance(Duration::from_secs(60));
         let mut order = new_order(&[("A", 1)], token);
         order.customer_id = format!("customer-{}", number % 2);
@@ -31,7 +37,10 @@ async fn orders_come_newest_first_in_pages_and_by_filter() {
     }
     let newest_first: Vec<&str> = placed.iter().rev().map(|o| o.order_id.as_str()).collect();
 
-    let mut request = pb::ListOrdersRequest { page_size: 2, ..pb::ListOrdersRequest::default() };
+    let mut request = pb::ListOrdersRequest {
+        page_size: 2,
+        ..pb::ListOrdersRequest::default()
+    };
     let first = list(&rig, request.clone()).await;
     assert_eq!(ids(&first), newest_first[..2]);
     assert_eq!(first.orders[0].lines.len(), 1);
@@ -50,14 +59,56 @@ async fn orders_come_newest_first_in_pages_and_by_filter() {
         async move { list(rig, filter).await.orders.len() }
     };
     let all = pb::ListOrdersRequest::default;
-    assert_eq!(of(pb::ListOrdersRequest { states: vec![OrderState::Rejected.into()], ..all() }).await, 1);
-    assert_eq!(of(pb::ListOrdersRequest { customer_id: "customer-0".to_owned(), ..all() }).await, 2);
-    assert_eq!(of(pb::ListOrdersRequest { channel_id: "shop".to_owned(), ..all() }).await, 0);
+    assert_eq!(
+        of(pb::ListOrdersRequest {
+            states: vec![OrderState::Rejected.into()],
+            ..all()
+        })
+        .await,
+        1
+    );
+    assert_eq!(
+        of(pb::ListOrdersRequest {
+            customer_id: "customer-0".to_owned(),
+            ..all()
+        })
+        .await,
+        2
+    );
+    assert_eq!(
+        of(pb::ListOrdersRequest {
+            channel_id: "shop".to_owned(),
+            ..all()
+        })
+        .await,
+        0
+    );
     let number = placed[1].order_number.clone();
-    assert_eq!(of(pb::ListOrdersRequest { order_number: number, ..all() }).await, 1);
+    assert_eq!(
+        of(pb::ListOrdersRequest {
+            order_number: number,
+            ..all()
+        })
+        .await,
+        1
+    );
     let now = Some(time_to_proto(rig.clock.now()));
-    assert_eq!(of(pb::ListOrdersRequest { created_after: now, ..all() }).await, 1);
-    assert_eq!(of(pb::ListOrdersRequest { created_before: now, ..all() }).await, 2);
+    assert_eq!(
+        of(pb::ListOrdersRequest {
+            created_after: now,
+            ..all()
+        })
+        .await,
+        1
+    );
+    assert_eq!(
+        of(pb::ListOrdersRequest {
+            created_before: now,
+            ..all()
+        })
+        .await,
+        2
+    );
 }
 
 #[tokio::test]
@@ -72,7 +123,12 @@ async fn the_timeline_comes_oldest_first_in_pages() {
     };
     let mut sequences = Vec::new();
     loop {
-        let answer = rig.api.orders.clone().get_order_timeline(request.clone()).await;
+        let answer = rig
+            .api
+            .orders
+            .clone()
+            .get_order_timeline(request.clone())
+            .await;
         let page = answer.unwrap().into_inner();
         sequences.extend(page.entries.iter().map(|entry| entry.sequence));
         if page.next_page_token.is_empty() {

@@ -50,7 +50,9 @@ async fn two_shipments_capture_and_invoice_their_units_and_the_order_completes()
     let billed: i64 = invoices.iter().map(|one| minor(one.total.as_ref())).sum();
     assert_eq!(billed, total(&order));
     let open = rig
-        .until(&order.order_id, "both captures", |order| captured(order) == billed)
+        .until(&order.order_id, "both captures", |order| {
+            captured(order) == billed
+        })
         .await;
     assert_eq!(open.state(), OrderState::Confirmed);
     rig.tell_shipping(&second, true);
@@ -74,7 +76,8 @@ async fn every_event_told_twice_changes_nothing_the_second_time() {
     let done = |order: &pb::Order| order.state() == OrderState::Completed;
     rig.until(id, "the order to be completed", done).await;
     let events = rig.bring_back(&order, &[1, 1]);
-    rig.until(id, "the refund", |order| order.lines[1].refunded == 1).await;
+    rig.until(id, "the refund", |order| order.lines[1].refunded == 1)
+        .await;
     rig.invoices(id, 2).await;
     let before = rig.get(id).await;
     for event in [&shipped, &delivered].into_iter().chain(&events) {
@@ -83,8 +86,12 @@ async fn every_event_told_twice_changes_nothing_the_second_time() {
     // One more event behind them tells when they were read.
     rig.bring_back(&order, &[1, 0]);
     let (other, _) = rig.ship(&order, &[0, 0]);
-    rig.until(id, "the last return", |order| order.lines[0].refunded == 2).await;
-    rig.until(id, "the last shipment", |order| order.shipment_ids.contains(&other.shipment_id)).await;
+    rig.until(id, "the last return", |order| order.lines[0].refunded == 2)
+        .await;
+    rig.until(id, "the last shipment", |order| {
+        order.shipment_ids.contains(&other.shipment_id)
+    })
+    .await;
     let after = rig.get(id).await;
     assert_eq!(after.lines[0].shipped, before.lines[0].shipped);
     assert_eq!(after.lines[1], before.lines[1]);
@@ -102,12 +109,16 @@ async fn returning_every_unit_in_two_returns_refunds_exactly_what_was_captured()
     rig.invoices(&order.order_id, 1).await;
     rig.ship(&order, &[2, 1]);
     let id = &order.order_id;
-    rig.until(id, "both captures", |order| captured(order) == total(order)).await;
+    rig.until(id, "both captures", |order| captured(order) == total(order))
+        .await;
     rig.bring_back(&order, &[2, 1]);
-    rig.until(id, "the first refund", |order| order.lines[0].refunded == 2).await;
+    rig.until(id, "the first refund", |order| order.lines[0].refunded == 2)
+        .await;
     rig.bring_back(&order, &[1, 1]);
     let order = rig
-        .until(id, "the second refund", |order| order.lines[0].refunded == 3)
+        .until(id, "the second refund", |order| {
+            order.lines[0].refunded == 3
+        })
         .await;
     assert_eq!(refunded(&order), captured(&order));
     assert_eq!(refunded(&order), total(&order));
@@ -124,7 +135,11 @@ async fn returning_every_unit_in_two_returns_refunds_exactly_what_was_captured()
     let told = "SELECT count(*) FROM feed WHERE event_type = 'ReturnRefunded'";
     oms_testkit::wait_for("both refunds to be told", || async {
         let count = rig.count(told).await;
-        if count == 2 { Ok(()) } else { Err(count.to_string()) }
+        if count == 2 {
+            Ok(())
+        } else {
+            Err(count.to_string())
+        }
     })
     .await;
     rig.audit().await;
@@ -138,10 +153,17 @@ async fn a_declined_capture_holds_the_order_until_a_person_has_it_tried_again() 
     let (shipment, _) = rig.ship(&order, &[1]);
     let parked = rig.exception("capture_payment").await;
     assert_eq!(parked.order_id, *id);
-    assert!(parked.reason.contains("capture_declined"), "{}", parked.reason);
+    assert!(
+        parked.reason.contains("capture_declined"),
+        "{}",
+        parked.reason
+    );
     let held = rig.get(id).await;
     assert_eq!(held.lines[0].shipped, 1, "what has shipped stays shipped");
-    let hold = held.holds.iter().find(|hold| hold.reason() == pb::HoldReason::CaptureFailed);
+    let hold = held
+        .holds
+        .iter()
+        .find(|hold| hold.reason() == pb::HoldReason::CaptureFailed);
     assert_eq!(hold.unwrap().state(), pb::HoldState::Active);
     assert_eq!(captured(&held), 0);
     // Again, and declined again: an attempt of its own, still held.
@@ -149,16 +171,28 @@ async fn a_declined_capture_holds_the_order_until_a_person_has_it_tried_again() 
     oms_testkit::wait_for("the second attempt", || async {
         let failed = "SELECT count(*) FROM payments WHERE kind = 'CAPTURE' AND state = 'FAILED'";
         let count = rig.count(failed).await;
-        if count == 2 { Ok(()) } else { Err(count.to_string()) }
+        if count == 2 {
+            Ok(())
+        } else {
+            Err(count.to_string())
+        }
     })
     .await;
     let parked = rig.exception("capture_payment").await;
     // The bank is talked to.
     let mut conn = rig.db.connect().await;
-    sqlx::raw_sql("UPDATE sandbox_charges SET token = 'tok_approve'").execute(&mut conn).await.unwrap();
+    sqlx::raw_sql("UPDATE sandbox_charges SET token = 'tok_approve'")
+        .execute(&mut conn)
+        .await
+        .unwrap();
     rig.retry(&parked.exception_id).await.unwrap();
-    let paid = rig.until(id, "the capture", |order| captured(order) > 0).await;
-    let hold = paid.holds.iter().find(|hold| hold.reason() == pb::HoldReason::CaptureFailed);
+    let paid = rig
+        .until(id, "the capture", |order| captured(order) > 0)
+        .await;
+    let hold = paid
+        .holds
+        .iter()
+        .find(|hold| hold.reason() == pb::HoldReason::CaptureFailed);
     assert_eq!(hold.unwrap().state(), pb::HoldState::Released);
     let payments = rig.payments(id).await;
     let mut causes: Vec<&str> = payments
@@ -168,7 +202,10 @@ async fn a_declined_capture_holds_the_order_until_a_person_has_it_tried_again() 
         .collect();
     causes.sort_unstable();
     let first = format!("shipment/{}", shipment.shipment_id);
-    assert_eq!(causes, [first.clone(), format!("{first}#2"), format!("{first}#3")]);
+    assert_eq!(
+        causes,
+        [first.clone(), format!("{first}#2"), format!("{first}#3")]
+    );
     assert!(rig.exceptions().await.is_empty());
     assert!(rig.retry(&parked.exception_id).await.is_err());
     rig.audit().await;
@@ -177,12 +214,16 @@ async fn a_declined_capture_holds_the_order_until_a_person_has_it_tried_again() 
 #[tokio::test]
 async fn a_prepaid_order_is_captured_when_confirmed_and_canceled_units_are_refunded() {
     let rig = Rig::start().await;
-    rig.channel(|channel| channel.set_payment_policy(PaymentPolicy::Prepaid)).await;
+    rig.channel(|channel| channel.set_payment_policy(PaymentPolicy::Prepaid))
+        .await;
     let order = rig.place(uneven("tok_approve")).await;
     let id = &order.order_id;
-    rig.until(id, "the capture", |order| captured(order) == total(order)).await;
+    rig.until(id, "the capture", |order| captured(order) == total(order))
+        .await;
     rig.cancel(&order, &[1, 0]).await.unwrap();
-    let less = rig.until_canceled(id, pb::CancellationState::Completed).await;
+    let less = rig
+        .until_canceled(id, pb::CancellationState::Completed)
+        .await;
     let canceled = minor(less.totals.as_ref().unwrap().canceled.as_ref());
     assert!(canceled > 0);
     assert_eq!(refunded(&less), canceled);
@@ -204,14 +245,18 @@ async fn a_refund_beyond_returns_gives_back_what_was_captured_and_no_more() {
     assert_eq!(error.reason(), Some(reason));
     let planned = rig.refund(id, 300).await.unwrap();
     assert_eq!(planned.kind(), PaymentKind::Refund);
-    let order = rig.until(id, "the refund", |order| refunded(order) == 300).await;
+    let order = rig
+        .until(id, "the refund", |order| refunded(order) == 300)
+        .await;
     assert_eq!(captured(&order), captured(&done));
     let invoices = rig.invoices(id, 2).await;
     assert_eq!(invoices[1].lines[0].quantity, 0);
     assert_eq!(minor(invoices[1].total.as_ref()), 300);
     // The rest of it goes with a return of all units, capped at what is left.
     rig.bring_back(&order, &[2]);
-    let order = rig.until(id, "the return", |order| order.lines[0].refunded == 2).await;
+    let order = rig
+        .until(id, "the return", |order| order.lines[0].refunded == 2)
+        .await;
     assert_eq!(refunded(&order), captured(&order));
     let settled = |one: &pb::PaymentTransaction| one.state() == PaymentState::Succeeded;
     assert!(rig.payments(id).await.iter().all(settled));

@@ -22,7 +22,10 @@ async fn an_authorization_whose_answer_was_lost_is_settled_once() {
     let settled = "SELECT count(*) FROM effects WHERE state = 'CONFIRMED' AND attempts = 1";
     assert_eq!(rig.count(settled).await, 1);
     let done = rig.actions(&order.order_id).await;
-    let authorized = done.iter().filter(|action| *action == "authorize_payment").count();
+    let authorized = done
+        .iter()
+        .filter(|action| *action == "authorize_payment")
+        .count();
     assert_eq!(authorized, 1);
     rig.audit().await;
 }
@@ -108,7 +111,11 @@ async fn an_order_that_expires_after_its_authorization_voids_it() {
     let placed = rig.place_only(new_order(&[("A", 1)], "tok_approve")).await;
     wait_for("the allocation to fail", || async {
         let row = rig.saga_row(&placed.order_id).await;
-        if row.starts_with("RUNNING allocate inventory") { Ok(()) } else { Err(row) }
+        if row.starts_with("RUNNING allocate inventory") {
+            Ok(())
+        } else {
+            Err(row)
+        }
     })
     .await;
     rig.clock.advance(Duration::from_hours(24 * 4));

@@ -114,7 +114,11 @@ impl Peers {
 
     /// What the next call of a method does; several tricks follow each other.
     pub(crate) fn trick(&self, method: &'static str, trick: Trick) {
-        self.books().tricks.entry(method).or_default().push_back(trick);
+        self.books()
+            .tricks
+            .entry(method)
+            .or_default()
+            .push_back(trick);
     }
 
     /// Request ids of the calls of a method so far.
@@ -141,9 +145,17 @@ impl Peers {
     pub(crate) fn fulfillment_orders(&self, order_id: &str) -> Vec<ff::FulfillmentOrder> {
         let books = self.books();
         let of_order = |orders: &&Vec<ff::FulfillmentOrder>| {
-            orders.first().is_some_and(|order| order.order_id == order_id)
+            orders
+                .first()
+                .is_some_and(|order| order.order_id == order_id)
         };
-        books.fulfillment_orders.values().filter(of_order).flatten().cloned().collect()
+        books
+            .fulfillment_orders
+            .values()
+            .filter(of_order)
+            .flatten()
+            .cloned()
+            .collect()
     }
 
     /// Lets every held unit of an order run out.
@@ -197,7 +209,10 @@ impl Books {
             if matches!(line.state(), State::Held | State::Allocated) {
                 *self.stock.entry(line.sku.clone()).or_default() += line.quantity;
             }
-            if matches!(line.state(), State::Held | State::Allocated | State::Backordered) {
+            if matches!(
+                line.state(),
+                State::Held | State::Allocated | State::Backordered
+            ) {
                 line.set_state(to);
                 ended = true;
             }
@@ -309,7 +324,13 @@ impl ReservationService for Peers {
         let id = request.reservation_id.clone();
         if let Some(known) = books.reservations.get(&id) {
             let reservation = Some(known.clone());
-            return answer(lost, inv::ReserveResponse { reservation, shortages: Vec::new() });
+            return answer(
+                lost,
+                inv::ReserveResponse {
+                    reservation,
+                    shortages: Vec::new(),
+                },
+            );
         }
         let shortages = books.shortages(&request);
         if !shortages.is_empty() && request.fill_policy() == FillPolicy::FillOrKill {
@@ -319,17 +340,32 @@ impl ReservationService for Peers {
         let held = lines.iter().any(|line| line.state() == State::Held);
         let time_to_live = request.time_to_live.unwrap_or_default();
         let expires = self.clock.now() + time::Duration::seconds(time_to_live.seconds);
-        let state = if held { State::Held } else { State::Backordered };
+        let state = if held {
+            State::Held
+        } else {
+            State::Backordered
+        };
         let reservation = inv::Reservation {
             reservation_id: id.clone(),
             order_id: request.order_id,
-            state: if lines.is_empty() { State::Released } else { state }.into(),
+            state: if lines.is_empty() {
+                State::Released
+            } else {
+                state
+            }
+            .into(),
             expire_time: held.then(|| time_to_proto(expires)),
             lines,
             etag: "1".to_owned(),
         };
         books.reservations.insert(id, reservation.clone());
-        answer(lost, inv::ReserveResponse { reservation: Some(reservation), shortages })
+        answer(
+            lost,
+            inv::ReserveResponse {
+                reservation: Some(reservation),
+                shortages,
+            },
+        )
     }
 
     async fn extend_reservation(
@@ -358,7 +394,9 @@ impl ReservationService for Peers {
         request: Request<inv::ConfirmReservationRequest>,
     ) -> Result<Response<inv::ConfirmReservationResponse>, Status> {
         let request = request.into_inner();
-        let lost = self.enter("ConfirmReservation", &request.request_id).await?;
+        let lost = self
+            .enter("ConfirmReservation", &request.request_id)
+            .await?;
         let mut books = self.books();
         let reservation = books.reservations.get_mut(&request.reservation_id).unwrap();
         if matches!(reservation.state(), State::Expired | State::Released) {
@@ -386,16 +424,21 @@ impl ReservationService for Peers {
         request: Request<inv::ReleaseReservationRequest>,
     ) -> Result<Response<inv::ReleaseReservationResponse>, Status> {
         let request = request.into_inner();
-        let lost = self.enter("ReleaseReservation", &request.request_id).await?;
+        let lost = self
+            .enter("ReleaseReservation", &request.request_id)
+            .await?;
         let mut books = self.books();
         let id = &request.reservation_id;
-        books.reservations.entry(id.clone()).or_insert_with(|| inv::Reservation {
-            reservation_id: id.clone(),
-            order_id: request.order_id.clone(),
-            state: State::Released.into(),
-            etag: "1".to_owned(),
-            ..inv::Reservation::default()
-        });
+        books
+            .reservations
+            .entry(id.clone())
+            .or_insert_with(|| inv::Reservation {
+                reservation_id: id.clone(),
+                order_id: request.order_id.clone(),
+                state: State::Released.into(),
+                etag: "1".to_owned(),
+                ..inv::Reservation::default()
+            });
         if request.lines.is_empty() {
             books.end(id, State::Released);
         } else {
@@ -444,7 +487,10 @@ impl Books {
             let line = reservation.lines.iter_mut().find(|line| {
                 line.order_line_id == want.order_line_id
                     && line.location_id == want.location_id
-                    && matches!(line.state(), State::Held | State::Allocated | State::Backordered)
+                    && matches!(
+                        line.state(),
+                        State::Held | State::Allocated | State::Backordered
+                    )
             });
             let Some(line) = line else { continue };
             let units = want.quantity.min(line.quantity);
@@ -479,7 +525,12 @@ impl SourcingService for Peers {
             }],
             ..ff::SourcingProposal::default()
         };
-        answer(lost, ff::ProposeSourcingResponse { proposal: Some(proposal) })
+        answer(
+            lost,
+            ff::ProposeSourcingResponse {
+                proposal: Some(proposal),
+            },
+        )
     }
 
     async fn explain_decision(
@@ -497,11 +548,18 @@ impl FulfillmentOrderService for Peers {
         request: Request<ff::CreateFulfillmentOrdersRequest>,
     ) -> Result<Response<ff::CreateFulfillmentOrdersResponse>, Status> {
         let request = request.into_inner();
-        let lost = self.enter("CreateFulfillmentOrders", &request.request_id).await?;
+        let lost = self
+            .enter("CreateFulfillmentOrders", &request.request_id)
+            .await?;
         let mut books = self.books();
         let made = books.fulfillment_orders.entry(request.request_id.clone());
-        let fulfillment_orders = made.or_insert_with(|| vec![fulfillment_order(&request)]).clone();
-        answer(lost, ff::CreateFulfillmentOrdersResponse { fulfillment_orders })
+        let fulfillment_orders = made
+            .or_insert_with(|| vec![fulfillment_order(&request)])
+            .clone();
+        answer(
+            lost,
+            ff::CreateFulfillmentOrdersResponse { fulfillment_orders },
+        )
     }
 
     async fn get_fulfillment_order(
@@ -537,7 +595,9 @@ impl FulfillmentOrderService for Peers {
         request: Request<ff::CancelFulfillmentOrderRequest>,
     ) -> Result<Response<ff::CancelFulfillmentOrderResponse>, Status> {
         let request = request.into_inner();
-        let lost = self.enter("CancelFulfillmentOrder", &request.request_id).await?;
+        let lost = self
+            .enter("CancelFulfillmentOrder", &request.request_id)
+            .await?;
         let mut books = self.books();
         let id = &request.fulfillment_order_id;
         let found = books
@@ -550,7 +610,13 @@ impl FulfillmentOrderService for Peers {
         };
         let canceled_lines = cancel_units(order, &request.lines);
         let fulfillment_order = Some(order.clone());
-        answer(lost, ff::CancelFulfillmentOrderResponse { fulfillment_order, canceled_lines })
+        answer(
+            lost,
+            ff::CancelFulfillmentOrderResponse {
+                fulfillment_order,
+                canceled_lines,
+            },
+        )
     }
 }
 
@@ -580,12 +646,17 @@ fn fulfillment_order(request: &ff::CreateFulfillmentOrdersRequest) -> ff::Fulfil
 }
 
 /// Cancels units that are not picked: these, or all.
-fn cancel_units(order: &mut ff::FulfillmentOrder, wanted: &[ff::CancelLine]) -> Vec<ff::AllocatedLine> {
+fn cancel_units(
+    order: &mut ff::FulfillmentOrder,
+    wanted: &[ff::CancelLine],
+) -> Vec<ff::AllocatedLine> {
     let location_id = order.location_id.clone();
     let mut canceled = Vec::new();
     for line in &mut order.lines {
         let open = line.total - line.picked - line.canceled;
-        let want = wanted.iter().find(|want| want.order_line_id == line.order_line_id);
+        let want = wanted
+            .iter()
+            .find(|want| want.order_line_id == line.order_line_id);
         let units = match want {
             Some(want) => want.quantity.min(open),
             None if wanted.is_empty() => open,
@@ -618,7 +689,9 @@ pub(crate) struct Feed {
 
 impl Feed {
     fn new() -> Self {
-        Self { events: Arc::new(watch::Sender::new(Vec::new())) }
+        Self {
+            events: Arc::new(watch::Sender::new(Vec::new())),
+        }
     }
 
     /// Tells an event, or one more time.
@@ -647,9 +720,18 @@ impl EventFeedService for Feed {
         let batches = WatchStream::new(self.events.subscribe()).map(move |events| {
             let head_pos = i64::try_from(events.len()).unwrap();
             let from_pos = std::mem::replace(&mut after, head_pos);
-            let events = events.into_iter().filter(|event| event.pos > from_pos).collect();
+            let events = events
+                .into_iter()
+                .filter(|event| event.pos > from_pos)
+                .collect();
             let epoch = EPOCH.to_owned();
-            Ok(SubscribeResponse { epoch, from_pos, through_pos: head_pos, head_pos, events })
+            Ok(SubscribeResponse {
+                epoch,
+                from_pos,
+                through_pos: head_pos,
+                head_pos,
+                events,
+            })
         });
         Ok(Response::new(Box::pin(batches)))
     }
@@ -659,6 +741,9 @@ impl EventFeedService for Feed {
         _: Request<GetHeadRequest>,
     ) -> Result<Response<GetHeadResponse>, Status> {
         let pos = i64::try_from(self.events.borrow().len()).unwrap();
-        Ok(Response::new(GetHeadResponse { epoch: EPOCH.to_owned(), pos }))
+        Ok(Response::new(GetHeadResponse {
+            epoch: EPOCH.to_owned(),
+            pos,
+        }))
     }
 }

@@ -10,13 +10,20 @@ use crate::rig::{Rig, WEB, answered, id, new_order, request, web};
 
 fn assert_reused(error: &PeerError) {
     assert_eq!(error.code(), Code::InvalidArgument, "{error}");
-    assert_eq!(error.reason(), Some(ErrorReason::RequestIdReused), "{error}");
+    assert_eq!(
+        error.reason(),
+        Some(ErrorReason::RequestIdReused),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn place_order() {
     let rig = Rig::start().await;
-    let first = request(new_order(&[("A", 2)], "tok_approve"), pb::WaitFor::Confirmed);
+    let first = request(
+        new_order(&[("A", 2)], "tok_approve"),
+        pb::WaitFor::Confirmed,
+    );
     let placed = rig.try_place(first.clone()).await.unwrap();
     // Waiting for something else is the same call; so is one whose item is not sold any more.
     rig.peers.stock("OLD", 0);
@@ -32,7 +39,9 @@ async fn place_order() {
 
     // Somebody else's request id is another call.
     let mut by_bob = Request::new(first);
-    by_bob.metadata_mut().insert("oms-principal", "user:bob".parse().unwrap());
+    by_bob
+        .metadata_mut()
+        .insert("oms-principal", "user:bob".parse().unwrap());
     let bobs = rig.api.orders.clone().place_order(by_bob).await.unwrap();
     assert_ne!(bobs.into_inner().order.unwrap().order_id, placed.order_id);
 }
@@ -45,7 +54,10 @@ async fn place_order_at_the_same_time() {
     let first = request(order, pb::WaitFor::Confirmed);
     let calls = (0..20).map(|_| rig.try_place(first.clone()));
     let answers = futures::future::join_all(calls).await;
-    let mut ids: Vec<String> = answers.into_iter().map(|answer| answer.unwrap().order_id).collect();
+    let mut ids: Vec<String> = answers
+        .into_iter()
+        .map(|answer| answer.unwrap().order_id)
+        .collect();
     ids.dedup();
     assert_eq!(ids.len(), 1);
     assert_eq!(rig.peers.free("A"), 98);
@@ -70,7 +82,9 @@ async fn update_order() {
         order_id: placed.order_id.clone(),
         etag: placed.etag.clone(),
         instructions: Some("ring twice".to_owned()),
-        custom_fields: [("gift".to_owned(), "yes".to_owned())].into_iter().collect(),
+        custom_fields: [("gift".to_owned(), "yes".to_owned())]
+            .into_iter()
+            .collect(),
     };
     let update = |request| {
         let mut orders = rig.api.orders.clone();
@@ -88,7 +102,9 @@ async fn update_order() {
     let mut removes = first;
     removes.request_id = id();
     removes.etag = updated.etag;
-    removes.custom_fields.insert("gift".to_owned(), String::new());
+    removes
+        .custom_fields
+        .insert("gift".to_owned(), String::new());
     assert!(update(removes).await.unwrap().custom_fields.is_empty());
     rig.audit().await;
 }
@@ -133,14 +149,20 @@ async fn upsert_channel() {
     let rig = Rig::start().await;
     let first = pb::UpsertChannelRequest {
         request_id: id(),
-        channel: Some(pb::Channel { name: "Shop".to_owned(), ..web() }),
+        channel: Some(pb::Channel {
+            name: "Shop".to_owned(),
+            ..web()
+        }),
     };
     let upsert = |request| {
         let mut channels = rig.api.channels.clone();
         async move { answered(channels.upsert_channel(request).await).map(|a| a.channel.unwrap()) }
     };
     let changed = upsert(first.clone()).await.unwrap();
-    assert_eq!((changed.name.as_str(), changed.etag.as_str()), ("Shop", "2"));
+    assert_eq!(
+        (changed.name.as_str(), changed.etag.as_str()),
+        ("Shop", "2")
+    );
     assert_eq!(upsert(first.clone()).await.unwrap(), changed);
     let mut other = first;
     other.channel.as_mut().unwrap().name = "Other".to_owned();

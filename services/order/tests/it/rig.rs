@@ -46,7 +46,10 @@ pub(crate) struct Rig {
 }
 
 /// A new id.
-#[expect(clippy::disallowed_methods, reason = "tests may take ids where they like")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests may take ids where they like"
+)]
 pub(crate) fn id() -> String {
     Uuid::now_v7().to_string()
 }
@@ -63,7 +66,8 @@ impl Rig {
         let peers = Peers::start(clock.clone()).await;
         let key = template_key("order", &[&oms_postgres::MIGRATOR, &MIGRATOR]);
         let for_template = peers.clone();
-        let migrate = |url: String| async move { Order.migrate(&layers(&url, &for_template)).await };
+        let migrate =
+            |url: String| async move { Order.migrate(&layers(&url, &for_template)).await };
         let db = TestDb::create(&key, migrate).await;
         let layers = layers(db.url(), &peers).with(config);
         let service = start(&layers, &clock).await;
@@ -115,7 +119,9 @@ impl Rig {
 
     /// Places an order and does not wait.
     pub(crate) async fn place_only(&self, order: pb::NewOrder) -> pb::Order {
-        self.try_place(request(order, pb::WaitFor::Pending)).await.unwrap()
+        self.try_place(request(order, pb::WaitFor::Pending))
+            .await
+            .unwrap()
     }
 
     pub(crate) async fn try_place(
@@ -163,14 +169,19 @@ impl Rig {
         wait_for("the saga to be done", || async {
             self.clock.advance(LOOK);
             let row = self.saga_row(order_id).await;
-            if row.starts_with("DONE") { Ok(()) } else { Err(row) }
+            if row.starts_with("DONE") {
+                Ok(())
+            } else {
+                Err(row)
+            }
         })
         .await;
         self.get(order_id).await
     }
 
     pub(crate) async fn saga_row(&self, order_id: &str) -> String {
-        let query = "SELECT state || ' ' || step || ' ' || last_error FROM sagas WHERE order_id = $1::uuid";
+        let query =
+            "SELECT state || ' ' || step || ' ' || last_error FROM sagas WHERE order_id = $1::uuid";
         let mut conn = self.db.connect().await;
         let row: Option<String> = sqlx::query_scalar(query)
             .bind(order_id)
@@ -305,16 +316,18 @@ async fn start(layers: &Layers, clock: &MockClock) -> ServiceHandle {
 fn layers(url: &str, peers: &Peers) -> Layers {
     let mut text = format!("[database]\nurl = {url:?}\nmax_connections = 4\n");
     for (name, addr) in &peers.addrs {
-        writeln!(text, "[peers.{name}]\nurl = \"http://{addr}\"\ntimeout_ms = 60000").unwrap();
+        writeln!(
+            text,
+            "[peers.{name}]\nurl = \"http://{addr}\"\ntimeout_ms = 60000"
+        )
+        .unwrap();
     }
     // Looks often, so that tests need not wait; what they wait for is always something to be true.
     let saga = "[saga]\npoll_ms = 20\nbackoff_first_ms = 1\nbackoff_most_ms = 5\n";
-    Layers::of_text(
-        "insecure_dev = true\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"",
-    )
-    .with(text)
-    .with(saga)
-    .with("[payments]\nreconcile_poll_ms = 20")
+    Layers::of_text("insecure_dev = true\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"")
+        .with(text)
+        .with(saga)
+        .with("[payments]\nreconcile_poll_ms = 20")
 }
 
 fn clients(service: &ServiceHandle) -> Clients {

@@ -31,13 +31,21 @@ async fn a_stale_etag_is_refused_by_every_command_that_takes_one() {
         ..pb::PlaceHoldRequest::default()
     };
     let hold = rig.hold(hold).await.unwrap_err();
-    rig.channel(|channel| channel.name = "Newer".to_owned()).await;
+    rig.channel(|channel| channel.name = "Newer".to_owned())
+        .await;
     let channel = pb::UpsertChannelRequest {
         request_id: id(),
-        channel: Some(pb::Channel { etag: stale, ..web() }),
+        channel: Some(pb::Channel {
+            etag: stale,
+            ..web()
+        }),
     };
     let channel = answered(rig.api.channels.clone().upsert_channel(channel).await).unwrap_err();
-    for (error, present) in [(update, &order.etag), (hold, &order.etag), (channel, &"2".to_owned())] {
+    for (error, present) in [
+        (update, &order.etag),
+        (hold, &order.etag),
+        (channel, &"2".to_owned()),
+    ] {
         assert_eq!(error.code(), Code::Aborted, "{error}");
         assert_eq!(error.reason(), Some(ErrorReason::EtagMismatch), "{error}");
         assert_eq!(error.metadata("etag"), Some(present.as_str()));

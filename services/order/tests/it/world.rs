@@ -22,7 +22,13 @@ use crate::rig::{Rig, answered, id};
 
 impl Rig {
     /// Tells an event; answers it, so that it can be told again.
-    pub(crate) fn tell(&self, source: &'static str, kind: &str, of: &str, payload: Vec<u8>) -> Event {
+    pub(crate) fn tell(
+        &self,
+        source: &'static str,
+        kind: &str,
+        of: &str,
+        payload: Vec<u8>,
+    ) -> Event {
         let feed = self.peers.feeds.get(source).unwrap();
         let event = Event {
             id: id(),
@@ -48,7 +54,12 @@ impl Rig {
 
     pub(crate) fn tell_fulfillment(&self, of: &str, event: Fulfillment) -> Event {
         let message = ff::FulfillmentEvent { event: Some(event) };
-        self.tell("fulfillment", message.event_type(), of, message.encode_to_vec())
+        self.tell(
+            "fulfillment",
+            message.event_type(),
+            of,
+            message.encode_to_vec(),
+        )
     }
 
     pub(crate) fn tell_shipping(&self, shipment: &ship::Shipment, delivered: bool) -> Event {
@@ -60,12 +71,22 @@ impl Rig {
         };
         let message = ship::ShippingEvent { event: Some(event) };
         let kind = message.event_type();
-        self.tell("shipping", kind, &shipment.shipment_id, message.encode_to_vec())
+        self.tell(
+            "shipping",
+            kind,
+            &shipment.shipment_id,
+            message.encode_to_vec(),
+        )
     }
 
     pub(crate) fn tell_returns(&self, return_id: &str, event: Returns) -> Event {
         let message = ret::ReturnsEvent { event: Some(event) };
-        self.tell("returns", message.event_type(), return_id, message.encode_to_vec())
+        self.tell(
+            "returns",
+            message.event_type(),
+            return_id,
+            message.encode_to_vec(),
+        )
     }
 
     /// Tells that stock came for units that waited.
@@ -111,7 +132,11 @@ impl Rig {
 
     /// Ships and delivers everything, and waits until the order is completed.
     pub(crate) async fn complete(&self, order: &pb::Order) -> pb::Order {
-        let units: Vec<i64> = order.lines.iter().map(|line| line.ordered - line.canceled).collect();
+        let units: Vec<i64> = order
+            .lines
+            .iter()
+            .map(|line| line.ordered - line.canceled)
+            .collect();
         let (shipment, _) = self.ship(order, &units);
         self.tell_shipping(&shipment, true);
         self.until(&order.order_id, "the order to be completed", |order| {
@@ -164,10 +189,19 @@ impl Rig {
             order_id: order_id.to_owned(),
         };
         let mut client = PaymentServiceClient::new(self.api.channel.clone());
-        client.list_payments(request).await.unwrap().into_inner().payments
+        client
+            .list_payments(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .payments
     }
 
-    pub(crate) async fn refund(&self, order_id: &str, minor_units: i64) -> Result<pb::PaymentTransaction, PeerError> {
+    pub(crate) async fn refund(
+        &self,
+        order_id: &str,
+        minor_units: i64,
+    ) -> Result<pb::PaymentTransaction, PeerError> {
         let request = pb::RefundPaymentRequest {
             request_id: id(),
             order_id: order_id.to_owned(),
@@ -190,16 +224,30 @@ impl Rig {
             };
             self.clock.advance(std::time::Duration::from_millis(50));
             async move {
-                let found = client.list_invoices(request).await.unwrap().into_inner().invoices;
+                let found = client
+                    .list_invoices(request)
+                    .await
+                    .unwrap()
+                    .into_inner()
+                    .invoices;
                 let issued = found.iter().all(|one| !one.invoice_number.is_empty());
-                if issued && found.len() == count { Ok(()) } else { Err(format!("{found:?}")) }
+                if issued && found.len() == count {
+                    Ok(())
+                } else {
+                    Err(format!("{found:?}"))
+                }
             }
         })
         .await;
         let request = pb::ListInvoicesRequest {
             order_id: order_id.to_owned(),
         };
-        client.list_invoices(request).await.unwrap().into_inner().invoices
+        client
+            .list_invoices(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .invoices
     }
 
     pub(crate) async fn document(&self, invoice_id: &str) -> Vec<u8> {
@@ -213,7 +261,9 @@ impl Rig {
 
     pub(crate) async fn exceptions(&self) -> Vec<pb::Exception> {
         let mut client = ExceptionServiceClient::new(self.api.channel.clone());
-        let answer = client.list_exceptions(pb::ListExceptionsRequest::default()).await;
+        let answer = client
+            .list_exceptions(pb::ListExceptionsRequest::default())
+            .await;
         answer.unwrap().into_inner().exceptions
     }
 
@@ -238,8 +288,16 @@ impl Rig {
     }
 
     /// Asks to cancel units of the order's lines, counted from its first; all when none is given.
-    pub(crate) async fn cancel(&self, order: &pb::Order, units: &[i64]) -> Result<String, PeerError> {
-        let lines = order.lines.iter().zip(units).filter(|(_, units)| **units != 0);
+    pub(crate) async fn cancel(
+        &self,
+        order: &pb::Order,
+        units: &[i64],
+    ) -> Result<String, PeerError> {
+        let lines = order
+            .lines
+            .iter()
+            .zip(units)
+            .filter(|(_, units)| **units != 0);
         let request = pb::CancelOrderRequest {
             request_id: id(),
             order_id: order.order_id.clone(),
@@ -257,19 +315,31 @@ impl Rig {
     }
 
     /// Waits until the order's last cancellation has this state, with all legs ended.
-    pub(crate) async fn until_canceled(&self, order_id: &str, state: pb::CancellationState) -> pb::Order {
-        self.until(order_id, &format!("the cancellation to be {state:?}"), |order| {
-            order.cancellations.last().is_some_and(|one| {
-                one.state() == state && one.legs.iter().all(|leg| leg.state != "PENDING")
-            })
-        })
+    pub(crate) async fn until_canceled(
+        &self,
+        order_id: &str,
+        state: pb::CancellationState,
+    ) -> pb::Order {
+        self.until(
+            order_id,
+            &format!("the cancellation to be {state:?}"),
+            |order| {
+                order.cancellations.last().is_some_and(|one| {
+                    one.state() == state && one.legs.iter().all(|leg| leg.state != "PENDING")
+                })
+            },
+        )
         .await
     }
 }
 
 /// A shipment of units of an order's lines.
 pub(crate) fn shipment(order: &pb::Order, units: &[i64]) -> ship::Shipment {
-    let lines = order.lines.iter().zip(units).filter(|(_, units)| **units > 0);
+    let lines = order
+        .lines
+        .iter()
+        .zip(units)
+        .filter(|(_, units)| **units > 0);
     ship::Shipment {
         shipment_id: id(),
         order_id: order.order_id.clone(),
@@ -290,7 +360,11 @@ pub(crate) fn shipment(order: &pb::Order, units: &[i64]) -> ship::Shipment {
 }
 
 fn returned(order: &pb::Order, units: &[i64]) -> Vec<ret::ReturnedUnits> {
-    let lines = order.lines.iter().zip(units).filter(|(_, units)| **units > 0);
+    let lines = order
+        .lines
+        .iter()
+        .zip(units)
+        .filter(|(_, units)| **units > 0);
     lines
         .map(|(line, units)| ret::ReturnedUnits {
             return_line_id: id(),
