@@ -8,7 +8,7 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::Error;
+use crate::{Error, scope};
 
 /// What makes two calls the same call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,11 @@ pub struct RequestKey {
 /// # Errors
 /// [`Error::RequestIdReused`] when the id came before with another body.
 pub async fn check(conn: &mut PgConnection, key: &RequestKey) -> Result<Option<String>, Error> {
+    // Outside of a transaction the key would be committed alone, and a concurrent repeat would not wait.
+    debug_assert!(
+        scope::is_inside(),
+        "idempotency::check belongs into a transaction"
+    );
     let begun = sqlx::query!(
         "insert into idempotency (principal, method, request_id, request_hash)
          values ($1, $2, $3, $4) on conflict (principal, method, request_id) do nothing",

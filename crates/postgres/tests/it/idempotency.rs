@@ -144,9 +144,17 @@ async fn recording_what_another_call_recorded_is_a_conflict() {
 #[tokio::test]
 async fn a_call_that_was_not_recorded_runs_again() {
     let fixture = Fixture::new().await;
-    let mut conn = fixture.db.read().await.unwrap();
+    let begin = || async {
+        let key = &key(1);
+        fixture
+            .db
+            .run_tx("begin", |tx| {
+                Box::pin(async move { idempotency::check(tx, key).await })
+            })
+            .await
+    };
     for _ in 0..2 {
-        assert_eq!(idempotency::check(&mut conn, &key(1)).await.unwrap(), None);
+        assert_eq!(begin().await.unwrap(), None);
     }
     assert_eq!(deposit(&fixture.db, &key(1), 7).await.unwrap(), "7");
 }

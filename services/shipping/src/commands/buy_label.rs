@@ -16,7 +16,7 @@ use crate::store::effects::{self, NewEffect};
 use crate::store::{labels, shipments};
 
 use super::choose_service::{Named, Way, choose, location, rates};
-use super::{Call, Context, Error, find, lock, on_span, replayed, settle_effect};
+use super::{Call, Context, Error, find, lock, on_span, replayed, replayed_before, settle_effect};
 
 /// How long the maker of an effect has before the reconciler takes it over.
 pub(super) const MAKER_TIME: Duration = Duration::seconds(10);
@@ -33,7 +33,7 @@ pub(crate) async fn buy_label(
 ) -> Result<Shipment, Error> {
     let shipment = {
         let mut conn = ctx.db.read().await?;
-        if let Some(shipment) = replayed(&mut conn, call).await? {
+        if let Some(shipment) = replayed_before(&mut conn, call).await? {
             return Ok(shipment);
         }
         find(&mut conn, shipment_id).await?
