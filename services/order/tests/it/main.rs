@@ -1,4 +1,10 @@
 //! The order service through its own gRPC, on real Postgres, with peers that tests steer.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may fail loudly"
+)]
 
 mod bad_input;
 mod cancel_order;
