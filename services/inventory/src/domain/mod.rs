@@ -27,3 +27,5 @@ mod supply;
 
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+mod scenarios;

@@ -22,15 +22,15 @@ use super::reservation::{Place, Reservation, ReservationState};
 const SKUS: [&str; 3] = ["A", "B", "C"];
 const NODES: [&str; 3] = ["x", "y", "z"];
 
-fn sku(n: usize) -> Sku {
+pub(super) fn sku(n: usize) -> Sku {
     SKUS[n].parse().unwrap()
 }
 
-fn node(n: usize) -> LocationId {
+pub(super) fn node(n: usize) -> LocationId {
     NODES[n].parse().unwrap()
 }
 
-fn key(item: usize, at: usize) -> LevelKey {
+pub(super) fn key(item: usize, at: usize) -> LevelKey {
     LevelKey {
         sku: sku(item),
         location: node(at),
@@ -38,7 +38,7 @@ fn key(item: usize, at: usize) -> LevelKey {
     }
 }
 
-fn reservation_id(n: u128) -> ReservationId {
+pub(super) fn reservation_id(n: u128) -> ReservationId {
     ReservationId::new(Uuid::from_u128(n))
 }
 
@@ -46,11 +46,11 @@ fn line_id(n: usize) -> OrderLineId {
     OrderLineId::new(Uuid::from_u128(1_000 + n as u128))
 }
 
-fn start() -> OffsetDateTime {
+pub(super) fn start() -> OffsetDateTime {
     OffsetDateTime::UNIX_EPOCH
 }
 
-fn board() -> Board {
+pub(super) fn board() -> Board {
     let lanes = (0..SKUS.len()).map(sku).collect();
     Board::new(
         start(),
@@ -61,7 +61,7 @@ fn board() -> Board {
     )
 }
 
-fn receive(item: usize, at: usize, units: i64) -> Command {
+pub(super) fn receive(item: usize, at: usize, units: i64) -> Command {
     Command::Receive(Receive {
         lines: vec![(key(item, at), units)],
         cause: "receipt/1".to_owned(),
@@ -69,7 +69,7 @@ fn receive(item: usize, at: usize, units: i64) -> Command {
     })
 }
 
-fn reserve(id: u128, lines: &[(usize, i64)], mode: Mode, fill: Fill) -> Command {
+pub(super) fn reserve(id: u128, lines: &[(usize, i64)], mode: Mode, fill: Fill) -> Command {
     Command::Reserve(Reserve {
         reservation: reservation_id(id),
         order: OrderId::new(Uuid::from_u128(id)),
@@ -93,11 +93,11 @@ fn reserve(id: u128, lines: &[(usize, i64)], mode: Mode, fill: Fill) -> Command 
     })
 }
 
-const HOLD: Mode = Mode::Hold(Duration::MINUTE);
+pub(super) const HOLD: Mode = Mode::Hold(Duration::MINUTE);
 
-const ACTOR: &str = "user:test";
+pub(super) const ACTOR: &str = "user:test";
 
-fn of(outcome: Result<Outcome, Refusal>) -> Reservation {
+pub(super) fn of(outcome: Result<Outcome, Refusal>) -> Reservation {
     match outcome.unwrap() {
         Outcome::Reservation { reservation, .. } => *reservation,
         Outcome::Levels(_) => panic!("levels"),
@@ -245,7 +245,7 @@ fn any_step() -> impl Strategy<Value = Step> {
 }
 
 /// Names units of the row with this number; of a reservation that is not there, anything.
-fn units_of(board: &Board, id: u128, row: usize, quantity: i64) -> Units {
+pub(super) fn units_of(board: &Board, id: u128, row: usize, quantity: i64) -> Units {
     let rows = board
         .reservations
         .get(&reservation_id(id))
@@ -378,181 +378,4 @@ proptest! {
             }
         }
     }
-}
-
-#[test]
-fn a_reservation_goes_from_held_to_shipped() {
-    let mut board = board();
-    board.decide(&receive(0, 0, 5), ACTOR).unwrap();
-    let held = of(board.decide(&reserve(1, &[(0, 3)], HOLD, Fill::OrKill), ACTOR));
-    assert_eq!((held.state, held.version), (ReservationState::Held, 1));
-    assert_eq!(held.expires_at, Some(start() + Duration::MINUTE));
-    let confirm = Command::Confirm {
-        reservation: reservation_id(1),
-    };
-    let allocated = of(board.decide(&confirm, ACTOR));
-    assert_eq!(
-        (allocated.state, allocated.expires_at),
-        (ReservationState::Allocated, None)
-    );
-    // Again: the same answer and no second event.
-    assert_eq!(of(board.decide(&confirm, ACTOR)), allocated);
-    let issue = Command::Issue(Issue {
-        reservation: reservation_id(1),
-        shipment: ShipmentId::new(Uuid::from_u128(7)),
-        units: vec![units_of(&board, 1, 0, 3)],
-    });
-    let shipped = of(board.decide(&issue, ACTOR));
-    assert_eq!(
-        (shipped.state, shipped.version),
-        (ReservationState::Consumed, 3)
-    );
-    assert_eq!(
-        of(board.decide(&issue, ACTOR)),
-        shipped,
-        "a shipment is issued once"
-    );
-    assert_eq!(board.level(&key(0, 0)).buckets.0, [2, 0, 0, 0, 0, 0, 0, 0]);
-}
-
-#[test]
-fn a_release_that_comes_first_leaves_a_tombstone() {
-    let mut board = board();
-    board.decide(&receive(0, 0, 5), ACTOR).unwrap();
-    let release = Command::Release(Release {
-        reservation: reservation_id(1),
-        order: None,
-        units: Vec::new(),
-    });
-    assert_eq!(
-        of(board.decide(&release, ACTOR)).state,
-        ReservationState::Released
-    );
-    let late = of(board.decide(&reserve(1, &[(0, 3)], HOLD, Fill::OrKill), ACTOR));
-    assert_eq!((late.state, late.version), (ReservationState::Released, 1));
-    assert_eq!(board.level(&key(0, 0)).buckets.get(Account::Available), 5);
-}
-
-#[test]
-fn confirm_and_expire_exclude_each_other() {
-    let confirm = Command::Confirm {
-        reservation: reservation_id(1),
-    };
-    let expire = Command::Expire {
-        reservation: reservation_id(1),
-    };
-    for expire_first in [false, true] {
-        let mut board = board();
-        board.decide(&receive(0, 0, 3), ACTOR).unwrap();
-        board
-            .decide(&reserve(1, &[(0, 3)], HOLD, Fill::OrKill), ACTOR)
-            .unwrap();
-        board.now += Duration::minutes(2);
-        if expire_first {
-            assert_eq!(
-                of(board.decide(&expire, ACTOR)).state,
-                ReservationState::Expired
-            );
-            let late = board.decide(&confirm, ACTOR);
-            assert_eq!(late, Err(Refusal::Ended(ReservationState::Expired)));
-        } else {
-            assert_eq!(
-                of(board.decide(&confirm, ACTOR)).state,
-                ReservationState::Allocated
-            );
-            assert_eq!(
-                of(board.decide(&expire, ACTOR)).state,
-                ReservationState::Allocated
-            );
-        }
-    }
-}
-
-#[test]
-fn receipts_serve_the_oldest_backorder_first() {
-    let mut board = board();
-    for id in 1..=2 {
-        board
-            .decide(&reserve(id, &[(0, 4)], Mode::Allocate, Fill::All), ACTOR)
-            .unwrap();
-        board.now += Duration::SECOND;
-    }
-    board.decide(&receive(0, 1, 6), ACTOR).unwrap();
-    let rows = |id| {
-        let one = board.reservations.get(&reservation_id(id)).unwrap();
-        one.rows
-            .iter()
-            .map(|(key, row)| (key.state, row.quantity))
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(rows(1), [(ReservationState::Allocated, 4)]);
-    assert_eq!(
-        rows(2),
-        [
-            (ReservationState::Backordered, 2),
-            (ReservationState::Allocated, 2)
-        ]
-    );
-}
-
-#[test]
-fn stock_for_an_order_that_is_not_confirmed_is_only_held() {
-    let mut board = board();
-    let made = of(board.decide(&reserve(1, &[(0, 4)], HOLD, Fill::All), ACTOR));
-    assert_eq!(made.state, ReservationState::Backordered);
-    board.decide(&receive(0, 1, 6), ACTOR).unwrap();
-    let one = board.reservations.get(&reservation_id(1)).unwrap();
-    assert_eq!(one.state, ReservationState::Held);
-    board.now += Duration::minutes(2);
-    let ended = of(board.decide(
-        &Command::Expire {
-            reservation: reservation_id(1),
-        },
-        ACTOR,
-    ));
-    assert_eq!(ended.state, ReservationState::Expired);
-    assert_eq!(board.level(&key(0, 1)).buckets.get(Account::Available), 6);
-}
-
-#[test]
-fn adjustments_leave_committed_stock_alone() {
-    let mut board = board();
-    board.decide(&receive(0, 0, 5), ACTOR).unwrap();
-    board
-        .decide(&reserve(1, &[(0, 3)], HOLD, Fill::OrKill), ACTOR)
-        .unwrap();
-    let take = |delta| {
-        Command::Adjust(Adjust {
-            key: key(0, 0),
-            delta,
-            reason: "LOST".to_owned(),
-            cause: "adjustment/1".to_owned(),
-        })
-    };
-    assert_eq!(
-        board.decide(&take(-3), ACTOR),
-        Err(Refusal::Committed { available: 2 })
-    );
-    assert!(board.decide(&take(-2), ACTOR).is_ok());
-}
-
-#[test]
-fn more_than_is_open_is_refused() {
-    let mut board = board();
-    board.decide(&receive(0, 0, 5), ACTOR).unwrap();
-    board
-        .decide(&reserve(1, &[(0, 3)], Mode::Allocate, Fill::OrKill), ACTOR)
-        .unwrap();
-    let units = units_of(&board, 1, 0, 2);
-    let twice = Command::Release(Release {
-        reservation: reservation_id(1),
-        order: None,
-        units: vec![units.clone(), units],
-    });
-    let refusal = Refusal::ExceedsOpen {
-        field: "lines[1]".to_owned(),
-        open: 3,
-        requested: 4,
-    };
-    assert_eq!(board.decide(&twice, ACTOR), Err(refusal));
 }

@@ -17,13 +17,14 @@ impl Board {
     pub(super) fn supply(&mut self, freed: &BTreeSet<LevelKey>) {
         let mut gifts: BTreeMap<ReservationId, Vec<(RowKey, LevelKey, i64)>> = BTreeMap::new();
         let mut order: Vec<ReservationId> = Vec::new();
-        let skus: BTreeSet<&Sku> = freed.iter().map(|key| &key.sku).collect();
-        for sku in skus {
-            let mut free: Vec<(&LevelKey, i64)> = freed
-                .iter()
-                .filter(|key| key.sku == *sku)
-                .map(|key| (key, self.available(key)))
-                .collect();
+        let freed: Vec<&LevelKey> = freed.iter().collect();
+        // Sorted by SKU first.
+        for keys in freed.chunk_by(|one, next| one.sku == next.sku) {
+            let Some(sku) = keys.first().map(|key| &key.sku) else {
+                continue;
+            };
+            let mut free: Vec<(&LevelKey, i64)> =
+                keys.iter().map(|key| (*key, self.available(key))).collect();
             for (id, row, mut open) in self.waiting(sku) {
                 for (key, units) in &mut free {
                     let quantity = open.min(*units);
