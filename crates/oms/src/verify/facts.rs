@@ -3,6 +3,7 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::invariant::Database;
 use super::snapshot::{Cursor, Head};
 
 /// Everything that is compared.
@@ -15,6 +16,57 @@ pub(super) struct Facts {
     pub(super) fulfillment: FulfillmentFacts,
     pub(super) shipping: ShippingFacts,
     pub(super) returns: ReturnsFacts,
+}
+
+/// The rows of one database.
+#[derive(Debug, Default)]
+pub(super) enum OfDatabase {
+    /// They were taken.
+    #[default]
+    Nothing,
+    Order(OrderFacts),
+    Inventory(InventoryFacts),
+    Fulfillment(FulfillmentFacts),
+    Shipping(ShippingFacts),
+    Returns(ReturnsFacts),
+}
+
+impl Facts {
+    /// Adds what one database has.
+    pub(super) fn take(&mut self, database: Database, feed: Feed, rows: OfDatabase) {
+        *self.feed_mut(database) = feed;
+        match rows {
+            OfDatabase::Nothing => {}
+            OfDatabase::Order(rows) => self.order = rows,
+            OfDatabase::Inventory(rows) => self.inventory = rows,
+            OfDatabase::Fulfillment(rows) => self.fulfillment = rows,
+            OfDatabase::Shipping(rows) => self.shipping = rows,
+            OfDatabase::Returns(rows) => self.returns = rows,
+        }
+    }
+
+    /// The feed of a service.
+    pub(super) fn feed(&self, database: Database) -> &Feed {
+        let [order, inventory, fulfillment, shipping, returns] = &self.feeds;
+        match database {
+            Database::Order => order,
+            Database::Inventory => inventory,
+            Database::Fulfillment => fulfillment,
+            Database::Shipping => shipping,
+            Database::Returns => returns,
+        }
+    }
+
+    fn feed_mut(&mut self, database: Database) -> &mut Feed {
+        let [order, inventory, fulfillment, shipping, returns] = &mut self.feeds;
+        match database {
+            Database::Order => order,
+            Database::Inventory => inventory,
+            Database::Fulfillment => fulfillment,
+            Database::Shipping => shipping,
+            Database::Returns => returns,
+        }
+    }
 }
 
 /// A service's feed, and its places in others'.
@@ -213,7 +265,18 @@ pub(super) struct ReturnLine {
     pub(super) refund_paid: i64,
 }
 
-pub(super) async fn order(conn: &mut PgConnection) -> sqlx::Result<OrderFacts> {
+/// Reads the rows of a database.
+pub(super) async fn read(conn: &mut PgConnection, database: Database) -> sqlx::Result<OfDatabase> {
+    Ok(match database {
+        Database::Order => OfDatabase::Order(order(conn).await?),
+        Database::Inventory => OfDatabase::Inventory(inventory(conn).await?),
+        Database::Fulfillment => OfDatabase::Fulfillment(fulfillment(conn).await?),
+        Database::Shipping => OfDatabase::Shipping(shipping(conn).await?),
+        Database::Returns => OfDatabase::Returns(returns(conn).await?),
+    })
+}
+
+async fn order(conn: &mut PgConnection) -> sqlx::Result<OrderFacts> {
     Ok(OrderFacts {
         lines: sqlx::query_as(
             "SELECT order_id, order_line_id, o.state, ordered, held, allocated, backordered, canceled, picked, packed,
@@ -247,7 +310,7 @@ pub(super) async fn order(conn: &mut PgConnection) -> sqlx::Result<OrderFacts> {
     })
 }
 
-pub(super) async fn inventory(conn: &mut PgConnection) -> sqlx::Result<InventoryFacts> {
+async fn inventory(conn: &mut PgConnection) -> sqlx::Result<InventoryFacts> {
     Ok(InventoryFacts {
         reservations: sqlx::query_as(
             "SELECT reservation_id, order_id, version, r.state,
@@ -287,7 +350,7 @@ pub(super) async fn inventory(conn: &mut PgConnection) -> sqlx::Result<Inventory
     })
 }
 
-pub(super) async fn fulfillment(conn: &mut PgConnection) -> sqlx::Result<FulfillmentFacts> {
+async fn fulfillment(conn: &mut PgConnection) -> sqlx::Result<FulfillmentFacts> {
     Ok(FulfillmentFacts {
         work: sqlx::query_as("SELECT fulfillment_order_id, order_id, state FROM fulfillment_orders")
             .fetch_all(&mut *conn)
@@ -322,7 +385,7 @@ pub(super) async fn fulfillment(conn: &mut PgConnection) -> sqlx::Result<Fulfill
     })
 }
 
-pub(super) async fn shipping(conn: &mut PgConnection) -> sqlx::Result<ShippingFacts> {
+async fn shipping(conn: &mut PgConnection) -> sqlx::Result<ShippingFacts> {
     Ok(ShippingFacts {
         shipments: sqlx::query_as(
             "SELECT shipment_id, order_id, fulfillment_order_id, return_id,
@@ -332,8 +395,13 @@ pub(super) async fn shipping(conn: &mut PgConnection) -> sqlx::Result<ShippingFa
         .fetch_all(&mut *conn)
         .await?,
         shipped: sqlx::query_as(
-            "SELECT order_id, shipment_id, order_line_id, sum(quantity)::int8 AS units,
-                 s.state = 'DELIVERED' AS is_delivered
+            "WITH told AS MATERIALIZED (
+                 SELECT aggregate_id AS id FROM feed WHERE event_type = 'ShipmentDelivered'
+                 UNION SELECT aggregate_id FROM outbox WHERE event_type = 'ShipmentDelivered'
+             )
+             SELECT order_id, shipment_id, order_line_id, sum(quantity)::int8 AS units,
+                 -- What was delivered once stays delivered to the order, whatever the carrier reports later.
+                 s.state = 'DELIVERED' OR EXISTS (SELECT FROM told WHERE told.id = s.shipment_id::text) AS is_delivered
              FROM shipments s JOIN packages USING (shipment_id) JOIN package_lines USING (package_id)
              WHERE direction = 'OUTBOUND' AND s.state IN ('SHIPPED', 'DELIVERED', 'DELIVERY_FAILED')
              GROUP BY shipment_id, order_line_id",
@@ -356,7 +424,7 @@ pub(super) async fn shipping(conn: &mut PgConnection) -> sqlx::Result<ShippingFa
     })
 }
 
-pub(super) async fn returns(conn: &mut PgConnection) -> sqlx::Result<ReturnsFacts> {
+async fn returns(conn: &mut PgConnection) -> sqlx::Result<ReturnsFacts> {
     Ok(ReturnsFacts {
         returns: sqlx::query_as("SELECT return_id, order_id, shipment_id, refunded FROM returns")
             .fetch_all(&mut *conn)

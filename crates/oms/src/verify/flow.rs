@@ -6,9 +6,10 @@ const ORDER: &[Database] = &[Database::Order];
 const FULFILLMENT: &[Database] = &[Database::Fulfillment];
 
 pub(super) const ALL: &[Invariant] = &[
-    always(
+    settled(
         "flow.counters_equal_reservations",
-        "held, allocated and backordered of an order line are the sums of the order's copies of its reservations",
+        "held, allocated and backordered of an order line are the sums of the order's copies of its reservations, once \
+         the order is no longer pending",
         ORDER,
         "order_lines",
         "WITH reserved AS (
@@ -18,9 +19,11 @@ pub(super) const ALL: &[Invariant] = &[
                  coalesce(sum(quantity) FILTER (WHERE state = 'BACKORDERED'), 0) AS backordered
              FROM reservation_lines GROUP BY order_line_id
          )
-         SELECT 'order line ' || order_line_id
-         FROM order_lines l LEFT JOIN reserved r USING (order_line_id)
-         WHERE (l.held, l.allocated, l.backordered)
+         SELECT 'order line ' || order_line_id || ': ' || concat_ws('/', l.held, l.allocated, l.backordered)
+             || ' held/allocated/backordered, reserved '
+             || concat_ws('/', coalesce(r.held, 0), coalesce(r.allocated, 0), coalesce(r.backordered, 0)), order_id
+         FROM order_lines l JOIN orders o USING (order_id) LEFT JOIN reserved r USING (order_line_id)
+         WHERE o.state <> 'PENDING' AND (l.held, l.allocated, l.backordered)
              IS DISTINCT FROM (coalesce(r.held, 0), coalesce(r.allocated, 0), coalesce(r.backordered, 0))",
     ),
     always(

@@ -55,16 +55,6 @@ impl Database {
             Self::Returns => &[Self::Order, Self::Shipping],
         }
     }
-
-    pub(super) fn place(self) -> usize {
-        match self {
-            Self::Order => 0,
-            Self::Inventory => 1,
-            Self::Fulfillment => 2,
-            Self::Shipping => 3,
-            Self::Returns => 4,
-        }
-    }
 }
 
 /// Something that must be true.
@@ -75,6 +65,17 @@ pub struct Invariant {
     /// What it says, for people.
     pub says: &'static str,
     pub(super) test: Test,
+}
+
+impl Invariant {
+    /// True when it is judged only for orders that are not on their way, as it may be violated for a moment on
+    /// correct data. Invariants between services always are, where they are about an order.
+    pub fn is_settled_only(&self) -> bool {
+        match self.test {
+            Test::Rows(rows) => rows.is_settled_only,
+            Test::Relation(_) => false,
+        }
+    }
 }
 
 /// How violations are found.

@@ -16,10 +16,21 @@ pub(super) const ALL: &[Invariant] = &[
     ),
     always(
         "liveness.no_task_is_stuck",
-        "no task has given up; one that has waits for a person",
+        "no task has given up, but for captures that were declined",
         &Database::ALL,
         "tasks",
-        "SELECT kind || ' ' || key || coalesce(': ' || last_error, '') FROM tasks WHERE state = 'STUCK'",
+        "SELECT kind || ' ' || key || coalesce(': ' || last_error, '') FROM tasks
+         WHERE state = 'STUCK' AND kind <> 'capture_payment'",
+    ),
+    always(
+        "liveness.declined_captures_hold_their_order",
+        "a capture that gave up waits for a person on purpose: its order carries the hold CAPTURE_FAILED; counts how \
+         many wait",
+        ORDER,
+        "(SELECT FROM tasks WHERE state = 'STUCK' AND kind = 'capture_payment') AS waiting",
+        "SELECT kind || ' ' || key || coalesce(': ' || last_error, '') FROM tasks
+         WHERE state = 'STUCK' AND kind = 'capture_payment' AND NOT EXISTS (SELECT FROM holds
+             WHERE holds.order_id::text = tasks.key AND holds.state = 'ACTIVE' AND holds.reason = 'CAPTURE_FAILED')",
     ),
     always(
         "liveness.sagas_run_on_time",

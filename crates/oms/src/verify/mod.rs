@@ -1,10 +1,45 @@
 //! The verifier: what must be true of the five databases. It has SQL of its own and shares no code with the
 //! services, so that a defect of theirs cannot hide from it.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`stock`], [`money`], [`flow`], [`shipping`], [`returns`], [`events`], [`liveness`] | invariants of one database |
+//! | [`relations`] | invariants between databases |
+//! | [`under_way`] | the orders that relations do not judge, as something about them moves |
+//! | [`snapshot`], [`facts`] | what is read |
+//! | [`rest`] | waits until nothing moves |
+//!
+//! Each database is read in one snapshot, all five at the same time; they have no common moment.
 
-use comfy_table::Table;
+mod events;
+mod facts;
+mod flow;
+mod invariant;
+mod liveness;
+mod money;
+mod relations;
+mod rest;
+mod returns;
+mod server;
+mod shipping;
+mod snapshot;
+mod stock;
+mod under_way;
+
+use std::collections::{BTreeSet, HashSet};
+
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{CellAlignment, Table};
+use futures::future::try_join_all;
 use serde::Serialize;
+use uuid::Uuid;
 
 use crate::cli::VerifyArgs;
+use facts::{Facts, Feed, OfDatabase};
+pub use invariant::{Database, Invariant};
+use invariant::{Relation, Test};
+pub use server::Databases;
+use snapshot::{EXAMPLES, Found, Snapshot};
 
 /// What the verifier found.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -20,10 +55,28 @@ pub struct Finding {
     pub name: &'static str,
     /// What it says, for people.
     pub says: &'static str,
+    /// Rows or relations that were looked at.
+    pub checked: u64,
     /// Violations.
     pub violations: u64,
     /// Some of the violations, for people.
     pub examples: Vec<String>,
+}
+
+/// Every invariant, in the order in which they are told.
+pub fn invariants() -> impl Iterator<Item = &'static Invariant> {
+    [
+        stock::ALL,
+        money::ALL,
+        flow::ALL,
+        shipping::ALL,
+        returns::ALL,
+        relations::ALL,
+        events::ALL,
+        liveness::ALL,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 impl Verdict {
@@ -35,31 +88,203 @@ impl Verdict {
             .sum()
     }
 
-    /// One line per invariant.
+    /// One line per invariant, with examples of what violates it.
     pub fn table(&self) -> Table {
-        Table::new()
+        let mut table = Table::new();
+        table.load_style(UTF8_FULL_CONDENSED);
+        table.set_header(["invariant", "checked", "violations"]);
+        for finding in &self.invariants {
+            let mut name = finding.name.to_owned();
+            if finding.violations > 0 {
+                name = format!("{name}\n  {}", finding.says);
+            }
+            for example in &finding.examples {
+                name = format!("{name}\n  - {example}");
+            }
+            table.add_row([
+                name,
+                finding.checked.to_string(),
+                finding.violations.to_string(),
+            ]);
+        }
+        for column in [1, 2] {
+            if let Some(column) = table.column_mut(column) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        table
     }
 
     /// The verdict in a sentence.
     pub fn sentence(&self) -> String {
-        format!(
+        let violated: Vec<String> = self
+            .invariants
+            .iter()
+            .filter(|finding| finding.violations > 0)
+            .map(|finding| format!("{} ({})", finding.name, finding.violations))
+            .collect();
+        let sentence = format!(
             "{} invariants checked, {} violations",
             self.invariants.len(),
             self.violations()
-        )
+        );
+        if violated.is_empty() {
+            return sentence;
+        }
+        format!("{sentence}: {}", violated.join(", "))
     }
 }
 
-/// Checks the databases of a Postgres server. `at_rest` judges relations between services everywhere, otherwise
-/// only where neither side has changed for a minute.
+/// Checks the databases of a Postgres server. `at_rest` waits until nothing is under way and then judges everything;
+/// otherwise what moves is left out: relations between services are judged only where neither side has changed for a
+/// minute.
 ///
 /// # Errors
 /// When a database cannot be read.
-pub async fn run(_postgres_url: &str, _at_rest: bool) -> anyhow::Result<Verdict> {
-    Ok(Verdict::default())
+pub async fn run(postgres_url: &str, at_rest: bool) -> anyhow::Result<Verdict> {
+    let databases = Databases::on_server(postgres_url)?;
+    if at_rest {
+        rest::wait(&databases).await?;
+    }
+    check(&databases, at_rest).await
+}
+
+/// Checks databases as they are now. `at_rest` judges everything, as nothing should be under way.
+///
+/// # Errors
+/// When a database cannot be read.
+pub async fn check(databases: &Databases, at_rest: bool) -> anyhow::Result<Verdict> {
+    let open = Database::ALL.map(|database| Snapshot::open(databases, database));
+    let mut snapshots = try_join_all(open).await?;
+    let on_their_way = if at_rest {
+        HashSet::new()
+    } else {
+        under_way::orders(&mut snapshots).await?
+    };
+    let places: Vec<Vec<i64>> = Database::ALL
+        .iter()
+        .map(|source| places_in(*source, &snapshots))
+        .collect();
+    let work = snapshots
+        .into_iter()
+        .zip(places)
+        .map(|(snapshot, places)| read(snapshot, places, at_rest, &on_their_way));
+    let mut parts = try_join_all(work).await?;
+    let mut facts = Facts {
+        at_rest,
+        ..Facts::default()
+    };
+    for part in &mut parts {
+        // After all snapshots, so that no consumer's place was read later than the end of the feed.
+        let head = part.snapshot.end().await?;
+        let feed = Feed {
+            head,
+            cursors: std::mem::take(&mut part.snapshot.cursors),
+            late_after: std::mem::take(&mut part.late_after),
+        };
+        facts.take(part.snapshot.database, feed, std::mem::take(&mut part.facts));
+    }
+    let findings = invariants()
+        .enumerate()
+        .map(|(place, invariant)| judge(place, invariant, &parts, &facts, &on_their_way));
+    Ok(Verdict {
+        invariants: findings.collect(),
+    })
+}
+
+/// What was read of one database.
+struct Part {
+    snapshot: Snapshot,
+    /// By the invariant's place in the list.
+    found: Vec<(usize, Found)>,
+    late_after: Vec<i64>,
+    facts: OfDatabase,
+}
+
+/// Places of consumers in a service's feed.
+fn places_in(source: Database, snapshots: &[Snapshot]) -> Vec<i64> {
+    let cursors = snapshots.iter().flat_map(|snapshot| &snapshot.cursors);
+    let own = cursors.filter(|cursor| cursor.source == source.service());
+    // The beginning stands for a consumer that has not read yet.
+    let places: BTreeSet<i64> = own.map(|cursor| cursor.pos).chain([0]).collect();
+    places.into_iter().collect()
+}
+
+async fn read(
+    mut snapshot: Snapshot,
+    places: Vec<i64>,
+    at_rest: bool,
+    on_their_way: &HashSet<Uuid>,
+) -> anyhow::Result<Part> {
+    let mut found = Vec::new();
+    for (place, invariant) in invariants().enumerate() {
+        if let Test::Rows(rows) = &invariant.test
+            && rows.databases.contains(&snapshot.database)
+        {
+            found.push((place, snapshot.find(rows, at_rest, on_their_way).await?));
+        }
+    }
+    let late_after = facts::late_after(&mut snapshot.conn, &places).await?;
+    let facts = facts::read(&mut snapshot.conn, snapshot.database).await?;
+    Ok(Part {
+        snapshot,
+        found,
+        late_after,
+        facts,
+    })
+}
+
+fn judge(
+    place: usize,
+    invariant: &Invariant,
+    parts: &[Part],
+    facts: &Facts,
+    on_their_way: &HashSet<Uuid>,
+) -> Finding {
+    let mut finding = Finding {
+        name: invariant.name,
+        says: invariant.says,
+        checked: 0,
+        violations: 0,
+        examples: Vec::new(),
+    };
+    match invariant.test {
+        Test::Rows(_) => {
+            let found = parts.iter().flat_map(|part| &part.found);
+            for (_, found) in found.filter(|(of, _)| *of == place) {
+                finding.checked += found.checked;
+                finding.violations += found.violations;
+                finding.examples.extend(found.examples.iter().cloned());
+            }
+        }
+        Test::Relation(compare) => {
+            let Relation {
+                checked,
+                mut violations,
+            } = compare(facts);
+            violations.retain(|one| !one.order.is_some_and(|order| on_their_way.contains(&order)));
+            finding.checked = checked;
+            finding.violations = violations.len() as u64;
+            finding.examples = violations.into_iter().map(|one| one.what).collect();
+        }
+    }
+    finding.examples.truncate(EXAMPLES);
+    finding
 }
 
 /// `oms verify`; true when nothing is violated.
-pub(crate) async fn command(_args: &VerifyArgs) -> anyhow::Result<bool> {
-    anyhow::bail!("not there yet")
+#[expect(clippy::print_stdout, reason = "the verdict is the command's result")]
+pub(crate) async fn command(args: &VerifyArgs) -> anyhow::Result<bool> {
+    let url = match &args.postgres_url {
+        Some(url) => url.clone(),
+        None => server::of_folder(&args.dir)?,
+    };
+    let verdict = run(&url, args.at_rest).await?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&verdict)?);
+    } else {
+        println!("{}", verdict.table());
+        println!("{}", verdict.sentence());
+    }
+    Ok(verdict.violations() == 0)
 }

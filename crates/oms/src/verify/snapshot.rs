@@ -79,7 +79,7 @@ impl Snapshot {
     }
 
     /// Ends the snapshot and reads where the feed ends by now: no cursor read before may lie further.
-    pub(super) async fn end(mut self) -> anyhow::Result<Head> {
+    pub(super) async fn end(&mut self) -> anyhow::Result<Head> {
         sqlx::raw_sql("COMMIT").execute(&mut self.conn).await?;
         let head = sqlx::query_as("SELECT epoch, pos FROM feed_head")
             .fetch_one(&mut self.conn)

@@ -1,0 +1,87 @@
+//! Five migrated databases with a few sound rows.
+
+use oms::verify::{Database, Databases};
+use oms_testkit::TestDb;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::migrate::Migrator;
+use uuid::Uuid;
+
+static ORDER: Migrator = sqlx::migrate!("../../services/order/migrations");
+static INVENTORY: Migrator = sqlx::migrate!("../../services/inventory/migrations");
+static FULFILLMENT: Migrator = sqlx::migrate!("../../services/fulfillment/migrations");
+static SHIPPING: Migrator = sqlx::migrate!("../../services/shipping/migrations");
+static RETURNS: Migrator = sqlx::migrate!("../../services/returns/migrations");
+
+/// The databases, in the order of [`Database::ALL`].
+pub(crate) struct World(Vec<TestDb>);
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let mut all = Vec::new();
+        for database in Database::ALL {
+            all.push(fresh(database).await);
+        }
+        Self(all)
+    }
+
+    pub(crate) fn databases(&self) -> Databases {
+        let urls: Vec<&str> = self.0.iter().map(TestDb::url).collect();
+        Databases::at(urls.try_into().unwrap()).unwrap()
+    }
+
+    /// Runs statements whose `{names}` stand for ids.
+    pub(crate) async fn plant(&self, database: Database, sql: &str) {
+        let mut conn = self.0[place(database)].connect().await;
+        let sql = with_ids(sql);
+        let planted = sqlx::raw_sql(AssertSqlSafe(sql.clone())).execute(&mut conn).await;
+        planted.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+
+    /// Makes a database sound again.
+    pub(crate) async fn restore(&mut self, database: Database) {
+        self.0[place(database)] = fresh(database).await;
+    }
+}
+
+fn place(database: Database) -> usize {
+    Database::ALL.iter().position(|one| *one == database).unwrap()
+}
+
+fn parts(database: Database) -> (&'static Migrator, &'static str) {
+    match database {
+        Database::Order => (&ORDER, include_str!("seed/order.sql")),
+        Database::Inventory => (&INVENTORY, include_str!("seed/inventory.sql")),
+        Database::Fulfillment => (&FULFILLMENT, include_str!("seed/fulfillment.sql")),
+        Database::Shipping => (&SHIPPING, include_str!("seed/shipping.sql")),
+        Database::Returns => (&RETURNS, include_str!("seed/returns.sql")),
+    }
+}
+
+async fn fresh(database: Database) -> TestDb {
+    let (migrator, seed) = parts(database);
+    let name = format!("verify{}", database.service());
+    let key = oms_testkit::template_key(&name, &[&oms_postgres::MIGRATOR, migrator]);
+    // The rows are part of the template.
+    let key = format!("{key} {}", Uuid::new_v5(&Uuid::NAMESPACE_OID, seed.as_bytes()));
+    TestDb::create(&key, |url| async move {
+        oms_postgres::migrate_url(&url, migrator).await?;
+        let mut conn = PgConnection::connect(&url).await?;
+        sqlx::raw_sql(AssertSqlSafe(with_ids(seed))).execute(&mut conn).await?;
+        conn.close().await?;
+        Ok::<(), Box<dyn std::error::Error>>(())
+    })
+    .await
+}
+
+/// Replaces `{order_a}` by an id that is the same wherever the name stands.
+fn with_ids(sql: &str) -> String {
+    let mut text = String::new();
+    let mut rest = sql;
+    while let Some((before, after)) = rest.split_once('{') {
+        text += before;
+        let (name, after) = after.split_once('}').expect("a name ends");
+        text += &Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()).to_string();
+        rest = after;
+    }
+    text + rest
+}
