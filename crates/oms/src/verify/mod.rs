@@ -182,7 +182,11 @@ pub async fn check(databases: &Databases, at_rest: bool) -> anyhow::Result<Verdi
             cursors: std::mem::take(&mut part.snapshot.cursors),
             late_after: std::mem::take(&mut part.late_after),
         };
-        facts.take(part.snapshot.database, feed, std::mem::take(&mut part.facts));
+        facts.take(
+            part.snapshot.database,
+            feed,
+            std::mem::take(&mut part.facts),
+        );
     }
     let findings = invariants()
         .enumerate()

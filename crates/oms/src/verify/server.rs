@@ -74,8 +74,12 @@ pub(super) fn of_folder(dir: &Path) -> anyhow::Result<String> {
     };
     // Written by Postgres: process, data folder, start time, port, and more.
     let mut lines = text.lines();
-    let process = lines.next().and_then(|line| line.trim().parse::<u32>().ok());
-    let port = lines.nth(2).and_then(|line| line.trim().parse::<u16>().ok());
+    let process = lines
+        .next()
+        .and_then(|line| line.trim().parse::<u32>().ok());
+    let port = lines
+        .nth(2)
+        .and_then(|line| line.trim().parse::<u16>().ok());
     let (Some(process), Some(port)) = (process, port) else {
         bail!("{} cannot be understood", file.display());
     };
@@ -99,9 +103,15 @@ mod tests {
         let data = dir.join("postgres").join("data");
         fs::create_dir_all(&data).unwrap();
         let said = of_folder(&dir).unwrap_err().to_string();
-        assert!(said.starts_with("no Postgres of `oms up` runs in"), "{said}");
+        assert!(
+            said.starts_with("no Postgres of `oms up` runs in"),
+            "{said}"
+        );
 
-        let running = format!("{}\n/data\n1700000000\n5433\n\n127.0.0.1\n", std::process::id());
+        let running = format!(
+            "{}\n/data\n1700000000\n5433\n\n127.0.0.1\n",
+            std::process::id()
+        );
         fs::write(data.join("postmaster.pid"), running).unwrap();
         assert_eq!(
             of_folder(&dir).unwrap(),

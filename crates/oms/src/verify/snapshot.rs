@@ -60,12 +60,16 @@ impl Snapshot {
         let mut conn = databases.connect(database).await?;
         let failed = || {
             let service = database.service();
-            format!("cannot read the database of {service}: it has not been migrated, or this is another one")
+            format!(
+                "cannot read the database of {service}: it has not been migrated, or this is another one"
+            )
         };
-        sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL timezone = 'UTC'")
-            .execute(&mut conn)
-            .await
-            .with_context(failed)?;
+        sqlx::raw_sql(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL timezone = 'UTC'",
+        )
+        .execute(&mut conn)
+        .await
+        .with_context(failed)?;
         let cursors = sqlx::query_as("SELECT source, epoch, pos FROM feed_cursors")
             .fetch_all(&mut conn)
             .await

@@ -64,7 +64,10 @@ pub(super) async fn orders(snapshots: &mut [Snapshot]) -> anyhow::Result<HashSet
         .map(|(snapshot, read)| touched(&mut snapshot.conn, read));
     let touched = try_join_all(touched).await?.concat();
     // Whose id it is does not matter: each database knows its own. Skus and the like are no ids of orders.
-    let mut ids: Vec<Uuid> = touched.iter().filter_map(|key| Uuid::try_parse(key).ok()).collect();
+    let mut ids: Vec<Uuid> = touched
+        .iter()
+        .filter_map(|key| Uuid::try_parse(key).ok())
+        .collect();
     ids.sort_unstable();
     ids.dedup();
     let found = snapshots

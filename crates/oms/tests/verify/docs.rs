@@ -33,10 +33,23 @@ fn docs_list_every_invariant() {
         let (of, _) = invariant.name.split_once('.').unwrap();
         if of != group {
             group = of;
-            write!(page, "\n## {group}\n\n| name | what must be true |\n|---|---|\n").unwrap();
+            write!(
+                page,
+                "\n## {group}\n\n| name | what must be true |\n|---|---|\n"
+            )
+            .unwrap();
         }
-        let settled = if invariant.is_settled_only() { "*settled:* " } else { "" };
-        writeln!(page, "| `{}` | {settled}{} |", invariant.name, invariant.says).unwrap();
+        let settled = if invariant.is_settled_only() {
+            "*settled:* "
+        } else {
+            ""
+        };
+        writeln!(
+            page,
+            "| `{}` | {settled}{} |",
+            invariant.name, invariant.says
+        )
+        .unwrap();
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE);
     if std::env::var_os("UPDATE_DOCS").is_some() {

@@ -2,8 +2,8 @@
 
 use oms::verify::{Database, Databases};
 use oms_testkit::TestDb;
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use sqlx::migrate::Migrator;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
 
 static ORDER: Migrator = sqlx::migrate!("../../services/order/migrations");
@@ -33,7 +33,9 @@ impl World {
     pub(crate) async fn plant(&self, database: Database, sql: &str) {
         let mut conn = self.0[place(database)].connect().await;
         let sql = with_ids(sql);
-        let planted = sqlx::raw_sql(AssertSqlSafe(sql.clone())).execute(&mut conn).await;
+        let planted = sqlx::raw_sql(AssertSqlSafe(sql.clone()))
+            .execute(&mut conn)
+            .await;
         planted.unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
 
@@ -44,7 +46,10 @@ impl World {
 }
 
 fn place(database: Database) -> usize {
-    Database::ALL.iter().position(|one| *one == database).unwrap()
+    Database::ALL
+        .iter()
+        .position(|one| *one == database)
+        .unwrap()
 }
 
 fn parts(database: Database) -> (&'static Migrator, &'static str) {
@@ -62,11 +67,16 @@ async fn fresh(database: Database) -> TestDb {
     let name = format!("verify{}", database.service());
     let key = oms_testkit::template_key(&name, &[&oms_postgres::MIGRATOR, migrator]);
     // The rows are part of the template.
-    let key = format!("{key} {}", Uuid::new_v5(&Uuid::NAMESPACE_OID, seed.as_bytes()));
+    let key = format!(
+        "{key} {}",
+        Uuid::new_v5(&Uuid::NAMESPACE_OID, seed.as_bytes())
+    );
     TestDb::create(&key, |url| async move {
         oms_postgres::migrate_url(&url, migrator).await?;
         let mut conn = PgConnection::connect(&url).await?;
-        sqlx::raw_sql(AssertSqlSafe(with_ids(seed))).execute(&mut conn).await?;
+        sqlx::raw_sql(AssertSqlSafe(with_ids(seed)))
+            .execute(&mut conn)
+            .await?;
         conn.close().await?;
         Ok::<(), Box<dyn std::error::Error>>(())
     })

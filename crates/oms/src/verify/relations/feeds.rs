@@ -9,7 +9,9 @@ fn places(facts: &Facts) -> impl Iterator<Item = (Database, Database, &Feed, Opt
     Database::ALL.into_iter().flat_map(move |consumer| {
         consumer.sources().iter().map(move |source| {
             let cursors = &facts.feed(consumer).cursors;
-            let cursor = cursors.iter().find(|cursor| cursor.source == source.service());
+            let cursor = cursors
+                .iter()
+                .find(|cursor| cursor.source == source.service());
             (consumer, *source, facts.feed(*source), cursor)
         })
     })

@@ -116,7 +116,10 @@ fn compare(
     let (left_name, left) = left;
     let (right_name, right) = right;
     let mut relation = Relation::default();
-    for key in left.keys().chain(right.keys().filter(|key| !left.contains_key(key))) {
+    for key in left
+        .keys()
+        .chain(right.keys().filter(|key| !left.contains_key(key)))
+    {
         let ours = left.get(key).copied().unwrap_or_default();
         let theirs = right.get(key).copied().unwrap_or_default();
         let (order, id) = key;

@@ -29,11 +29,23 @@ impl Known {
         let shipped = shipments.iter().filter(|shipment| shipment.is_shipped);
         Self {
             orders: lines.iter().map(|line| line.order_id).collect(),
-            lines: lines.iter().map(|line| (line.order_id, line.order_line_id)).collect(),
-            work: work.iter().map(|work| (work.order_id, work.fulfillment_order_id)).collect(),
-            shipments: shipments.iter().map(|one| (one.order_id, one.shipment_id)).collect(),
+            lines: lines
+                .iter()
+                .map(|line| (line.order_id, line.order_line_id))
+                .collect(),
+            work: work
+                .iter()
+                .map(|work| (work.order_id, work.fulfillment_order_id))
+                .collect(),
+            shipments: shipments
+                .iter()
+                .map(|one| (one.order_id, one.shipment_id))
+                .collect(),
             shipped: shipped.map(|one| (one.order_id, one.shipment_id)).collect(),
-            returns: returns.iter().map(|ret| (ret.order_id, ret.return_id)).collect(),
+            returns: returns
+                .iter()
+                .map(|ret| (ret.order_id, ret.return_id))
+                .collect(),
         }
     }
 }
@@ -49,20 +61,35 @@ pub(super) fn children_have_parents(facts: &Facts) -> Relation {
 
 /// Things that belong to an order.
 fn of_orders(facts: &Facts, known: &Known, relation: &mut Relation) {
-    let reservations = facts.inventory.reservations.iter().filter_map(|reservation| {
-        Some(("reservation", reservation.order_id?, reservation.reservation_id))
-    });
+    let reservations = facts
+        .inventory
+        .reservations
+        .iter()
+        .filter_map(|reservation| {
+            Some((
+                "reservation",
+                reservation.order_id?,
+                reservation.reservation_id,
+            ))
+        });
     let work = facts.fulfillment.work.iter();
     let shipments = facts.shipping.shipments.iter();
     let returns = facts.returns.returns.iter();
     let children = reservations
-        .chain(work.map(|work| ("fulfillment order", work.order_id, work.fulfillment_order_id)))
+        .chain(work.map(|work| {
+            (
+                "fulfillment order",
+                work.order_id,
+                work.fulfillment_order_id,
+            )
+        }))
         .chain(shipments.map(|one| ("shipment", one.order_id, one.shipment_id)))
         .chain(returns.map(|ret| ("return", ret.order_id, ret.return_id)));
     for (kind, order, id) in children {
         relation.judge(
             order,
-            (!known.orders.contains(&order)).then(|| format!("{kind} {id} names order {order}, which is not there")),
+            (!known.orders.contains(&order))
+                .then(|| format!("{kind} {id} names order {order}, which is not there")),
         );
     }
 }
@@ -81,8 +108,9 @@ fn of_lines(facts: &Facts, known: &Known, relation: &mut Relation) {
     for (kind, order, line) in children.filter(|(_, order, _)| known.orders.contains(order)) {
         relation.judge(
             order,
-            (!known.lines.contains(&(order, line)))
-                .then(|| format!("a {kind} of order {order} names its line {line}, which is not there")),
+            (!known.lines.contains(&(order, line))).then(|| {
+                format!("a {kind} of order {order} names its line {line}, which is not there")
+            }),
         );
     }
 }
@@ -92,29 +120,61 @@ fn of_each_other(facts: &Facts, known: &Known, relation: &mut Relation) {
     let mut name = |order: Uuid, found: bool, child: &str, id: Uuid, parent: &str| {
         relation.judge(
             order,
-            (!found).then(|| format!("{child} of order {order} names {parent} {id}, which is not there")),
+            (!found).then(|| {
+                format!("{child} of order {order} names {parent} {id}, which is not there")
+            }),
         );
     };
     for work in &facts.order.work {
         let id = work.fulfillment_order_id;
-        name(work.order_id, known.work.contains(&(work.order_id, id)), "the order service", id, "fulfillment order");
+        name(
+            work.order_id,
+            known.work.contains(&(work.order_id, id)),
+            "the order service",
+            id,
+            "fulfillment order",
+        );
     }
     for shipment in &facts.order.shipments {
         let found = known.shipped.contains(&(shipment.order_id, shipment.id));
-        name(shipment.order_id, found, "the order service", shipment.id, "handed-over shipment");
+        name(
+            shipment.order_id,
+            found,
+            "the order service",
+            shipment.id,
+            "handed-over shipment",
+        );
     }
     for shipment in &facts.shipping.shipments {
         let order = shipment.order_id;
         if let Some(id) = shipment.fulfillment_order_id {
-            name(order, known.work.contains(&(order, id)), "a shipment", id, "fulfillment order");
+            name(
+                order,
+                known.work.contains(&(order, id)),
+                "a shipment",
+                id,
+                "fulfillment order",
+            );
         }
         if let Some(id) = shipment.return_id {
-            name(order, known.returns.contains(&(order, id)), "a shipment", id, "return");
+            name(
+                order,
+                known.returns.contains(&(order, id)),
+                "a shipment",
+                id,
+                "return",
+            );
         }
     }
     for ret in &facts.returns.returns {
         if let Some(id) = ret.shipment_id {
-            name(ret.order_id, known.shipments.contains(&(ret.order_id, id)), "a return", id, "shipment");
+            name(
+                ret.order_id,
+                known.shipments.contains(&(ret.order_id, id)),
+                "a return",
+                id,
+                "shipment",
+            );
         }
     }
 }

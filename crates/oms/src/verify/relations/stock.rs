@@ -30,7 +30,10 @@ pub(super) fn units_are_accounted_for(facts: &Facts) -> Relation {
         let found = line.canceled + line.allocated + line.backordered + line.shipped;
         let missing = line.ordered - found - line.held;
         // Inventory may or may not have heard yet of what a picker misses.
-        let short = open_short.get(&line.order_line_id).copied().unwrap_or_default();
+        let short = open_short
+            .get(&line.order_line_id)
+            .copied()
+            .unwrap_or_default();
         let is_wrong = line.held != 0 || missing < 0 || missing > short;
         relation.judge(
             line.order_id,
@@ -78,7 +81,9 @@ pub(super) fn reservations_equal_copies(facts: &Facts) -> Relation {
                 "reservation {id}: version {} in inventory, {} in the order",
                 reservation.version, copy.version
             )),
-            Some(copy) if (&copy.state, &copy.lines) != (&reservation.state, &reservation.lines) => {
+            Some(copy)
+                if (&copy.state, &copy.lines) != (&reservation.state, &reservation.lines) =>
+            {
                 Some(format!(
                     "reservation {id} version {}: {} [{}] in inventory, {} [{}] in the order",
                     copy.version, reservation.state, reservation.lines, copy.state, copy.lines
@@ -92,7 +97,10 @@ pub(super) fn reservations_equal_copies(facts: &Facts) -> Relation {
         if let Some(order) = copy.order_id
             && !known.contains(&copy.reservation_id)
         {
-            let what = format!("reservation {} is unknown to inventory", copy.reservation_id);
+            let what = format!(
+                "reservation {} is unknown to inventory",
+                copy.reservation_id
+            );
             relation.judge(order, Some(what));
         }
     }
@@ -149,7 +157,9 @@ pub(super) fn issued_equals_shipped(facts: &Facts) -> Relation {
         relation.checked += 1;
         if issued != shipped {
             relation.violations.push(Violation {
-                what: format!("shipment {shipment}, order line {line}: {issued} issued, {shipped} shipped"),
+                what: format!(
+                    "shipment {shipment}, order line {line}: {issued} issued, {shipped} shipped"
+                ),
                 order: orders.get(&shipment).copied(),
             });
         }
@@ -182,7 +192,12 @@ pub(super) fn returned_stock_equals_returns(facts: &Facts) -> Relation {
         .collect();
     let mut relation = Relation::default();
     for line in &facts.returns.lines {
-        let said = [line.received, line.restocked, line.quarantined, line.scrapped];
+        let said = [
+            line.received,
+            line.restocked,
+            line.quarantined,
+            line.scrapped,
+        ];
         let row = booked.remove(line.return_line_id.to_string().as_str());
         let found = row.map_or([0; 4], units);
         relation.judge(
@@ -198,7 +213,10 @@ pub(super) fn returned_stock_equals_returns(facts: &Facts) -> Relation {
     for (line, row) in booked {
         relation.checked += 1;
         relation.violations.push(Violation {
-            what: format!("return line {line} is unknown to returns, {:?} in stock", units(row)),
+            what: format!(
+                "return line {line} is unknown to returns, {:?} in stock",
+                units(row)
+            ),
             order: None,
         });
     }

@@ -30,7 +30,10 @@ fn of_shipments(facts: &Facts, is_delivered: bool) -> Sums {
 pub(super) fn order_shipped_equals_shipping(facts: &Facts) -> Relation {
     compare(
         "order line",
-        ("shipped in the order", of_orders(facts, |line| line.shipped)),
+        (
+            "shipped in the order",
+            of_orders(facts, |line| line.shipped),
+        ),
         ("in shipping", of_shipments(facts, false)),
     )
 }
@@ -38,7 +41,10 @@ pub(super) fn order_shipped_equals_shipping(facts: &Facts) -> Relation {
 pub(super) fn order_delivered_equals_shipping(facts: &Facts) -> Relation {
     compare(
         "order line",
-        ("delivered in the order", of_orders(facts, |line| line.delivered)),
+        (
+            "delivered in the order",
+            of_orders(facts, |line| line.delivered),
+        ),
         ("in shipping", of_shipments(facts, true)),
     )
 }
@@ -62,7 +68,10 @@ pub(super) fn order_packed_equals_fulfillment(facts: &Facts) -> Relation {
 pub(super) fn fulfillment_shipped_equals_shipping(facts: &Facts) -> Relation {
     compare(
         "order line",
-        ("shipped in fulfillment", of_work(facts, |line| line.shipped)),
+        (
+            "shipped in fulfillment",
+            of_work(facts, |line| line.shipped),
+        ),
         ("in shipping", of_shipments(facts, false)),
     )
 }
@@ -75,8 +84,11 @@ pub(super) fn no_unit_in_two_fulfillment_orders(facts: &Facts) -> Relation {
         let own = orders.get(&key).copied().unwrap_or_default();
         relation.judge(
             order,
-            (live > own)
-                .then(|| format!("order line {line}: {live} in fulfillment orders, {own} allocated or shipped")),
+            (live > own).then(|| {
+                format!(
+                    "order line {line}: {live} in fulfillment orders, {own} allocated or shipped"
+                )
+            }),
         );
     }
     relation
@@ -142,7 +154,10 @@ pub(super) fn order_returns_equal_returns(facts: &Facts) -> Relation {
     let returns = || facts.returns.lines.iter();
     let mut relation = compare(
         "order line",
-        ("returned in the order", of_orders(facts, |line| line.returned)),
+        (
+            "returned in the order",
+            of_orders(facts, |line| line.returned),
+        ),
         (
             "received in returns",
             sums(returns().map(|line| (line.order_id, line.order_line_id, line.received))),
@@ -150,7 +165,10 @@ pub(super) fn order_returns_equal_returns(facts: &Facts) -> Relation {
     );
     let refunds = compare(
         "order line",
-        ("refunded in the order", of_orders(facts, |line| line.refunded)),
+        (
+            "refunded in the order",
+            of_orders(facts, |line| line.refunded),
+        ),
         (
             "paid in returns",
             sums(returns().map(|line| (line.order_id, line.order_line_id, line.refund_paid))),
