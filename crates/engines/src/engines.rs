@@ -1,5 +1,6 @@
 //! Postgres and Redis together, as `oms up` and test runs use them.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -72,6 +73,14 @@ pub struct Engines {
 enum Engine<E> {
     Private(E),
     Given(String),
+}
+
+impl fmt::Debug for Engines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engines")
+            .field("dir", &self.config.dir)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Engines {
