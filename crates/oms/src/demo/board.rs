@@ -191,7 +191,11 @@ impl Board {
         };
         let Some(order) = order else { return };
         seen.was_backordered |= order.lines.iter().any(|line| line.backordered > 0);
-        if order.state() == OrderState::Completed {
+        let was_completed = seen
+            .order
+            .as_ref()
+            .is_some_and(|before| before.state() == OrderState::Completed);
+        if order.state() == OrderState::Completed && !was_completed {
             // Nobody listens any more when the demo is over.
             let _ = self.completed.send(order.clone());
         }
