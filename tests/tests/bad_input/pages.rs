@@ -1,0 +1,168 @@
+//! Page tokens that nobody gave, tokens of another filter, and pages of no size.
+
+use anyhow::ensure;
+use oms_proto::common::v1::ErrorReason;
+use oms_proto::fulfillment::v1 as f;
+use oms_proto::inventory::v1 as i;
+use oms_proto::order::v1 as o;
+use oms_proto::returns::v1 as r;
+use oms_proto::shipping::v1 as s;
+use tonic::Code;
+
+use crate::table::{Table, invalid, plain};
+use crate::world::World;
+
+/// A list with a token that is none, and with pages of a size that cannot be.
+macro_rules! pages {
+    ($table:expr, $client:expr, $rpc:ident, $request:expr) => {{
+        let mut client = $client;
+        for token in ["made-up", "AAAA", "%%%"] {
+            let mut request = $request;
+            request.page_token = token.to_owned();
+            let name = format!("{} after {token}", stringify!($rpc));
+            $table.case(&name, client.$rpc(request).await, &token_invalid());
+        }
+        let mut request = $request;
+        request.page_size = -1;
+        let name = concat!(stringify!($rpc), " in pages of less than nothing");
+        let expected = invalid(&["page_size FIELD_OUT_OF_RANGE"]);
+        $table.case(name, client.$rpc(request).await, &expected);
+    }};
+}
+
+fn token_invalid() -> String {
+    plain(Code::InvalidArgument, ErrorReason::PageTokenInvalid)
+}
+
+pub(crate) async fn cases(world: &World, table: &mut Table) -> anyhow::Result<()> {
+    let clients = &world.suite.clients;
+    pages!(
+        table,
+        clients.orders(),
+        list_orders,
+        o::ListOrdersRequest::default()
+    );
+    pages!(
+        table,
+        clients.orders(),
+        get_order_timeline,
+        o::GetOrderTimelineRequest {
+            order_id: world.done.order_id.clone(),
+            ..Default::default()
+        }
+    );
+    pages!(
+        table,
+        clients.holds(),
+        list_holds,
+        o::ListHoldsRequest::default()
+    );
+    pages!(
+        table,
+        clients.channels(),
+        list_channels,
+        o::ListChannelsRequest::default()
+    );
+    pages!(
+        table,
+        clients.exceptions(),
+        list_exceptions,
+        o::ListExceptionsRequest::default()
+    );
+    pages!(
+        table,
+        clients.items(),
+        list_items,
+        i::ListItemsRequest::default()
+    );
+    pages!(
+        table,
+        clients.locations(),
+        list_locations,
+        i::ListLocationsRequest::default()
+    );
+    pages!(
+        table,
+        clients.stock(),
+        list_ledger,
+        i::ListLedgerRequest {
+            sku: "a".to_owned(),
+            ..Default::default()
+        }
+    );
+    pages!(
+        table,
+        clients.fulfillment_orders(),
+        list_fulfillment_orders,
+        f::ListFulfillmentOrdersRequest::default()
+    );
+    pages!(
+        table,
+        clients.picking(),
+        list_pick_lists,
+        f::ListPickListsRequest {
+            location_id: "west".to_owned(),
+            ..Default::default()
+        }
+    );
+    pages!(
+        table,
+        clients.shipments(),
+        list_shipments,
+        s::ListShipmentsRequest::default()
+    );
+    pages!(
+        table,
+        clients.returns(),
+        list_returns,
+        r::ListReturnsRequest::default()
+    );
+    other_filters(world, table).await
+}
+
+async fn other_filters(world: &World, table: &mut Table) -> anyhow::Result<()> {
+    let clients = &world.suite.clients;
+    let first = o::ListOrdersRequest {
+        page_size: 1,
+        ..Default::default()
+    };
+    let page = clients
+        .orders()
+        .list_orders(first.clone())
+        .await?
+        .into_inner();
+    ensure!(
+        !page.next_page_token.is_empty(),
+        "there is more than one order"
+    );
+    let other = o::ListOrdersRequest {
+        page_token: page.next_page_token.clone(),
+        channel_id: "web".to_owned(),
+        ..first
+    };
+    let answer = clients.orders().list_orders(other).await;
+    table.case("a token of other orders", answer, &token_invalid());
+    let returns = r::ListReturnsRequest {
+        page_token: page.next_page_token,
+        ..Default::default()
+    };
+    let answer = clients.returns().list_returns(returns).await;
+    table.case("a token of another list", answer, &token_invalid());
+    let first = f::ListFulfillmentOrdersRequest {
+        page_size: 1,
+        ..Default::default()
+    };
+    let mut work = clients.fulfillment_orders();
+    let page = work
+        .list_fulfillment_orders(first.clone())
+        .await?
+        .into_inner();
+    let other = f::ListFulfillmentOrdersRequest {
+        page_token: page.next_page_token,
+        location_id: "west".to_owned(),
+        ..first
+    };
+    let answer = work.list_fulfillment_orders(other).await;
+    table.case("a token of other work", answer, &token_invalid());
+    Ok(())
+}

@@ -1,0 +1,302 @@
+//! Items, locations, stock and reservations.
+
+use anyhow::Context;
+use oms_proto::common::v1::{ErrorReason, FillPolicy};
+use oms_proto::inventory::v1 as i;
+use oms_tests::shop::item;
+use oms_tests::{fresh_id, seconds};
+
+use crate::table::{Table, illegal, invalid, refused, reused};
+use crate::world::World;
+
+pub(crate) async fn cases(world: &World, table: &mut Table) -> anyhow::Result<()> {
+    catalogue(world, table).await?;
+    levels(world, table).await;
+    reserving(world, table).await;
+    reservations(world, table).await
+}
+
+async fn catalogue(world: &World, table: &mut Table) -> anyhow::Result<()> {
+    let mut items = world.suite.clients.items();
+    let mut wrong = item("a");
+    wrong.sku = "a b".to_owned();
+    wrong.name.clear();
+    wrong.mass_grams = -1;
+    let request = i::BatchUpsertItemsRequest {
+        request_id: fresh_id(),
+        items: vec![item("c"), wrong, item("c")],
+    };
+    let expected = invalid(&[
+        "items[1].sku FIELD_MALFORMED",
+        "items[1].name FIELD_REQUIRED",
+        "items[1].mass_grams FIELD_OUT_OF_RANGE",
+        "items[2].sku DUPLICATE",
+    ]);
+    table.case(
+        "items all wrong",
+        items.batch_upsert_items(request).await,
+        &expected,
+    );
+    let request = i::BatchUpsertItemsRequest::default();
+    let expected = invalid(&["request_id FIELD_REQUIRED", "items FIELD_REQUIRED"]);
+    table.case(
+        "no items",
+        items.batch_upsert_items(request).await,
+        &expected,
+    );
+    let request = i::BatchGetItemsRequest {
+        skus: vec!["x".to_owned(); 1_001],
+    };
+    let expected = invalid(&["skus FIELD_OUT_OF_RANGE"]);
+    table.case(
+        "too many SKUs",
+        items.batch_get_items(request).await,
+        &expected,
+    );
+    let mut locations = world.suite.clients.locations();
+    let request = i::ListLocationsRequest::default();
+    let all = locations
+        .list_locations(request)
+        .await?
+        .into_inner()
+        .locations;
+    let mut wrong = all.first().context("no location")?.clone();
+    wrong.location_id = "Far West".to_owned();
+    wrong.latitude = 91.0;
+    if let Some(address) = wrong.address.as_mut() {
+        address.country_code = "XX".to_owned();
+    }
+    let request = i::UpsertLocationRequest {
+        request_id: fresh_id(),
+        location: Some(wrong),
+    };
+    let expected = invalid(&[
+        "location.location_id FIELD_MALFORMED",
+        "location.address.country_code COUNTRY_UNKNOWN",
+        "location.latitude FIELD_OUT_OF_RANGE",
+    ]);
+    table.case(
+        "a location all wrong",
+        locations.upsert_location(request).await,
+        &expected,
+    );
+    Ok(())
+}
+
+async fn levels(world: &World, table: &mut Table) {
+    let mut stock = world.suite.clients.stock();
+    let line = |sku: &str, quantity| i::ReceiveStockLine {
+        sku: sku.to_owned(),
+        quantity,
+        lot: String::new(),
+    };
+    let receive = |location: &str, lines| i::ReceiveStockRequest {
+        request_id: fresh_id(),
+        location_id: location.to_owned(),
+        lines,
+        reference: "test".to_owned(),
+    };
+    let request = receive("mars", vec![line("nope", 1)]);
+    let expected = invalid(&["location_id REFERENCE_UNKNOWN", "lines[0].sku SKU_UNKNOWN"]);
+    table.case(
+        "goods of nobody to nowhere",
+        stock.receive_stock(request).await,
+        &expected,
+    );
+    let request = receive("west", vec![line("a", 0), line("a", i64::MAX), line("", 1)]);
+    let expected = invalid(&[
+        "lines[0].quantity QUANTITY_INVALID",
+        "lines[1].quantity QUANTITY_INVALID",
+        "lines[2].sku FIELD_REQUIRED",
+    ]);
+    table.case(
+        "goods that cannot be counted",
+        stock.receive_stock(request).await,
+        &expected,
+    );
+    let request = receive("west", Vec::new());
+    let expected = invalid(&["lines FIELD_REQUIRED"]);
+    table.case(
+        "a delivery of nothing",
+        stock.receive_stock(request).await,
+        &expected,
+    );
+    let adjust = |delta, reason: &str| i::AdjustStockRequest {
+        request_id: fresh_id(),
+        sku: "a".to_owned(),
+        location_id: "west".to_owned(),
+        delta,
+        reason: reason.to_owned(),
+        ..Default::default()
+    };
+    let expected = refused(ErrorReason::StockCommitted);
+    let answer = stock.adjust_stock(adjust(-1_000, "LOST")).await;
+    table.case("losing more than is free", answer, &expected);
+    let expected = invalid(&["delta FIELD_OUT_OF_RANGE", "reason FIELD_MALFORMED"]);
+    let answer = stock.adjust_stock(adjust(0, "MAGIC")).await;
+    table.case("a correction by nothing", answer, &expected);
+}
+
+fn reserve(sku: &str, quantity: i64) -> i::ReserveRequest {
+    i::ReserveRequest {
+        request_id: fresh_id(),
+        reservation_id: fresh_id(),
+        order_id: fresh_id(),
+        mode: i::ReservationState::Held.into(),
+        fill_policy: FillPolicy::FillOrKill.into(),
+        time_to_live: Some(seconds(60)),
+        lines: vec![i::ReserveLine {
+            order_line_id: fresh_id(),
+            sku: sku.to_owned(),
+            quantity,
+            eligible_location_ids: Vec::new(),
+        }],
+        ranked_location_ids: vec!["west".to_owned(), "east".to_owned()],
+        splits_max: 1,
+        single_node_within_rank: 2,
+    }
+}
+
+async fn reserving(world: &World, table: &mut Table) {
+    let mut reservations = world.suite.clients.reservations();
+    let expected = refused(ErrorReason::OutOfStock);
+    let answer = reservations.reserve(reserve("a", 1_000)).await;
+    table.case("reserving more than there is", answer, &expected);
+    let expected = invalid(&["lines[0].sku SKU_UNKNOWN"]);
+    let answer = reservations.reserve(reserve("nope", 1)).await;
+    table.case("reserving an unknown SKU", answer, &expected);
+    let mut wrong = reserve("a", 0);
+    wrong.reservation_id = "mine".to_owned();
+    wrong.order_id.clear();
+    wrong.mode = i::ReservationState::Released.into();
+    wrong.time_to_live = Some(seconds(7_200));
+    wrong.ranked_location_ids.clear();
+    let expected = invalid(&[
+        "reservation_id FIELD_MALFORMED",
+        "order_id FIELD_REQUIRED",
+        "mode FIELD_MALFORMED",
+        "lines[0].quantity QUANTITY_INVALID",
+        "ranked_location_ids FIELD_REQUIRED",
+    ]);
+    table.case(
+        "a reservation all wrong",
+        reservations.reserve(wrong).await,
+        &expected,
+    );
+    let mut long = reserve("a", 1);
+    long.time_to_live = Some(seconds(7_200));
+    let expected = invalid(&["time_to_live FIELD_OUT_OF_RANGE"]);
+    table.case(
+        "a reservation for hours",
+        reservations.reserve(long).await,
+        &expected,
+    );
+}
+
+/// The order's own reservation.
+async fn of_order(world: &World, order_id: &str) -> anyhow::Result<i::Reservation> {
+    let request = i::ListReservationsRequest {
+        order_id: order_id.to_owned(),
+    };
+    let mut client = world.suite.clients.reservations();
+    let mut all = client
+        .list_reservations(request)
+        .await?
+        .into_inner()
+        .reservations;
+    all.pop().context("no reservation")
+}
+
+async fn reservations(world: &World, table: &mut Table) -> anyhow::Result<()> {
+    let mut client = world.suite.clients.reservations();
+    let live = of_order(world, &world.open.order_id).await?;
+    let ended = of_order(world, &world.canceled.order_id).await?;
+    let extend = |id: &str, ttl| i::ExtendReservationRequest {
+        request_id: fresh_id(),
+        reservation_id: id.to_owned(),
+        time_to_live: Some(seconds(ttl)),
+    };
+    let answer = client
+        .extend_reservation(extend(&live.reservation_id, 60))
+        .await;
+    let expected = illegal("reservation", "ALLOCATED", "extend");
+    table.case("extending what is allocated", answer, &expected);
+    let answer = client
+        .extend_reservation(extend(&live.reservation_id, 0))
+        .await;
+    let expected = invalid(&["time_to_live FIELD_OUT_OF_RANGE"]);
+    table.case("extending by nothing", answer, &expected);
+    let request = i::ConfirmReservationRequest {
+        request_id: fresh_id(),
+        reservation_id: ended.reservation_id.clone(),
+    };
+    let expected = refused(ErrorReason::ReservationExpired);
+    table.case(
+        "confirming what was given back",
+        client.confirm_reservation(request).await,
+        &expected,
+    );
+    let line = live.lines.first().context("no line")?;
+    let units = |quantity| i::ReservationQuantity {
+        order_line_id: line.order_line_id.clone(),
+        location_id: line.location_id.clone(),
+        quantity,
+        lot: line.lot.clone(),
+    };
+    let request = i::IssueReservationRequest {
+        request_id: fresh_id(),
+        reservation_id: live.reservation_id.clone(),
+        lines: vec![units(100)],
+        shipment_id: fresh_id(),
+    };
+    let expected = refused(ErrorReason::QuantityExceedsOpen);
+    table.case(
+        "issuing more than is allocated",
+        client.issue_reservation(request).await,
+        &expected,
+    );
+    let request = i::ReportShortRequest {
+        request_id: fresh_id(),
+        reservation_id: live.reservation_id.clone(),
+        line: Some(units(100)),
+        reason: "NOT_FOUND".to_owned(),
+    };
+    table.case(
+        "missing more than is allocated",
+        client.report_short(request).await,
+        &expected,
+    );
+    let request = i::ReleaseReservationRequest {
+        request_id: "x".to_owned(),
+        reservation_id: String::new(),
+        lines: vec![units(0)],
+        order_id: "x".to_owned(),
+    };
+    let expected = invalid(&[
+        "request_id FIELD_MALFORMED",
+        "reservation_id FIELD_REQUIRED",
+        "order_id FIELD_MALFORMED",
+        "lines[0].quantity QUANTITY_INVALID",
+    ]);
+    table.case(
+        "giving back, all wrong",
+        client.release_reservation(request).await,
+        &expected,
+    );
+    another_body(world, table).await
+}
+
+async fn another_body(world: &World, table: &mut Table) -> anyhow::Result<()> {
+    let request = i::BatchUpsertItemsRequest {
+        request_id: world.items_request_id.clone(),
+        items: vec![item("d")],
+    };
+    let answer = world
+        .suite
+        .clients
+        .items()
+        .batch_upsert_items(request)
+        .await;
+    table.case("a request id with other items", answer, &reused());
+    Ok(())
+}
