@@ -71,6 +71,7 @@ CREATE UNIQUE INDEX orders_external_reference_key ON orders (channel_id, externa
 -- Keyset pages of ListOrders; ids are UUIDv7, so they break ties in order of time.
 CREATE INDEX orders_created_idx ON orders (created_at DESC, order_id DESC);
 CREATE INDEX orders_state_created_idx ON orders (state, created_at DESC, order_id DESC);
+CREATE INDEX orders_channel_idx ON orders (channel_id, created_at DESC, order_id DESC);
 CREATE INDEX orders_customer_idx ON orders (customer_id, created_at DESC, order_id DESC) WHERE customer_id <> '';
 
 -- The only table with personal data.

@@ -62,6 +62,8 @@ CREATE TABLE reservations (
     cause text NOT NULL,
     state text NOT NULL,
     version bigint NOT NULL,
+    -- Version whose allocated units went into the first batch for fulfillment; later allocations make batches of their own.
+    batched_version bigint NOT NULL DEFAULT 0,
     CONSTRAINT reservations_state_known CHECK (state IN ('HELD', 'ALLOCATED', 'BACKORDERED', 'CONSUMED', 'RELEASED', 'EXPIRED'))
 );
 CREATE INDEX reservations_order_idx ON reservations (order_id);

@@ -13,6 +13,7 @@ use oms_proto::order::v1::payment_service_server::PaymentServiceServer;
 use oms_service::{Common, Program, Setup};
 use sqlx::migrate::Migrator;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::api::Api;
@@ -77,6 +78,7 @@ fn context(config: Config, setup: &Setup) -> anyhow::Result<Ctx> {
         providers: Providers::new(vec![Arc::new(sandbox)]),
         background: TaskTracker::new(),
         draining: setup.draining(),
+        saga_abort: CancellationToken::new(),
         saga_wakes: Notify::new(),
         config,
     })

@@ -66,6 +66,8 @@ impl DerefMut for Locked {
 
 /// Locks an order against every other writer and reads it.
 pub(crate) async fn lock(conn: &mut PgConnection, order_id: OrderId) -> Result<Locked, Error> {
+    // The span of the transaction.
+    oms_telemetry::record_order_id(&tracing::Span::current(), order_id);
     let order = orders::lock(conn, order_id)
         .await?
         .ok_or_else(|| Error::order_not_found(order_id))?;
@@ -82,6 +84,7 @@ pub(crate) async fn insert(
     order: &mut Order,
     change: &Change<'_>,
 ) -> Result<(), StoreError> {
+    oms_telemetry::record_order_id(&tracing::Span::current(), order.order_id);
     order.version = 1;
     order.timeline_sequence = 1;
     orders::insert(conn, order).await?;

@@ -30,6 +30,7 @@ impl Config {
             ("saga.backoff_first_ms", saga.backoff_first_ms),
             ("saga.reservation_ttl_ms", saga.reservation_ttl_ms),
             ("saga.pending_most_ms", saga.pending_most_ms),
+            ("payments.timeout_ms", self.payments.timeout_ms),
             (
                 "payments.reconcile_after_ms",
                 self.payments.reconcile_after_ms,
@@ -45,6 +46,9 @@ impl Config {
         }
         if !(1_000..=3_600_000).contains(&saga.reservation_ttl_ms) {
             return Err("saga.reservation_ttl_ms: must be between 1000 and 3600000".to_owned());
+        }
+        if self.payments.timeout_ms >= self.payments.reconcile_after_ms {
+            return Err("payments.reconcile_after_ms: must be longer than timeout_ms".to_owned());
         }
         if saga.failures_max < 1 {
             return Err("saga.failures_max: must be at least 1".to_owned());
@@ -86,7 +90,9 @@ pub struct SagaConfig {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PaymentsConfig {
-    /// Age at which a call without an answer is looked into.
+    /// Longest wait for a provider's answer; after that the payment is in doubt.
+    pub timeout_ms: u64,
+    /// Age at which a call without an answer is looked into; longer than the wait.
     pub reconcile_after_ms: u64,
     /// Pause between two rounds of looking.
     pub reconcile_poll_ms: u64,

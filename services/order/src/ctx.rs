@@ -35,6 +35,8 @@ pub(crate) struct Ctx {
     pub(crate) background: TaskTracker,
     /// Canceled when the program begins to drain: sagas stop after their present step.
     pub(crate) draining: CancellationToken,
+    /// Canceled when the saga driver is gone: what it started ends at once.
+    pub(crate) saga_abort: CancellationToken,
     /// Told when a saga of this process may be due.
     pub(crate) saga_wakes: Notify,
 }

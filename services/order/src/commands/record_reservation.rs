@@ -81,6 +81,12 @@ pub(crate) async fn record_backorder_allocated(
 ) -> Result<(), Error> {
     let mut order = changes::lock(conn, order_id).await?;
     copy(conn, &mut order, allocated).await?;
+    // Before the confirmation, and when the confirmation saw it already, it belongs to the first batch. An
+    // order that has ended gives it back.
+    let batched = reservations::batched_version(conn, allocated.reservation_id).await?;
+    if order.state != OrderState::Confirmed || allocated.version <= batched {
+        return Ok(());
+    }
     let lines = allocated.lines.iter().map(|line| ReleaseLine {
         reservation_id: allocated.reservation_id,
         order_line_id: line.order_line_id,

@@ -1,5 +1,7 @@
 //! Runs effects: planned, sent once, settled once.
 
+use std::time::Duration;
+
 use oms_core::{Money, OrderId, PaymentId, derive};
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
@@ -172,12 +174,22 @@ async fn run_in_span(ctx: &Ctx, payment: &Payment, fresh: bool) -> Result<Ran, E
         return Ok(ran);
     }
     let request = request(ctx, payment).await?;
-    let answer = match payment.kind {
-        PaymentKind::Authorization => provider.authorize(&request).await,
-        PaymentKind::Capture => provider.capture(&request).await,
-        PaymentKind::Void => provider.void(&request).await,
-        PaymentKind::Refund => provider.refund(&request).await,
+    let call = async {
+        match payment.kind {
+            PaymentKind::Authorization => provider.authorize(&request).await,
+            PaymentKind::Capture => provider.capture(&request).await,
+            PaymentKind::Void => provider.void(&request).await,
+            PaymentKind::Refund => provider.refund(&request).await,
+        }
     };
+    let patience = Duration::from_millis(ctx.config.payments.timeout_ms);
+    let answer = tokio::time::timeout(patience, call).await;
+    let answer = answer.unwrap_or_else(|_| {
+        Err(Unanswered {
+            provider: provider.name(),
+            detail: format!("nothing within {} ms", patience.as_millis()),
+        })
+    });
     match answer {
         Ok(answer) => Ok(Ran::Answered(answer)),
         Err(unanswered) => doubt(ctx, payment, &unanswered).await,
@@ -210,6 +222,7 @@ async fn take(ctx: &Ctx, payment: &Payment) -> Result<Option<Ran>, Error> {
         .db
         .run_tx("send_effect", |tx| {
             Box::pin(async move {
+                oms_telemetry::record_order_id(&tracing::Span::current(), payment.order_id);
                 let conn = tx.conn();
                 let taken = effects::mark_sent(conn, payment.payment_id, now).await?;
                 if taken {
@@ -248,6 +261,7 @@ async fn reconcile(
             ctx.db
                 .run_tx("plan_effect_again", |tx| {
                     Box::pin(async move {
+                        oms_telemetry::record_order_id(&tracing::Span::current(), payment.order_id);
                         let conn = tx.conn();
                         // Through IN_DOUBT, as the ledger's rules ask: SENT never falls back by itself.
                         effects::mark_in_doubt(conn, payment.payment_id, now).await?;
@@ -269,6 +283,7 @@ async fn doubt(ctx: &Ctx, payment: &Payment, unanswered: &Unanswered) -> Result<
     ctx.db
         .run_tx("doubt_effect", |tx| {
             Box::pin(async move {
+                oms_telemetry::record_order_id(&tracing::Span::current(), payment.order_id);
                 let conn = tx.conn();
                 if effects::mark_in_doubt(conn, payment.payment_id, now).await? {
                     let doubtful = Payment {

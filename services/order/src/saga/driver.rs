@@ -24,6 +24,8 @@ const CLAIM_MOST: usize = 64;
 /// the end of its step.
 pub(crate) fn spawn(ctx: Arc<Ctx>, cancel: CancellationToken) -> JoinHandle<()> {
     tokio::spawn(async move {
+        // Whoever aborts this task, as a crash would, aborts the work that it has started.
+        let _abort = ctx.saga_abort.clone().drop_guard();
         let places = Arc::new(Semaphore::new(ctx.config.saga.concurrency.max(1)));
         while !cancel.is_cancelled() {
             let took = match claim_and_start(&ctx, &places).await {

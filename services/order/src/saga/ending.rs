@@ -26,7 +26,13 @@ pub(super) async fn end(
         UndoTo::Expired => OrderAction::Expire,
     };
     order.state = transition(order, action)?;
-    reason.clone_into(&mut order.state_reason);
+    // The saga knows only that somebody asked; the request says why.
+    let asked = order
+        .cancellations
+        .last()
+        .filter(|_| to == UndoTo::Canceled);
+    let reason = asked.map_or_else(|| reason.to_owned(), |asked| asked.reason.clone());
+    order.state_reason.clone_from(&reason);
     order.saga_step.clear();
     if order.state == OrderState::Canceled {
         cancel_lines(order);
@@ -34,7 +40,7 @@ pub(super) async fn end(
     let change = Change {
         actor: SERVICE_ACTOR,
         action: action.as_str(),
-        detail: reason.to_owned(),
+        detail: reason.clone(),
         event: Event::Ended,
     };
     order.write(conn, ctx, &change).await?;

@@ -12,8 +12,11 @@
 
 pub(crate) mod driver;
 mod ending;
+mod forward;
+mod next;
 mod run;
 mod steps;
+mod undo;
 
 use std::sync::Arc;
 

@@ -78,6 +78,36 @@ async fn replace_lines(
     Ok(())
 }
 
+/// Says that what is allocated at this version is in the first batch for fulfillment.
+pub(crate) async fn set_batched(
+    conn: &mut PgConnection,
+    reservation_id: ReservationId,
+    version: i64,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE reservations SET batched_version = $2 WHERE reservation_id = $1",
+        reservation_id.uuid(),
+        version
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The version whose allocated units are in the first batch for fulfillment; 0 when there is none.
+pub(crate) async fn batched_version(
+    conn: &mut PgConnection,
+    reservation_id: ReservationId,
+) -> Result<i64, StoreError> {
+    let version = sqlx::query_scalar!(
+        "SELECT batched_version FROM reservations WHERE reservation_id = $1",
+        reservation_id.uuid()
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(version.unwrap_or_default())
+}
+
 /// The reservations of an order.
 pub(crate) async fn list(
     conn: &mut PgConnection,

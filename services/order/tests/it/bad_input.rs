@@ -1,5 +1,11 @@
 //! Bad input of every kind: the right code, the right reason, everything at once, nothing half done.
 
+#![expect(
+    clippy::assigning_clones,
+    clippy::semicolon_if_nothing_returned,
+    reason = "a table reads best when every case is one expression"
+)]
+
 use oms_proto::common::v1::{ErrorReason, Money, PostalAddress};
 use oms_proto::order::v1 as pb;
 use oms_proto::order::v1::HoldReason;
@@ -10,8 +16,13 @@ use tonic::Code;
 use crate::rig::{Rig, answered, id, new_order, request, usd, web};
 
 /// What is done to a good order, the field that is told, and the reason.
-type Case = (fn(&mut pb::NewOrder), &'static str, &'static str);
+type CaseOf<T> = (fn(&mut T), &'static str, &'static str);
+type Case = CaseOf<pb::NewOrder>;
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "what the field of a message takes"
+)]
 fn money(currency_code: &str, minor_units: i64) -> Option<Money> {
     let currency_code = currency_code.to_owned();
     Some(Money {
@@ -477,7 +488,7 @@ async fn holds_that_make_no_sense() {
         reason: HoldReason::Manual.into(),
         ..pb::PlaceHoldRequest::default()
     };
-    let cases: [(fn(&mut pb::PlaceHoldRequest), &str, &str); 8] = [
+    let cases: [CaseOf<pb::PlaceHoldRequest>; 8] = [
         (|h| h.reason = 0, "reason", "FIELD_REQUIRED"),
         (|h| h.reason = 99, "reason", "FIELD_MALFORMED"),
         (|h| h.blocks = vec![1, 99], "blocks[1]", "FIELD_MALFORMED"),
@@ -514,67 +525,68 @@ async fn holds_that_make_no_sense() {
     assert_eq!(rig.get(&order.order_id).await, order);
 }
 
+const CHANNELS: [CaseOf<pb::Channel>; 11] = [
+    (
+        |c| c.channel_id.clear(),
+        "channel.channel_id",
+        "FIELD_REQUIRED",
+    ),
+    (
+        |c| c.channel_id = "Web".to_owned(),
+        "channel.channel_id",
+        "FIELD_MALFORMED",
+    ),
+    (
+        |c| c.name = " ".to_owned(),
+        "channel.name",
+        "FIELD_REQUIRED",
+    ),
+    (
+        |c| c.currency_code = "XYZ".to_owned(),
+        "channel.currency_code",
+        "CURRENCY_UNKNOWN",
+    ),
+    (
+        |c| c.number_prefix = "toolongprefix".to_owned(),
+        "channel.number_prefix",
+        "FIELD_MALFORMED",
+    ),
+    (
+        |c| c.payment_policy = 99,
+        "channel.payment_policy",
+        "FIELD_MALFORMED",
+    ),
+    (
+        |c| c.tax_rate_ppm = 1_000_001,
+        "channel.tax_rate_ppm",
+        "FIELD_OUT_OF_RANGE",
+    ),
+    (
+        |c| c.tax_rounding = 99,
+        "channel.tax_rounding",
+        "FIELD_MALFORMED",
+    ),
+    (
+        |c| c.default_fill_policy = 99,
+        "channel.default_fill_policy",
+        "FIELD_MALFORMED",
+    ),
+    (
+        |c| c.outlier_quantity = -1,
+        "channel.outlier_quantity",
+        "FIELD_OUT_OF_RANGE",
+    ),
+    (
+        |c| c.etag = "one".to_owned(),
+        "channel.etag",
+        "FIELD_MALFORMED",
+    ),
+];
+
 #[tokio::test]
 async fn channels_that_make_no_sense() {
     let rig = Rig::start().await;
-    let cases: [(fn(&mut pb::Channel), &str, &str); 11] = [
-        (
-            |c| c.channel_id.clear(),
-            "channel.channel_id",
-            "FIELD_REQUIRED",
-        ),
-        (
-            |c| c.channel_id = "Web".to_owned(),
-            "channel.channel_id",
-            "FIELD_MALFORMED",
-        ),
-        (
-            |c| c.name = " ".to_owned(),
-            "channel.name",
-            "FIELD_REQUIRED",
-        ),
-        (
-            |c| c.currency_code = "XYZ".to_owned(),
-            "channel.currency_code",
-            "CURRENCY_UNKNOWN",
-        ),
-        (
-            |c| c.number_prefix = "toolongprefix".to_owned(),
-            "channel.number_prefix",
-            "FIELD_MALFORMED",
-        ),
-        (
-            |c| c.payment_policy = 99,
-            "channel.payment_policy",
-            "FIELD_MALFORMED",
-        ),
-        (
-            |c| c.tax_rate_ppm = 1_000_001,
-            "channel.tax_rate_ppm",
-            "FIELD_OUT_OF_RANGE",
-        ),
-        (
-            |c| c.tax_rounding = 99,
-            "channel.tax_rounding",
-            "FIELD_MALFORMED",
-        ),
-        (
-            |c| c.default_fill_policy = 99,
-            "channel.default_fill_policy",
-            "FIELD_MALFORMED",
-        ),
-        (
-            |c| c.outlier_quantity = -1,
-            "channel.outlier_quantity",
-            "FIELD_OUT_OF_RANGE",
-        ),
-        (
-            |c| c.etag = "one".to_owned(),
-            "channel.etag",
-            "FIELD_MALFORMED",
-        ),
-    ];
-    for (spoil, field, reason) in cases {
+    for (spoil, field, reason) in CHANNELS {
         let mut channel = web();
         spoil(&mut channel);
         let request = pb::UpsertChannelRequest {
@@ -595,7 +607,7 @@ async fn channels_that_make_no_sense() {
 #[tokio::test]
 async fn lists_that_make_no_sense() {
     let rig = Rig::start().await;
-    let cases: [(fn(&mut pb::ListOrdersRequest), &str, &str); 5] = [
+    let cases: [CaseOf<pb::ListOrdersRequest>; 5] = [
         (|l| l.page_size = -1, "page_size", "FIELD_OUT_OF_RANGE"),
         (
             |l| l.page_token = "!!!".to_owned(),

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use oms_core::Clock;
 use oms_proto::common::v1::ErrorReason;
 use oms_proto::order::v1 as pb;
 use oms_proto::order::v1::OrderState;
-use oms_proto::time_to_proto;
 
 use crate::rig::{Rig, WEB, answered, new_order};
 
@@ -22,21 +20,27 @@ fn ids(page: &pb::ListOrdersResponse) -> Vec<&str> {
         .collect()
 }
 
-#[tokio::test]
-async fn orders_come_newest_first_in_pages_and_by_filter() {
-    let rig = Rig::start().await;
+/// Three orders, a minute apart; the second one is rejected.
+async fn three(rig: &Rig) -> Vec<pb::Order> {
     let mut placed = Vec::new();
     for (number, token) in ["tok_approve", "tok_decline", "tok_approve"]
         .iter()
         .enumerate()
     {
-        rig.clock.advance(Duration::from_secs(60));
+        rig.clock.advance(Duration::from_mins(1));
         let mut order = new_order(&[("A", 1)], token);
         order.customer_id = format!("customer-{}", number % 2);
         placed.push(rig.place(order).await);
     }
-    let newest_first: Vec<&str> = placed.iter().rev().map(|o| o.order_id.as_str()).collect();
+    rig.until_done(&placed[1].order_id).await;
+    placed
+}
 
+#[tokio::test]
+async fn orders_come_newest_first_in_pages() {
+    let rig = Rig::start().await;
+    let placed = three(&rig).await;
+    let newest_first: Vec<&str> = placed.iter().rev().map(|o| o.order_id.as_str()).collect();
     let mut request = pb::ListOrdersRequest {
         page_size: 2,
         ..pb::ListOrdersRequest::default()
@@ -48,67 +52,72 @@ async fn orders_come_newest_first_in_pages_and_by_filter() {
     let second = list(&rig, request.clone()).await;
     assert_eq!(ids(&second), newest_first[2..]);
     assert_eq!(second.next_page_token, "");
-
     // A token of another list is refused.
     request.channel_id = WEB.to_owned();
     let error = answered(rig.api.orders.clone().list_orders(request).await).unwrap_err();
     assert_eq!(error.reason(), Some(ErrorReason::PageTokenInvalid));
+}
 
-    let of = |filter: pb::ListOrdersRequest| {
-        let rig = &rig;
-        async move { list(rig, filter).await.orders.len() }
-    };
+#[tokio::test]
+async fn orders_are_found_by_filter() {
+    let rig = Rig::start().await;
+    let placed = three(&rig).await;
+    let third = placed[2].create_time;
     let all = pb::ListOrdersRequest::default;
-    assert_eq!(
-        of(pb::ListOrdersRequest {
-            states: vec![OrderState::Rejected.into()],
-            ..all()
-        })
-        .await,
-        1
-    );
-    assert_eq!(
-        of(pb::ListOrdersRequest {
-            customer_id: "customer-0".to_owned(),
-            ..all()
-        })
-        .await,
-        2
-    );
-    assert_eq!(
-        of(pb::ListOrdersRequest {
-            channel_id: "shop".to_owned(),
-            ..all()
-        })
-        .await,
-        0
-    );
+    let rejected = vec![OrderState::Rejected.into()];
     let number = placed[1].order_number.clone();
-    assert_eq!(
-        of(pb::ListOrdersRequest {
-            order_number: number,
-            ..all()
-        })
-        .await,
-        1
-    );
-    let now = Some(time_to_proto(rig.clock.now()));
-    assert_eq!(
-        of(pb::ListOrdersRequest {
-            created_after: now,
-            ..all()
-        })
-        .await,
-        1
-    );
-    assert_eq!(
-        of(pb::ListOrdersRequest {
-            created_before: now,
-            ..all()
-        })
-        .await,
-        2
-    );
+    let filters = [
+        (all(), 3),
+        (
+            pb::ListOrdersRequest {
+                states: rejected,
+                ..all()
+            },
+            1,
+        ),
+        (
+            pb::ListOrdersRequest {
+                customer_id: "customer-0".to_owned(),
+                ..all()
+            },
+            2,
+        ),
+        (
+            pb::ListOrdersRequest {
+                channel_id: "shop".to_owned(),
+                ..all()
+            },
+            0,
+        ),
+        (
+            pb::ListOrdersRequest {
+                order_number: number,
+                ..all()
+            },
+            1,
+        ),
+        (
+            pb::ListOrdersRequest {
+                created_after: third,
+                ..all()
+            },
+            1,
+        ),
+        (
+            pb::ListOrdersRequest {
+                created_before: third,
+                ..all()
+            },
+            2,
+        ),
+    ];
+    for (filter, found) in filters {
+        assert_eq!(
+            list(&rig, filter.clone()).await.orders.len(),
+            found,
+            "{filter:?}"
+        );
+    }
 }
 
 #[tokio::test]

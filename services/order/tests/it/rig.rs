@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use oms_core::Clock;
 use oms_order::{MIGRATOR, Order};
 use oms_proto::common::v1::{FillPolicy, Money, PostalAddress};
 use oms_proto::order::v1 as pb;
@@ -231,8 +232,26 @@ impl Rig {
             .unwrap()
     }
 
+    /// Waits until nothing is under way, so that the books can be compared.
+    async fn rest(&self) {
+        wait_for("everything to come to rest", || async {
+            let mut conn = self.db.connect().await;
+            let busy: Vec<String> = sqlx::query_scalar(BUSY)
+                .bind(self.clock.now())
+                .fetch_all(&mut conn)
+                .await
+                .unwrap();
+            if busy.is_empty() {
+                return Ok(());
+            }
+            Err(busy.join(", "))
+        })
+        .await;
+    }
+
     /// The books in SQL: every query finds what contradicts them.
     pub(crate) async fn audit(&self) {
+        self.rest().await;
         let mut conn = self.db.connect().await;
         let mut wrong = String::new();
         for (what, query) in AUDIT {
@@ -247,6 +266,12 @@ impl Rig {
 async fn rows(conn: &mut PgConnection, query: &'static str) -> Vec<String> {
     sqlx::query_scalar(query).fetch_all(conn).await.unwrap()
 }
+
+/// What is under way; $1 is the time.
+const BUSY: &str = "SELECT 'task ' || kind FROM tasks WHERE state = 'READY' AND run_at <= $1
+     UNION ALL SELECT 'payment ' || kind FROM effects WHERE state IN ('PLANNED', 'SENT', 'IN_DOUBT')
+     UNION ALL SELECT 'saga ' || step FROM sagas WHERE state IN ('RUNNING', 'UNDOING')
+     UNION ALL SELECT 'outbox' FROM outbox";
 
 const AUDIT: [(&str, &str); 7] = [
     (
@@ -357,6 +382,10 @@ pub(crate) fn web() -> pb::Channel {
     }
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "what the field of a message takes"
+)]
 pub(crate) fn usd(minor_units: i64) -> Option<Money> {
     Some(Money {
         currency_code: "USD".to_owned(),

@@ -49,10 +49,10 @@ pub(super) async fn record(
     saga: &Saga,
     reservation: &Reservation,
 ) -> Result<StepResult, Lost> {
-    let moved = write_copy(conn, order, saga, reservation).await?;
+    let (moved, copy) = write_copy(conn, order, saga, reservation).await?;
     let held = order.is_blocked(HoldBlock::Confirm);
     if !held && !saga.cancel_requested {
-        confirm::confirm(conn, ctx, order, saga, reservation).await?;
+        confirm::confirm(conn, ctx, order, &copy).await?;
         return Ok(StepResult::Done);
     }
     if moved {

@@ -11,11 +11,10 @@ use crate::domain::cancellation::{Cancellation, CancellationLine};
 use crate::domain::order::{FillPolicy, PaymentPolicy};
 use crate::domain::release::{self, FIRST_BATCH, ReleaseState};
 use crate::domain::reservation::Reservation;
-use crate::domain::saga::Saga;
 use crate::domain::state::{OrderAction, OrderState};
 use crate::error::transition;
 use crate::saga::run::{Lost, Run};
-use crate::store::{cancellations, releases};
+use crate::store::{cancellations, releases, reservations};
 
 /// The confirmation was committed with the allocation.
 pub(super) fn forward(run: &Run) -> Result<Done, Failure> {
@@ -31,7 +30,6 @@ pub(super) async fn confirm(
     conn: &mut PgConnection,
     ctx: &Ctx,
     order: &mut Locked,
-    saga: &Saga,
     reservation: &Reservation,
 ) -> Result<(), Lost> {
     if order.fill_policy == FillPolicy::FillAllAvailable {
@@ -44,6 +42,7 @@ pub(super) async fn confirm(
             batch.state = ReleaseState::Sent;
         }
         releases::insert(conn, order.order_id, &batch, now).await?;
+        reservations::set_batched(conn, reservation.reservation_id, reservation.version).await?;
     }
     if order.payment_policy == PaymentPolicy::Prepaid && order.money.authorized > 0 {
         let task = NewTask {
@@ -64,7 +63,7 @@ pub(super) async fn confirm(
         detail: format!(
             "{} with reservation {}",
             super::units(order),
-            saga.reservation_id()
+            reservation.reservation_id
         ),
         event: Event::Confirmed,
     };

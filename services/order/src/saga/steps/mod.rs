@@ -283,21 +283,25 @@ pub(super) async fn record_undone(
     Ok(())
 }
 
-/// Keeps a copy of the saga's reservation and counts the lines anew; true when a counter moved.
+/// Keeps a copy of the saga's reservation and counts the lines anew. Answers whether a counter moved, and
+/// the copy, which is newer than the answer when the feed was faster.
 async fn write_copy(
     conn: &mut PgConnection,
     order: &mut Locked,
     saga: &Saga,
     reservation: &Reservation,
-) -> Result<bool, Lost> {
+) -> Result<(bool, Reservation), Lost> {
     let copy = Reservation {
         cause: format!("saga/{}", saga.reservation_attempt),
         ..reservation.clone()
     };
     reservations::upsert(conn, &copy).await?;
-    // The feed may have brought a newer version meanwhile.
     let all = reservations::list(conn, order.order_id).await?;
-    Ok(order.set_reserved(&all))
+    let moved = order.set_reserved(&all);
+    let newest = all
+        .into_iter()
+        .find(|one| one.reservation_id == copy.reservation_id);
+    Ok((moved, newest.unwrap_or(copy)))
 }
 
 /// [`write_copy`] with the event that tells of it, if anything moved.
@@ -309,7 +313,8 @@ async fn copy_reservation(
     reservation: &Reservation,
     action: &'static str,
 ) -> Result<(), Lost> {
-    if !write_copy(conn, order, saga, reservation).await? {
+    let (moved, _) = write_copy(conn, order, saga, reservation).await?;
+    if !moved {
         return Ok(());
     }
     let change = Change {
