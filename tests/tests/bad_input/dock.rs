@@ -117,7 +117,7 @@ async fn creating(world: &World, table: &mut Table) {
         "request_id FIELD_REQUIRED",
         "order_id FIELD_REQUIRED",
         "order_number FIELD_REQUIRED",
-        "direction FIELD_REQUIRED",
+        "pack_session_id FIELD_REQUIRED",
         "location_id FIELD_REQUIRED",
         "destination FIELD_REQUIRED",
         "packages FIELD_REQUIRED",
@@ -140,7 +140,7 @@ async fn creating(world: &World, table: &mut Table) {
         "destination.postal_code FIELD_REQUIRED",
         "service_level FIELD_MALFORMED",
         "packages[0].mass_grams FIELD_OUT_OF_RANGE",
-        "packages[0].dimensions FIELD_REQUIRED",
+        "packages[0].dimensions FIELD_OUT_OF_RANGE",
     ]);
     let answer = world.suite.clients.rates().quote_rates(request).await;
     table.case("a quote all wrong", answer, &expected);

@@ -1,6 +1,6 @@
 //! Ids that nobody gave, and texts that are no ids.
 
-use oms_proto::common::v1::{DocumentFormat, ErrorReason};
+use oms_proto::common::v1::DocumentFormat;
 use oms_proto::fulfillment::v1 as f;
 use oms_proto::inventory::v1 as i;
 use oms_proto::order::v1 as o;
@@ -373,7 +373,7 @@ async fn floor(world: &World, table: &mut Table) {
         clients.sourcing(),
         explain_decision,
         ExplainDecisionRequest { proposal_id },
-        "proposal"
+        "sourcing_proposal"
     );
 }
 
@@ -456,18 +456,11 @@ async fn dock(world: &World, table: &mut Table) {
         occur_time: world.done.create_time,
         ..Default::default()
     };
-    let answer = clients.tracking().record_tracking_event(request).await;
-    let seen = answer.err().map(oms_service::PeerError::from);
-    let reason = seen.as_ref().and_then(oms_service::PeerError::reason);
-    if reason == Some(ErrorReason::NotFound) {
-        table.judge(
-            "a tracking number of nobody",
-            seen.as_ref(),
-            &not_found("package"),
-        );
-    } else {
-        table.judge("a tracking number of nobody", seen.as_ref(), "NotFound");
-    }
+    table.case(
+        "a tracking number of nobody",
+        clients.tracking().record_tracking_event(request).await,
+        &not_found("package"),
+    );
 }
 
 async fn desk(world: &World, table: &mut Table) {
