@@ -5,7 +5,6 @@ use oms_service::ApiError;
 use tonic::Status;
 
 use crate::error::Error;
-use crate::store::StoreError;
 
 /// The status of an error. What operators need goes to the log; no text of the database leaves.
 pub(super) fn status(error: Error) -> Status {
@@ -14,10 +13,10 @@ pub(super) fn status(error: Error) -> Status {
 
 fn api_error(error: Error) -> ApiError {
     match error {
-        Error::Store(StoreError::Database(error)) => error.into(),
-        Error::Store(StoreError::Inconsistent { table, column, id }) => {
-            ApiError::internal(format_args!("{table} {id} holds an unknown {column}"))
-        }
+        Error::Store(error) => match error.into_database() {
+            Ok(error) => error.into(),
+            Err(inconsistent) => ApiError::internal(inconsistent),
+        },
         Error::Invalid(violations) => violations.into(),
         Error::NotFound { resource, id } => ApiError::not_found(resource, id),
         Error::EtagMismatch { present } => ApiError::etag_mismatch(present),

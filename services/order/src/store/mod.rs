@@ -50,6 +50,14 @@ impl From<sqlx::Error> for StoreError {
 }
 
 impl StoreError {
+    /// The error of the database; else what is inconsistent, for the log.
+    pub(crate) fn into_database(self) -> Result<oms_postgres::Error, String> {
+        match self {
+            Self::Database(error) => Ok(error),
+            Self::Inconsistent { .. } => Err(self.to_string()),
+        }
+    }
+
     /// Name of the violated constraint, if one was violated.
     pub(crate) fn constraint(&self) -> Option<&str> {
         match self {
