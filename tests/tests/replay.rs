@@ -1,6 +1,13 @@
 //! Every mutating RPC is called twice with the same request: the second call changes nothing and answers the
 //! same; with another body it is refused.
 
+#![allow(
+    clippy::too_many_lines,
+    clippy::needless_update,
+    clippy::unwrap_used,
+    reason = "each step of the way is called twice, which is long to write down"
+)]
+
 use std::collections::BTreeSet;
 
 use anyhow::{Context, ensure};

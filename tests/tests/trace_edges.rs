@@ -90,7 +90,7 @@ fn no_span_is_lost(trace: &[&Span]) -> anyhow::Result<()> {
     let orphans: Vec<_> = trace
         .iter()
         .filter(|span| {
-            span.parent_id
+            span.parent_span_id
                 .as_ref()
                 .is_some_and(|parent| !ids.contains(parent))
         })
@@ -107,7 +107,8 @@ fn every_rpc_tells_its_order(trace: &[&Span], order_id: &str) -> anyhow::Result<
     let others: Vec<_> = trace
         .iter()
         .filter(|span| {
-            span.attribute("oms.order.id")
+            span.attributes
+                .get("oms.order.id")
                 .is_some_and(|id| id != order_id)
         })
         .map(|span| name(span))

@@ -100,11 +100,7 @@ impl Db {
     }
 
     /// [`Db::run_tx`] without a span, for background loops, whose transactions would fill the traces.
-    pub async fn run_tx_quiet<'env, T, E, F>(
-        &self,
-        name: &'static str,
-        body: F,
-    ) -> Result<T, E>
+    pub async fn run_tx_quiet<'env, T, E, F>(&self, name: &'static str, body: F) -> Result<T, E>
     where
         F: for<'t> FnMut(&'t mut Tx<'env>) -> BoxFuture<'t, Result<T, E>> + Send,
         E: From<Error>,

@@ -21,13 +21,13 @@ use oms_telemetry::TraceContext;
 use sqlx::PgConnection;
 
 use crate::ctx::Ctx;
-use crate::domain::order::Order;
+use crate::domain::order::{Counters, Order};
 use crate::domain::state::OrderState;
 use crate::domain::timeline::TimelineRow;
 use crate::error::Error;
 use crate::messages;
 pub(crate) use crate::messages::Event;
-use crate::store::{StoreError, orders, timeline};
+use crate::store::{StoreError, lines, orders, timeline};
 
 /// One change of an order.
 #[derive(Debug, Clone)]
@@ -48,6 +48,8 @@ pub(crate) struct Locked {
     order: Order,
     /// State at the last write.
     written_state: OrderState,
+    /// Counters of the lines at the last write.
+    written_counters: Vec<Counters>,
 }
 
 impl Deref for Locked {
@@ -73,8 +75,13 @@ pub(crate) async fn lock(conn: &mut PgConnection, order_id: OrderId) -> Result<L
         .ok_or_else(|| Error::order_not_found(order_id))?;
     Ok(Locked {
         written_state: order.state,
+        written_counters: counters(&order),
         order,
     })
+}
+
+fn counters(order: &Order) -> Vec<Counters> {
+    order.lines.iter().map(|line| line.counters).collect()
 }
 
 /// Writes a new order with its first event and timeline row.
@@ -106,6 +113,11 @@ impl Locked {
         self.order.timeline_sequence += 1;
         self.order.updated_at = now;
         orders::save(conn, &self.order).await?;
+        let counters = counters(&self.order);
+        if counters != self.written_counters {
+            lines::save_counters(conn, &self.order.lines).await?;
+            self.written_counters = counters;
+        }
         let row = timeline_row(&self.order, self.written_state.as_str(), change, now);
         timeline::append(conn, self.order.order_id, &row).await?;
         append_event(conn, ctx, &self.order, change).await?;

@@ -5,6 +5,7 @@ use oms_postgres::{Outcome, RunnerConfig, Task, TaskError, TaskRunner};
 use oms_proto::returns::v1::return_service_server::ReturnServiceServer;
 use oms_service::{Common, PeerError, Program, Setup};
 use sqlx::migrate::Migrator;
+use tonic::Code;
 
 use crate::api::ReturnApi;
 use crate::clients::{OrderClient, ShippingClient};
@@ -90,6 +91,10 @@ async fn issue_return_label(ctx: std::sync::Arc<Ctx>, task: Task) -> Result<Outc
     let actor: Principal = task.actor.parse().map_err(|_| stuck(&task.actor))?;
     match commands::buy_label(&ctx, return_id, &actor).await {
         Ok(_) => Ok(Outcome::Done),
+        // While the call that the request made itself is still under way, shipping refuses a second one.
+        Err(Error::Peer { error, .. }) if error.code() == Code::FailedPrecondition => {
+            Err(TaskError::Retry(error.to_string()))
+        }
         Err(Error::Peer { peer, error }) if !PeerError::retryable(&error) => {
             Err(TaskError::Stuck(format!("{peer}: {error}")))
         }

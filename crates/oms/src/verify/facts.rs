@@ -395,16 +395,17 @@ async fn shipping(conn: &mut PgConnection) -> sqlx::Result<ShippingFacts> {
         .fetch_all(&mut *conn)
         .await?,
         shipped: sqlx::query_as(
-            "WITH told AS MATERIALIZED (
+            "WITH told AS (
                  SELECT aggregate_id AS id FROM feed WHERE event_type = 'ShipmentDelivered'
                  UNION SELECT aggregate_id FROM outbox WHERE event_type = 'ShipmentDelivered'
              )
              SELECT order_id, shipment_id, order_line_id, sum(quantity)::int8 AS units,
                  -- What was delivered once stays delivered to the order, whatever the carrier reports later.
-                 s.state = 'DELIVERED' OR EXISTS (SELECT FROM told WHERE told.id = s.shipment_id::text) AS is_delivered
+                 s.state = 'DELIVERED' OR told.id IS NOT NULL AS is_delivered
              FROM shipments s JOIN packages USING (shipment_id) JOIN package_lines USING (package_id)
+             LEFT JOIN told ON told.id = s.shipment_id::text
              WHERE direction = 'OUTBOUND' AND s.state IN ('SHIPPED', 'DELIVERED', 'DELIVERY_FAILED')
-             GROUP BY shipment_id, order_line_id",
+             GROUP BY shipment_id, order_line_id, told.id",
         )
         .fetch_all(&mut *conn)
         .await?,

@@ -13,6 +13,14 @@ use super::server::Databases;
 /// Violations that are shown of one invariant.
 pub(super) const EXAMPLES: usize = 5;
 
+/// Whole tables are compared, often right after they were filled, when Postgres does not know yet how large they are: it
+/// must not go through one of them once per row of the other.
+const BEGIN: &str = "
+    BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+    SET LOCAL timezone = 'UTC';
+    SET LOCAL enable_nestloop = off;
+    SET LOCAL work_mem = '64MB'";
+
 /// A consumer's place in another service's feed.
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub(super) struct Cursor {
@@ -64,12 +72,10 @@ impl Snapshot {
                 "cannot read the database of {service}: it has not been migrated, or this is another one"
             )
         };
-        sqlx::raw_sql(
-            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL timezone = 'UTC'",
-        )
-        .execute(&mut conn)
-        .await
-        .with_context(failed)?;
+        sqlx::raw_sql(BEGIN)
+            .execute(&mut conn)
+            .await
+            .with_context(failed)?;
         let cursors = sqlx::query_as("SELECT source, epoch, pos FROM feed_cursors")
             .fetch_all(&mut conn)
             .await

@@ -71,7 +71,8 @@ pub(crate) async fn insert(conn: &mut PgConnection, order: &Order) -> Result<(),
     lines::insert(conn, order).await
 }
 
-/// Writes what may change of an order: state, texts, version and the counters of its lines.
+/// Writes what may change of an order: state, texts and version. Counters come through
+/// [`lines::save_counters`].
 pub(crate) async fn save(conn: &mut PgConnection, order: &Order) -> Result<(), StoreError> {
     sqlx::query!(
         "UPDATE orders SET state = $2, state_reason = $3, instructions = $4, custom_fields = $5,
@@ -86,9 +87,9 @@ pub(crate) async fn save(conn: &mut PgConnection, order: &Order) -> Result<(), S
         order.timeline_sequence,
         order.updated_at,
     )
-    .execute(&mut *conn)
+    .execute(conn)
     .await?;
-    lines::save_counters(conn, &order.lines).await
+    Ok(())
 }
 
 /// Locks an order against every other writer and reads it.

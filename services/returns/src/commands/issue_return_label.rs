@@ -5,6 +5,7 @@
 
 use oms_core::{Principal, ReturnId, ShipmentId, derive};
 use oms_postgres::{NewTask, idempotency, tasks};
+use time::Duration;
 
 use crate::ctx::{Call, Ctx};
 use crate::domain::event::Fact;
@@ -16,6 +17,8 @@ use super::{commit, load, lock};
 
 /// Kind of the task that buys the label.
 pub(crate) const ISSUE_LABEL_TASK: &str = "issue_return_label";
+/// Time that the request has to buy the label itself.
+const TASK_DELAY: Duration = Duration::seconds(2);
 
 /// Asks for a label, and tries to buy it at once.
 #[tracing::instrument(name = "returns.issue_return_label", skip_all, fields(oms.return.id = %return_id))]
@@ -72,7 +75,8 @@ fn task(ctx: &Ctx, call: &Call, return_id: ReturnId) -> NewTask {
         kind: ISSUE_LABEL_TASK,
         key: return_id.to_string(),
         payload: Vec::new(),
-        run_at: ctx.clock.now(),
+        // The request tries it first; this is for what it does not get done.
+        run_at: ctx.clock.now() + TASK_DELAY,
         actor: call.principal.to_string(),
     }
 }

@@ -295,7 +295,11 @@ async fn write_copy(
         cause: format!("saga/{}", saga.reservation_attempt),
         ..reservation.clone()
     };
-    reservations::upsert(conn, &copy).await?;
+    if reservations::upsert(conn, &copy).await? {
+        // Before the pivot no other reservation of the order holds anything.
+        let moved = order.set_reserved(std::slice::from_ref(&copy));
+        return Ok((moved, copy));
+    }
     let all = reservations::list(conn, order.order_id).await?;
     let moved = order.set_reserved(&all);
     let newest = all
