@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// What of one service is under way.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 struct Pulse {
-    /// Events on their way out, tasks that are due or worked on, and sagas that are due.
+    /// Events on their way out, tasks that are due soon, tried again or worked on, and sagas that are due.
     open: i64,
     /// End of the feed.
     head: i64,
@@ -31,7 +31,8 @@ struct Pulse {
 
 const PULSE: &str = "
     SELECT (SELECT count(*) FROM outbox)
-        + (SELECT count(*) FROM tasks WHERE state = 'READY' AND (run_at <= now() OR lease_holder IS NOT NULL)) AS open,
+        + (SELECT count(*) FROM tasks WHERE state = 'READY' AND (lease_holder IS NOT NULL OR run_at <= now()
+            + CASE WHEN failures > 0 THEN interval '30 seconds' ELSE interval '2 seconds' END)) AS open,
         (SELECT pos FROM feed_head) AS head,
         (SELECT coalesce(sum(attempt), 0)::int8 FROM tasks WHERE state = 'READY') AS claims,
         coalesce((SELECT array_agg(source ORDER BY source) FROM feed_cursors), '{}') AS sources,
