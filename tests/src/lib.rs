@@ -7,6 +7,7 @@ pub mod floor;
 pub mod nodes;
 pub mod shop;
 pub mod suite;
+pub mod wire;
 
 use oms_proto::common::v1::Money;
 use uuid::Uuid;

@@ -30,7 +30,7 @@ const CASES_MIN: usize = 300;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_input_is_refused_as_a_whole() -> anyhow::Result<()> {
-    let world = World::make().await?;
+    let world = Box::pin(World::make()).await?;
     let before = census::at_rest(&world.suite).await?;
     let mut table = Table::default();
     orders::cases(&world, &mut table).await?;

@@ -13,14 +13,14 @@ use crate::world::World;
 /// A list with a token that is none, and with pages of a size that cannot be.
 macro_rules! pages {
     ($table:expr, $client:expr, $rpc:ident, $request:expr) => {{
-        let mut client = $client;
+        let (mut client, first) = ($client, $request);
         for token in ["made-up", "AAAA", "%%%"] {
-            let mut request = $request;
+            let mut request = first.clone();
             request.page_token = token.to_owned();
             let name = format!("{} after {token}", stringify!($rpc));
             $table.case(&name, client.$rpc(request).await, &token_invalid());
         }
-        let mut request = $request;
+        let mut request = first.clone();
         request.page_size = -1;
         let name = concat!(stringify!($rpc), " in pages of less than nothing");
         let expected = invalid(&["page_size FIELD_OUT_OF_RANGE"]);

@@ -91,8 +91,12 @@ pub(crate) fn invalid(violations: &[&str]) -> String {
         .first()
         .and_then(|first| first.rsplit(' ').next())
         .unwrap_or_default();
-    let all: String = violations.iter().map(|one| format!(" | {one}")).collect();
-    format!("InvalidArgument {reason}{all}")
+    let mut text = format!("InvalidArgument {reason}");
+    for violation in violations {
+        text.push_str(" | ");
+        text.push_str(violation);
+    }
+    text
 }
 
 /// NOT_FOUND of this kind of thing.

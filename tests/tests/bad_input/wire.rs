@@ -1,17 +1,13 @@
 //! What cannot be read at all.
 
 use anyhow::Context;
-use http_body_util::{BodyExt, Full};
 use oms::suite::SERVICES;
 use oms_proto::common::v1::ErrorReason;
 use oms_proto::order::v1 as o;
 use oms_service::PeerError;
+use oms_tests::wire::{Wire, frame};
 use prost::Message;
-use tonic::body::Body;
-use tonic::codegen::http::Request;
-use tonic::codegen::{Bytes, Service};
-use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Status};
+use tonic::Code;
 
 use crate::table::{Table, plain};
 use crate::world::World;
@@ -39,8 +35,7 @@ pub(crate) async fn cases(world: &World, table: &mut Table) -> anyhow::Result<()
         *flag = 1;
     }
     for ((service, _), method) in SERVICES.iter().zip(METHODS) {
-        let url = world.suite.suite.url(service)?;
-        let channel = Endpoint::from_shared(url.clone())?.connect().await?;
+        let wire = Wire::connect(world.suite.suite.url(service)?).await?;
         for (name, body, expected) in [
             (
                 "text that is not UTF-8",
@@ -66,7 +61,10 @@ pub(crate) async fn cases(world: &World, table: &mut Table) -> anyhow::Result<()
             ),
         ] {
             let name = format!("{name} to {service}");
-            let error = call(&channel, &url, method, body, "user:test").await?;
+            let error = wire
+                .call(method, body, "user:test")
+                .await?
+                .map(PeerError::from);
             table.judge(&name, error.as_ref(), expected);
         }
         let path = method.rsplit_once('/').context("no path")?.0;
@@ -75,48 +73,19 @@ pub(crate) async fn cases(world: &World, table: &mut Table) -> anyhow::Result<()
             "/oms.nothing.v1.NothingService/Nothing",
         ] {
             let name = format!("{path} of {service}");
-            let error = call(&channel, &url, path, frame(b""), "user:test").await?;
+            let error = wire
+                .call(path, frame(b""), "user:test")
+                .await?
+                .map(PeerError::from);
             table.judge(&name, error.as_ref(), &nothing);
         }
         let name = format!("a caller who is nobody to {service}");
-        let error = call(&channel, &url, method, frame(b""), "nobody").await?;
+        let error = wire
+            .call(method, frame(b""), "nobody")
+            .await?
+            .map(PeerError::from);
         let expected = plain(Code::Unauthenticated, ErrorReason::Unauthenticated);
         table.judge(&name, error.as_ref(), &expected);
     }
     Ok(())
-}
-
-/// A gRPC frame around a message.
-fn frame(message: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
-    let mut frame = vec![0];
-    frame.extend(length.to_be_bytes());
-    frame.extend(message);
-    frame
-}
-
-/// Sends bytes as the body of a call; the failure that is answered, if it is one.
-async fn call(
-    channel: &Channel,
-    url: &str,
-    path: &str,
-    body: Vec<u8>,
-    principal: &str,
-) -> anyhow::Result<Option<PeerError>> {
-    let request = Request::post(format!("{url}{path}"))
-        .header("content-type", "application/grpc")
-        .header("te", "trailers")
-        .header("oms-principal", principal)
-        .body(Body::new(Full::new(Bytes::from(body))))?;
-    let mut channel = channel.clone();
-    futures::future::poll_fn(|context| channel.poll_ready(context)).await?;
-    let (head, body) = channel.call(request).await?.into_parts();
-    let headers = if head.headers.contains_key(Status::GRPC_STATUS) {
-        head.headers
-    } else {
-        let body = body.collect().await?;
-        body.trailers().context("no trailers")?.clone()
-    };
-    let status = Status::from_header_map(&headers).context("no status")?;
-    Ok((status.code() != Code::Ok).then(|| PeerError::from(status)))
 }
