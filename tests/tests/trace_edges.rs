@@ -4,9 +4,12 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, ensure};
 use oms_proto::order::v1 as o;
+use oms_telemetry::TelemetryConfig;
 use oms_testkit::{Collector, Span};
 use oms_tests::nodes::Nodes;
 use oms_tests::shop::new_order;
+use oms_tests::suite::Actor;
+use tracing::Instrument;
 
 /// Caller, method: what the saga and the events after it must have called.
 const EDGES: &[(&str, &str)] = &[
@@ -32,12 +35,8 @@ fn name(span: &Span) -> (String, String) {
     (span.service.clone(), span.name.clone())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_order_has_one_trace_over_five_services() -> anyhow::Result<()> {
-    let collector = Collector::start();
-    let mut nodes =
-        Nodes::start(env!("CARGO_BIN_EXE_oms-node"), Some(collector.endpoint())).await?;
-    let actor = nodes.actor()?;
+/// Takes an order to cash, as a caller does who carries on its own trace; answers the order's id.
+async fn order_to_cash(actor: &Actor) -> anyhow::Result<String> {
     actor.set_up(&["a"]).await?;
     actor.receive("west", "a", 5).await?;
     let order = actor.place(new_order(&[("a", 2)])).await?;
@@ -52,7 +51,24 @@ async fn an_order_has_one_trace_over_five_services() -> anyhow::Result<()> {
         .order_in(&order.order_id, o::OrderState::Completed)
         .await?;
     actor.verify().await?;
+    Ok(order.order_id)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_has_one_trace_over_five_services() -> anyhow::Result<()> {
+    let collector = Collector::start();
+    let mut nodes =
+        Nodes::start(env!("CARGO_BIN_EXE_oms-node"), Some(collector.endpoint())).await?;
+    let telemetry = TelemetryConfig {
+        otlp_endpoint: collector.endpoint(),
+        ..TelemetryConfig::default()
+    };
+    let telemetry = oms_telemetry::start("oms-test", &telemetry)?;
+    let order_id = order_to_cash(&nodes.actor()?)
+        .instrument(tracing::info_span!("order_to_cash"))
+        .await?;
     nodes.end()?;
+    telemetry.shutdown().await;
 
     let spans = collector.spans();
     let root = spans
@@ -81,7 +97,7 @@ async fn an_order_has_one_trace_over_five_services() -> anyhow::Result<()> {
         "nothing failed, but these say so: {failed:?}"
     );
     no_span_is_lost(&trace)?;
-    every_rpc_tells_its_order(&trace, &order.order_id)
+    every_rpc_tells_its_order(&trace, &order_id)
 }
 
 /// Every parent that a span names was received too, but those of the test's own client.
