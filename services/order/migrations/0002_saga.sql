@@ -34,6 +34,7 @@ CREATE TABLE sagas (
     traceparent text NOT NULL DEFAULT '',
     started_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
+    CONSTRAINT sagas_step_known CHECK (step IN ('screen', 'source', 'reserve', 'await_holds', 'authorize', 'allocate', 'confirm', 'release')),
     CONSTRAINT sagas_state_known CHECK (state IN ('RUNNING', 'WAITING', 'UNDOING', 'DONE', 'STUCK')),
     CONSTRAINT sagas_stuck_has_time CHECK ((state = 'STUCK') = (stuck_since IS NOT NULL)),
     CONSTRAINT sagas_undo_to_known CHECK (undo_to IN ('', 'REJECTED', 'CANCELED', 'EXPIRED'))

@@ -2,6 +2,7 @@
 //! statuses of it.
 
 use oms_core::{OrderId, Violations};
+use oms_postgres::ErrorKind;
 use oms_service::PeerError;
 
 use crate::domain::order::Order;
@@ -80,6 +81,18 @@ impl From<oms_postgres::Error> for Error {
 }
 
 impl Error {
+    /// True when the same may succeed a moment later: the database was away or busy.
+    pub(crate) fn is_momentary(&self) -> bool {
+        match self {
+            Self::Store(StoreError::Database(error)) => matches!(
+                error.kind(),
+                ErrorKind::Transient | ErrorKind::Unavailable | ErrorKind::LeaseLost
+            ),
+            Self::Peer { source, .. } => source.retryable(),
+            _ => false,
+        }
+    }
+
     /// No such order.
     pub(crate) fn order_not_found(order_id: OrderId) -> Self {
         Self::NotFound {

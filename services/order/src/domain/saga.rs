@@ -368,6 +368,15 @@ mod tests {
     }
 
     #[test]
+    fn the_database_knows_the_same_names() {
+        let sql = include_str!("../../migrations/0002_saga.sql");
+        let list = |names: &[&str]| format!("IN ('{}')", names.join("', '"));
+        let steps: Vec<&str> = Step::ALL.map(Step::as_str).to_vec();
+        let states: Vec<&str> = SagaState::ALL.map(SagaState::as_str).to_vec();
+        assert!(sql.contains(&list(&steps)) && sql.contains(&list(&states)));
+    }
+
+    #[test]
     fn names_round_trip() {
         for step in Step::ALL {
             assert_eq!(Step::parse(step.as_str()), Some(step));

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::lease;
 use super::run::Run;
 use crate::ctx::Ctx;
+use crate::domain::order::Order;
 use crate::domain::saga::Saga;
 use crate::error::Error;
 use crate::store::{orders, sagas};
@@ -81,11 +82,9 @@ async fn claim_and_start(ctx: &Arc<Ctx>, places: &Arc<Semaphore>) -> Result<bool
         let Ok(place) = Arc::clone(places).acquire_owned().await else {
             return Ok(false);
         };
-        let loaded = {
-            let mut conn = ctx.db.read().await?;
-            orders::load(&mut conn, saga.order_id).await?
+        let Some(order) = load(ctx, &saga, holder).await else {
+            continue;
         };
-        let Some(order) = loaded else { continue };
         let run = Run::new(saga, order, holder, None);
         let span = run.span();
         let root_age = ctx.now() - run.saga().started_at;
@@ -94,6 +93,30 @@ async fn claim_and_start(ctx: &Arc<Ctx>, places: &Arc<Semaphore>) -> Result<bool
         run.spawn(ctx, span, place);
     }
     Ok(took == limit)
+}
+
+/// The order of a claimed saga; `None` when it cannot be read now. One that can never be read is left to a
+/// person, and the others go on.
+async fn load(ctx: &Ctx, saga: &Saga, holder: Uuid) -> Option<Order> {
+    let read = async {
+        let mut conn = ctx.db.read().await?;
+        Ok::<_, Error>(orders::load(&mut conn, saga.order_id).await?)
+    };
+    let error = match read.await {
+        Ok(order) => return order,
+        Err(error) => error,
+    };
+    tracing::error!(order_id = %saga.order_id, error = %error, "order of a saga cannot be read");
+    if !error.is_momentary() {
+        let (now, message) = (ctx.now(), &error.to_string());
+        let parked = ctx.db.run_tx("park_saga", |tx| {
+            Box::pin(async move {
+                Ok::<_, Error>(sagas::park(tx.conn(), saga, holder, message, now).await?)
+            })
+        });
+        parked.await.ok();
+    }
+    None
 }
 
 /// Claims due sagas for a holder.

@@ -10,6 +10,7 @@ use super::steps::{self, Done, Failure};
 use crate::changes;
 use crate::ctx::Ctx;
 use crate::domain::saga::{Next, SagaState, StepResult, next, undo_from};
+use crate::store::reservations;
 
 impl Run {
     /// Commits the result of a step.
@@ -52,6 +53,9 @@ impl Run {
             }
             _ => false,
         };
+        if what_next == Next::ReserveAgain {
+            reservations::mark_lost(conn, saga.reservation_id()).await?;
+        }
         let mut ledger = self.ledger_of(&result, &done.note);
         follow(
             ctx,

@@ -21,6 +21,11 @@ use crate::error::Error;
 use crate::store::sagas::{self, LedgerEntry};
 use crate::store::{StoreError, orders};
 
+/// Failures of the database in a row after which a claim is left to its lease.
+const ERRORS_MOST: u32 = 4;
+/// Pause after the first of them; longer after each.
+const ERROR_PAUSE: std::time::Duration = std::time::Duration::from_millis(250);
+
 /// A claimed saga with its order as it was when it was read last.
 pub(crate) struct Run {
     pub(super) saga: Saga,
@@ -132,30 +137,27 @@ impl Run {
 
     /// Runs step after step.
     pub(crate) async fn drive(mut self, ctx: &Ctx) {
+        let mut errors = 0;
         loop {
             let started = std::time::Instant::now();
             let (step, undoing) = (self.saga.step, self.saga.state == SagaState::Undoing);
-            let span = tracing::info_span!(
-                "saga_step",
-                otel.name = format_args!("order.saga.{}{}", if undoing { "undo_" } else { "" }, step.as_str()),
-                oms.order.id = %self.saga.order_id,
-                otel.status_code = tracing::field::Empty,
-            );
-            let flow = self.advance(ctx).instrument(span).await;
-            histogram!("oms_order_saga_step_seconds", "step" => step.as_str())
+            let span = step_span(&self.saga);
+            let flow = self.advance_or_park(ctx).instrument(span).await;
+            histogram!("oms_order_saga_step_seconds", "step" => step.as_str(), "undo" => undoing.to_string())
                 .record(started.elapsed());
             match flow {
-                Ok(Flow::Go) => {}
+                Ok(Flow::Go) => errors = 0,
                 Ok(Flow::Yield) => break,
                 Err(Lost::Lease) => {
-                    counter!("oms_order_saga_leases_lost").increment(1);
-                    tracing::warn!(order_id = %self.saga.order_id, "saga lease lost, result dropped");
+                    self.lost();
                     break;
                 }
                 Err(Lost::Error(error)) => {
-                    // Nothing was written: the lease runs out, and the next claim runs the step again.
+                    errors += 1;
                     tracing::warn!(order_id = %self.saga.order_id, error = %error, "saga result not written");
-                    break;
+                    if !self.recover(ctx, errors).await {
+                        break;
+                    }
                 }
             }
             if self.order.state != OrderState::Pending {
@@ -165,10 +167,58 @@ impl Run {
         self.tell();
     }
 
+    fn lost(&self) {
+        counter!("oms_order_saga_leases_lost").increment(1);
+        tracing::warn!(order_id = %self.saga.order_id, "saga lease lost, result dropped");
+    }
+
+    /// After the database failed: a pause, then the saga as it is. It is not known whether the last result
+    /// was committed, so nothing of it may be remembered. False when the claim is to be left to whoever
+    /// finds it after the lease.
+    async fn recover(&mut self, ctx: &Ctx, errors: u32) -> bool {
+        if errors > ERRORS_MOST || ctx.draining.is_cancelled() {
+            return false;
+        }
+        tokio::time::sleep(ERROR_PAUSE * errors).await;
+        match self.read_again(ctx).await {
+            Ok(true) => true,
+            Ok(false) => {
+                self.lost();
+                false
+            }
+            // Still failing: the step, run on what is remembered, would fail too.
+            Err(_) => false,
+        }
+    }
+
+    async fn read_again(&mut self, ctx: &Ctx) -> Result<bool, Error> {
+        let mut conn = ctx.db.read().await?;
+        let (order_id, attempt) = (self.saga.order_id, self.saga.attempt);
+        let saga = sagas::load_claimed(&mut conn, order_id, self.holder, attempt).await?;
+        let order = orders::load(&mut conn, order_id).await?;
+        let (Some(saga), Some(order)) = (saga, order) else {
+            return Ok(false);
+        };
+        (self.saga, self.order) = (saga, order);
+        self.passed.clear();
+        Ok(true)
+    }
+
     fn tell(&mut self) {
         if let Some(told) = self.told.take() {
             // Whoever asked may be gone.
             told.send(self.order.clone()).ok();
+        }
+    }
+
+    /// A result that can never be written is a defect, and left to a person rather than tried forever.
+    async fn advance_or_park(&mut self, ctx: &Ctx) -> Result<Flow, Lost> {
+        match self.advance(ctx).await {
+            Err(Lost::Error(error)) if !error.is_momentary() => {
+                let message = format!("the result cannot be written: {error}");
+                self.fail(ctx, Failure::Stuck(message)).await
+            }
+            flow => flow,
         }
     }
 
@@ -267,4 +317,18 @@ impl Run {
         }
         Ok(())
     }
+}
+
+fn step_span(saga: &Saga) -> Span {
+    let undo = if saga.state == SagaState::Undoing {
+        "undo_"
+    } else {
+        ""
+    };
+    tracing::info_span!(
+        "saga_step",
+        otel.name = format_args!("order.saga.{undo}{}", saga.step.as_str()),
+        oms.order.id = %saga.order_id,
+        otel.status_code = tracing::field::Empty,
+    )
 }

@@ -78,6 +78,29 @@ async fn replace_lines(
     Ok(())
 }
 
+/// Says that a reservation holds nothing any more, as inventory answered. Its version stays, so that the
+/// feed may still tell what became of it.
+pub(crate) async fn mark_lost(
+    conn: &mut PgConnection,
+    reservation_id: ReservationId,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "DELETE FROM reservation_lines
+         WHERE reservation_id = $1 AND state IN ('HELD', 'ALLOCATED', 'BACKORDERED')",
+        reservation_id.uuid()
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "UPDATE reservations SET state = 'EXPIRED'
+         WHERE reservation_id = $1 AND state IN ('HELD', 'ALLOCATED', 'BACKORDERED')",
+        reservation_id.uuid()
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Says that what is allocated at this version is in the first batch for fulfillment.
 pub(crate) async fn set_batched(
     conn: &mut PgConnection,

@@ -88,6 +88,29 @@ pub(crate) async fn claim_due(
     rows.into_iter().map(Saga::try_from).collect()
 }
 
+/// Reads a saga, unless `holder` has lost it to another claim.
+pub(crate) async fn load_claimed(
+    conn: &mut PgConnection,
+    order_id: OrderId,
+    holder: Uuid,
+    attempt: i32,
+) -> Result<Option<Saga>, StoreError> {
+    let row = sqlx::query_as!(
+        SagaRow,
+        r#"SELECT order_id, step, state, undo_to, undo_reason, attempt, failures, next_run_at,
+             cancel_requested, signals, reservation_attempt, reservation_expires_at, reserved_at,
+             proposal AS "proposal: Json<Proposal>", last_error, stuck_since, expires_at,
+             traceparent, started_at
+         FROM sagas WHERE order_id = $1 AND lease_holder = $2 AND attempt = $3"#,
+        order_id.uuid(),
+        holder,
+        attempt
+    )
+    .fetch_optional(conn)
+    .await?;
+    row.map(Saga::try_from).transpose()
+}
+
 /// Reads a saga.
 pub(crate) async fn load(
     conn: &mut PgConnection,
@@ -187,6 +210,29 @@ pub(crate) async fn lock_claimed(
     .fetch_optional(conn)
     .await?;
     Ok(row.map(|row| (row.signals, row.cancel_requested)))
+}
+
+/// Leaves a claimed saga whose order cannot even be read to a person.
+pub(crate) async fn park(
+    conn: &mut PgConnection,
+    saga: &Saga,
+    holder: Uuid,
+    error: &str,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE sagas SET state = 'STUCK', stuck_since = $4, last_error = $5, lease_holder = NULL,
+             lease_until = NULL, updated_at = $4
+         WHERE order_id = $1 AND lease_holder = $2 AND attempt = $3",
+        saga.order_id.uuid(),
+        holder,
+        saga.attempt,
+        now,
+        error
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// Tells the saga that something happened outside: it looks again now, or right after its present step.

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use oms_proto::order::v1 as pb;
 use oms_proto::order::v1::OrderState;
+use oms_proto::order::v1::exception_service_client::ExceptionServiceClient;
 use oms_testkit::wait_for;
 use tokio::sync::Semaphore;
 use tonic::{Code, Status};
 
 use crate::peers::Trick;
-use crate::rig::{Rig, new_order};
+use crate::rig::{Rig, id, new_order};
 
 const STEPS: [&str; 4] = [
     "ProposeSourcing",
@@ -109,7 +111,7 @@ async fn a_reservation_that_ran_out_is_made_again_under_another_id() {
     assert_eq!(order.state(), OrderState::Confirmed);
     assert_eq!(rig.peers.reservations(&order.order_id).len(), 2);
     assert_eq!(rig.peers.free("A"), 95);
-    assert_eq!(order.lines[0].allocated, 5);
+    assert_eq!((order.lines[0].held, order.lines[0].allocated), (0, 5));
     // The authorization from before still covers it.
     assert_eq!(rig.count("SELECT count(*) FROM payments").await, 1);
     rig.audit().await;
@@ -152,6 +154,55 @@ async fn failures_without_end_park_the_saga() {
     assert_eq!(rig.peers.calls("Reserve").len(), 3);
     let failed = "SELECT count(*) FROM saga_steps WHERE step = 'reserve' AND outcome = 'FAILED'";
     assert_eq!(rig.count(failed).await, 3);
+}
+
+/// A defect in our own books is no reason to try forever, and once it is mended the order goes on.
+#[tokio::test]
+async fn a_result_that_cannot_be_written_parks_the_saga_until_somebody_retries() {
+    let rig = Rig::start().await;
+    let mut conn = rig.db.connect().await;
+    sqlx::raw_sql(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
+         CREATE TRIGGER refuse BEFORE INSERT ON timeline FOR EACH ROW WHEN (new.action = 'confirm')
+             EXECUTE FUNCTION refuse()",
+    )
+    .execute(&mut conn)
+    .await
+    .unwrap();
+    let placed = rig.place(new_order(&[("A", 5)], "tok_approve")).await;
+    assert_eq!(placed.state(), OrderState::Pending);
+    let row = rig.saga_row(&placed.order_id).await;
+    assert!(
+        row.starts_with("STUCK allocate the result cannot be written"),
+        "{row}"
+    );
+    assert!(!row.contains("RAISE") && !row.contains("INSERT"), "{row}");
+
+    sqlx::raw_sql("DROP TRIGGER refuse ON timeline")
+        .execute(&mut conn)
+        .await
+        .unwrap();
+    let mut exceptions = ExceptionServiceClient::new(rig.api.channel.clone());
+    let list = pb::ListExceptionsRequest::default();
+    let listed = exceptions
+        .list_exceptions(list)
+        .await
+        .unwrap()
+        .into_inner()
+        .exceptions;
+    assert_eq!(
+        (listed[0].order_id.as_str(), listed[0].step.as_str()),
+        (placed.order_id.as_str(), "allocate")
+    );
+    let retry = pb::RetryExceptionRequest {
+        request_id: id(),
+        exception_id: listed[0].exception_id.clone(),
+        note: "trigger removed".to_owned(),
+    };
+    exceptions.retry_exception(retry).await.unwrap();
+    let order = rig.until_done(&placed.order_id).await;
+    assert_eq!(order.state(), OrderState::Confirmed);
+    rig.audit().await;
 }
 
 /// The worker sleeps inside a call until long after its lease; its successor has finished the order.
