@@ -49,7 +49,7 @@ pub(crate) enum Disposition {
 }
 
 /// A return as its rules see it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Return {
     /// Id.
     pub(crate) return_id: ReturnId,
@@ -94,7 +94,7 @@ pub(crate) struct Return {
 }
 
 /// Units of one order line that come back.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ReturnLine {
     /// Id.
     pub(crate) return_line_id: Uuid,
@@ -426,10 +426,10 @@ impl Return {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn a_return(timing: RefundTiming, advised: i64) -> Return {
+    pub(in super::super) fn a_return(timing: RefundTiming, advised: i64) -> Return {
         let line = ReturnLine {
             return_line_id: Uuid::from_u128(1),
             line_number: 1,
