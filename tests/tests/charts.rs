@@ -1,5 +1,7 @@
 //! Every service accepts the configuration that the chart gives it, as rendered in `k8s/`.
 
+#![allow(clippy::unwrap_used, reason = "helpers of a test may panic")]
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,7 +35,7 @@ fn services_accept_what_the_chart_sets() {
                     accepted += 1;
                 }
                 Err(error) => {
-                    refused.push(format!("{} {}: {error}", path.display(), program.name()))
+                    refused.push(format!("{} {}: {error}", path.display(), program.name()));
                 }
             }
         }
