@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::{driver, millis};
+use super::driver;
 use crate::ctx::Ctx;
 use crate::domain::saga::{Next, Saga, SagaState, Step, undo_from};
 
@@ -90,7 +90,8 @@ pub(super) fn backoff(ctx: &Ctx, failures: i32) -> time::Duration {
         .saturating_mul(1 << doublings)
         .min(config.backoff_most_ms);
     let spread = Duration::from_millis(whole).mul_f64(0.5 + 0.5 * driver::share(ctx));
-    millis(u64::try_from(spread.as_millis()).unwrap_or(u64::MAX))
+    // In microseconds, so that a short pause does not become none.
+    time::Duration::microseconds(i64::try_from(spread.as_micros()).unwrap_or(i64::MAX))
 }
 
 pub(super) fn tx_name(step: Step) -> &'static str {

@@ -20,8 +20,8 @@ use uuid::Uuid;
 
 use crate::peers::Peers;
 
-/// Time that passes between two looks.
-const LOOK: Duration = Duration::from_millis(50);
+/// Time that passes between two looks: enough for a lease of 30 s to run out within the patience of a test.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// The channel that tests order by.
 pub(crate) const WEB: &str = "web";

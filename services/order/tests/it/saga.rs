@@ -45,7 +45,8 @@ async fn each_call_may_lose_its_answer_and_is_repeated_with_its_id() {
 async fn a_step_that_fails_for_good_unwinds_when_the_order_expires() {
     for method in ["ProposeSourcing", "Reserve", "ConfirmReservation"] {
         let rig = Rig::start().await;
-        for _ in 0..3 {
+        // Down for as long as the order lives, however often the step is tried meanwhile.
+        for _ in 0..50 {
             rig.peers
                 .trick(method, Trick::Fail(Status::unavailable("down")));
         }
