@@ -51,7 +51,12 @@ impl Lease {
 
     /// As [`Lease::is_fresh`] at another time.
     pub fn is_fresh_at(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.asked_at) * 3 < self.ttl * 2
+        now < self.fresh_until()
+    }
+
+    /// Until when it is fresh.
+    pub fn fresh_until(&self) -> Instant {
+        self.asked_at + self.ttl * 2 / 3
     }
 }
 

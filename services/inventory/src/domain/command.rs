@@ -262,7 +262,7 @@ impl Command {
     /// Locations whose levels it needs besides those of its reservation.
     pub(crate) fn locations(&self) -> Locations<'_> {
         match self {
-            Self::Reserve(reserve) if reserve.mode == Mode::Queue => Locations::These(Vec::new()),
+            Self::Reserve(reserve) if reserve.mode == Mode::Queue => Locations::All,
             Self::Reserve(reserve) => Locations::These(reserve.wishes.ranked.iter().collect()),
             Self::Receive(receive) => {
                 Locations::These(receive.lines.iter().map(|(key, _)| &key.location).collect())
@@ -279,9 +279,10 @@ impl Command {
         }
     }
 
-    /// Whether it may free stock, so that demand that waits has to be looked at.
+    /// Whether it may free stock, or queues for what may be free, so that demand that waits has to be looked at.
     pub(crate) fn may_free_stock(&self) -> bool {
         match self {
+            Self::Reserve(reserve) => reserve.mode == Mode::Queue,
             Self::Release(_)
             | Self::Expire { .. }
             | Self::Receive(_)
@@ -291,11 +292,9 @@ impl Command {
                 .moves
                 .iter()
                 .any(|one| one.entry == EntryType::Restock),
-            Self::Reserve(_)
-            | Self::Extend { .. }
-            | Self::Confirm { .. }
-            | Self::ReportShort(_)
-            | Self::Issue(_) => false,
+            Self::Extend { .. } | Self::Confirm { .. } | Self::ReportShort(_) | Self::Issue(_) => {
+                false
+            }
         }
     }
 

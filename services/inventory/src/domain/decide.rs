@@ -90,7 +90,19 @@ impl Board {
         }
         reservation.shortages = shortages;
         reservation.settle();
-        self.change(reservation, entries, "reserve")
+        let answer = self.change(reservation, entries, "reserve")?;
+        if reserve.mode != Mode::Queue {
+            return Ok(answer);
+        }
+        // Units may have become free since the caller saw none: demand never waits beside free stock.
+        let skus: BTreeSet<&Sku> = reserve.demands.iter().map(|demand| &demand.sku).collect();
+        let levels = self.levels.keys().filter(|key| skus.contains(&key.sku));
+        let levels = levels.cloned().collect();
+        self.supply(&levels);
+        Ok(self
+            .reservations
+            .get(&reserve.reservation)
+            .map_or(answer, self::answer))
     }
 
     /// Free units at the ranked locations. Lots come in the order of their names.

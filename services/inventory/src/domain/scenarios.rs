@@ -188,3 +188,17 @@ fn more_than_is_open_is_refused() {
     };
     assert_eq!(board.decide(&twice, ACTOR), Err(refusal));
 }
+
+#[test]
+fn demand_that_queues_beside_free_stock_is_served_at_once_and_in_its_turn() {
+    let mut board = board();
+    of(board.decide(&reserve(1, &[(0, 2)], Mode::Queue, Fill::All), ACTOR));
+    board.decide(&receive(0, 0, 5), ACTOR).unwrap();
+    let late = of(board.decide(&reserve(2, &[(0, 4)], Mode::Queue, Fill::All), ACTOR));
+    let units = |state| {
+        let rows = late.rows.iter().filter(|(key, _)| key.state == state);
+        rows.map(|(_, row)| row.quantity).sum::<i64>()
+    };
+    assert_eq!(units(ReservationState::Allocated), 3);
+    assert_eq!(units(ReservationState::Backordered), 1);
+}

@@ -1,10 +1,10 @@
 //! A command on its way through the lanes.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
 
 use oms_core::{ReservationId, Sku};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tracing::Span;
 use uuid::Uuid;
 

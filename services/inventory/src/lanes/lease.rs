@@ -1,12 +1,14 @@
 //! Which commands of a batch go now, and under which leases.
 
 use std::collections::BTreeSet;
-use std::hash::{BuildHasher, RandomState};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use metrics::counter;
 use oms_core::Sku;
-use oms_lock::{Lease, Leases};
+use oms_lock::{Lease, Leases, Token};
+use tokio::time::Instant;
 
 use crate::store::lanes::Fencing;
 
@@ -15,52 +17,76 @@ use super::job::Job;
 /// Commands that went without a lease, by reason.
 pub(super) const BYPASS: &str = "oms_inventory_lease_bypass_total";
 
+/// Keeps the replicas from working on the same SKU. Redis, or the model of it that the simulation breaks.
+pub(super) trait Gate: Send + Sync {
+    /// Takes the leases of those of these SKUs that are free. The error is the reason of the bypass.
+    fn take<'a>(&'a self, skus: &'a [Sku]) -> BoxFuture<'a, Result<Grip, &'static str>>;
+
+    /// Gives leases back. When that fails they expire by themselves.
+    fn give_back(&self, grip: Grip) -> BoxFuture<'_, ()>;
+
+    /// The database has seen a later token of the SKU than this one: later tokens begin above it.
+    fn begin_generation<'a>(&'a self, sku: &'a Sku, token: i64) -> BoxFuture<'a, ()>;
+}
+
+/// Leases that were taken together.
+pub(super) struct Grip {
+    /// The leases as the lanes in the database see them.
+    pub(super) fencing: Fencing,
+    /// Until when it is worth beginning work with them.
+    pub(super) fresh_until: Instant,
+    /// What Redis needs to get them back.
+    pub(super) lease: Option<Lease>,
+}
+
+impl Grip {
+    fn covers(&self, job: &Job) -> bool {
+        let tokens = &self.fencing.tokens;
+        job.skus.iter().all(|sku| tokens.contains_key(sku))
+    }
+
+    /// Whether less than two thirds of their life are over.
+    pub(super) fn is_fresh(&self) -> bool {
+        Instant::now() < self.fresh_until
+    }
+}
+
 /// What came of asking for leases.
 pub(super) struct Grant {
     /// Leases to give back afterwards.
-    pub(super) lease: Option<Lease>,
+    pub(super) grip: Option<Grip>,
     /// Commands that go now.
     pub(super) go: Vec<Job>,
     /// Commands whose SKUs are in work at another replica.
     pub(super) wait: Vec<Job>,
 }
 
-/// Asks for the leases of all SKUs of the batch. Commands whose SKUs were all got go; of the others, those that have
-/// waited long enough go without, since no order with many hot SKUs shall starve.
-pub(super) async fn acquire(
-    leases: Option<&Leases>,
-    mut jobs: Vec<Job>,
-    patience: Duration,
-) -> Grant {
-    let Some(leases) = leases else {
-        return Grant {
-            lease: None,
+impl Grant {
+    /// All go, without leases.
+    pub(super) fn bypass(jobs: Vec<Job>) -> Self {
+        Self {
+            grip: None,
             go: jobs,
             wait: Vec::new(),
-        };
-    };
+        }
+    }
+}
+
+/// Asks for the leases of all SKUs of the batch. Commands whose SKUs were all got go; of the others, those that have
+/// waited long enough go without, since no order with many hot SKUs shall starve.
+pub(super) async fn acquire(gate: &dyn Gate, mut jobs: Vec<Job>, patience: Duration) -> Grant {
     let now = Instant::now();
     for job in &mut jobs {
         job.lease_since.get_or_insert(now);
     }
     let skus: BTreeSet<&Sku> = jobs.iter().flat_map(|job| &job.skus).collect();
-    let names: Vec<&str> = skus.into_iter().map(Sku::as_str).collect();
-    let free = match leases.acquire_free(&names).await {
-        Ok(free) => free,
-        Err(unavailable) => {
-            bypass(unavailable.reason(), jobs.len());
-            tracing::debug!(%unavailable, "lanes go without leases");
-            return Grant {
-                lease: None,
-                go: jobs,
-                wait: Vec::new(),
-            };
+    let skus: Vec<Sku> = skus.into_iter().cloned().collect();
+    let grip = match gate.take(&skus).await {
+        Ok(grip) => grip,
+        Err(reason) => {
+            count_bypass(reason, jobs.len());
+            return Grant::bypass(jobs);
         }
-    };
-    let is_covered = |job: &Job| {
-        job.skus
-            .iter()
-            .all(|sku| free.lease.token(sku.as_str()).is_some())
     };
     let is_patient = |job: &Job| {
         job.lease_since
@@ -68,46 +94,71 @@ pub(super) async fn acquire(
     };
     let (wait, go): (Vec<Job>, Vec<Job>) = jobs
         .into_iter()
-        .partition(|job| !is_covered(job) && is_patient(job));
-    bypass("busy", go.iter().filter(|job| !is_covered(job)).count());
+        .partition(|job| !grip.covers(job) && is_patient(job));
+    count_bypass("busy", go.iter().filter(|job| !grip.covers(job)).count());
     Grant {
-        lease: Some(free.lease),
+        grip: Some(grip),
         go,
         wait,
     }
 }
 
-/// The lease as the lanes in the database see it.
-pub(super) fn fencing(lease: &Lease) -> Fencing {
-    let tokens = lease
-        .tokens()
-        .filter_map(|(name, token)| Some((name.parse().ok()?, token.get())));
-    Fencing {
-        holder: lease.holder(),
-        tokens: tokens.collect(),
-    }
-}
-
-/// Gives leases back. When that fails they expire by themselves.
-pub(super) async fn release(leases: Option<&Leases>, lease: Option<Lease>) {
-    if let (Some(leases), Some(lease)) = (leases, lease)
-        && !lease.is_empty()
-        && let Err(unavailable) = leases.release(lease).await
-    {
-        tracing::debug!(%unavailable, "leases are left to expire");
-    }
-}
-
 /// Counts commands that go without a lease.
-pub(super) fn bypass(reason: &'static str, commands: usize) {
+pub(super) fn count_bypass(reason: &'static str, commands: usize) {
     if commands > 0 {
         counter!(BYPASS, "reason" => reason).increment(commands as u64);
     }
 }
 
-/// A short pause, 2 to 6 ms, before busy SKUs are asked for again.
-pub(super) async fn pause() {
-    // The standard library seeds every hasher from the system's randomness.
-    let spread = RandomState::new().hash_one(0) % 4_000;
-    tokio::time::sleep(Duration::from_micros(2_000 + spread)).await;
+impl Gate for Leases {
+    fn take<'a>(&'a self, skus: &'a [Sku]) -> BoxFuture<'a, Result<Grip, &'static str>> {
+        async move {
+            let names: Vec<&str> = skus.iter().map(Sku::as_str).collect();
+            match self.acquire_free(&names).await {
+                Ok(free) => Ok(grip(free.lease, skus)),
+                Err(unavailable) => {
+                    tracing::debug!(%unavailable, "lanes go without leases");
+                    Err(unavailable.reason())
+                }
+            }
+        }
+        .boxed()
+    }
+
+    fn give_back(&self, grip: Grip) -> BoxFuture<'_, ()> {
+        async move {
+            if let Some(lease) = grip.lease
+                && !lease.is_empty()
+                && let Err(unavailable) = self.release(lease).await
+            {
+                tracing::debug!(%unavailable, "leases are left to expire");
+            }
+        }
+        .boxed()
+    }
+
+    fn begin_generation<'a>(&'a self, sku: &'a Sku, token: i64) -> BoxFuture<'a, ()> {
+        async move {
+            let Some(fenced) = Token::new(token >> 32, token & i64::from(u32::MAX)) else {
+                return;
+            };
+            if let Err(unavailable) = self.renew_generation(sku.as_str(), fenced).await {
+                tracing::debug!(%unavailable, "generation was not renewed");
+            }
+        }
+        .boxed()
+    }
+}
+
+fn grip(lease: Lease, skus: &[Sku]) -> Grip {
+    let token = |sku: &Sku| Some((sku.clone(), lease.token(sku.as_str())?.get()));
+    let fencing = Fencing {
+        holder: lease.holder(),
+        tokens: skus.iter().filter_map(token).collect(),
+    };
+    Grip {
+        fencing,
+        fresh_until: lease.fresh_until().into(),
+        lease: Some(lease),
+    }
 }

@@ -9,11 +9,14 @@
 //! They are no proof of anything: a command that has waited too long for one goes without, a stale one is fenced off by
 //! the number in the lane, and in the end the lock on the lane and the CHECKs of the levels decide.
 
+mod books;
 mod error;
 mod job;
 mod lease;
 mod queue;
 mod runner;
+#[cfg(test)]
+mod sim;
 mod sweeper;
 mod transaction;
 
@@ -33,10 +36,11 @@ use tracing::Span;
 
 use crate::domain::command::Command;
 use crate::domain::effect::Outcome;
-use crate::store;
 
+use books::{Books, PostgresBooks};
 pub(crate) use error::Error;
 use job::Job;
+use lease::Gate;
 use queue::Queue;
 pub(crate) use transaction::ALLOCATE_BACKORDERS;
 
@@ -80,13 +84,12 @@ pub(crate) struct Lanes {
 }
 
 struct Shared {
-    db: Db,
-    clock: Arc<dyn Clock>,
+    books: Arc<dyn Books>,
+    /// `None` when this installation runs without leases.
+    gate: Option<Arc<dyn Gate>>,
     ids: Arc<dyn IdSource>,
     config: LanesConfig,
     queue: Queue,
-    /// `None` when this installation runs without leases.
-    leases: Option<Leases>,
 }
 
 impl Lanes {
@@ -98,15 +101,29 @@ impl Lanes {
         config: LanesConfig,
         leases: Option<Leases>,
     ) -> Self {
+        let books = PostgresBooks {
+            db,
+            clock,
+            ids: Arc::clone(&ids),
+        };
+        let gate = leases.map(|leases| Arc::new(leases) as Arc<dyn Gate>);
+        Self::of(Arc::new(books), gate, ids, config)
+    }
+
+    fn of(
+        books: Arc<dyn Books>,
+        gate: Option<Arc<dyn Gate>>,
+        ids: Arc<dyn IdSource>,
+        config: LanesConfig,
+    ) -> Self {
         let queue = Queue::new(config.queue_max);
         Self {
             shared: Arc::new(Shared {
-                db,
-                clock,
+                books,
+                gate,
                 ids,
                 config,
                 queue,
-                leases,
             }),
         }
     }
@@ -156,8 +173,7 @@ impl Shared {
     async fn skus_of(&self, command: &Command) -> Result<BTreeSet<Sku>, Error> {
         let mut skus = command.skus();
         if let Some(id) = command.reservation() {
-            let mut conn = self.db.read().await?;
-            skus.extend(store::reservations::skus_of(&mut conn, id).await?);
+            skus.extend(self.books.skus_of(id).await?);
         }
         Ok(skus)
     }

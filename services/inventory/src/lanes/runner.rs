@@ -1,10 +1,10 @@
 //! Takes batches from the queue and sees them through.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use metrics::histogram;
 use oms_core::Sku;
-use oms_lock::Lease;
 use oms_postgres::ErrorKind;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -12,8 +12,8 @@ use tracing::Instrument;
 use crate::domain::effect::Outcome;
 
 use super::job::{Claim, Job};
-use super::lease::{self, Grant};
-use super::transaction::{self, Undecided};
+use super::lease::{self, Grant, Grip};
+use super::transaction::Undecided;
 use super::{Error, Shared};
 
 /// Commands decided together.
@@ -51,84 +51,84 @@ impl Shared {
     async fn attempt<'a>(&'a self, mut batch: Claimed<'a>) -> Vec<Claimed<'a>> {
         let mut fenced = 0;
         loop {
-            let Grant { lease, go, wait } = self.grant(&mut batch, fenced).await;
+            let Grant { grip, go, wait } = self.grant(&mut batch, fenced).await;
             if go.is_empty() {
-                lease::release(self.leases.as_ref(), lease).await;
+                self.give_back(grip).await;
                 batch.jobs = wait;
-                lease::pause().await;
+                self.pause().await;
                 continue;
             }
             batch.put_back(wait);
             batch.jobs = go;
-            if lease.as_ref().is_some_and(|lease| !lease.is_fresh()) {
-                lease::release(self.leases.as_ref(), lease).await;
+            if grip.as_ref().is_some_and(|grip| !grip.is_fresh()) {
+                self.give_back(grip).await;
                 continue;
             }
-            let decided = self.transact(&batch.jobs, lease.as_ref()).await;
+            let decided = self.transact(&batch.jobs, grip.as_ref()).await;
             if let Err(Undecided::Fenced(skus)) = &decided {
-                self.begin_generations(lease.as_ref(), skus).await;
-                lease::release(self.leases.as_ref(), lease).await;
+                self.begin_generations(grip.as_ref(), skus).await;
+                self.give_back(grip).await;
                 fenced += 1;
                 continue;
             }
             // The callers first: their answers are committed, and giving back takes a round trip.
             let split = self.answer(batch, decided).await;
-            lease::release(self.leases.as_ref(), lease).await;
+            self.give_back(grip).await;
             return split;
         }
     }
 
     async fn grant(&self, batch: &mut Claimed<'_>, fenced: u32) -> Grant {
         let jobs = std::mem::take(&mut batch.jobs);
+        let Some(gate) = &self.gate else {
+            return Grant::bypass(jobs);
+        };
         if fenced > FENCED_MAX {
-            lease::bypass("fenced", jobs.len());
-            return Grant {
-                lease: None,
-                go: jobs,
-                wait: Vec::new(),
-            };
+            lease::count_bypass("fenced", jobs.len());
+            return Grant::bypass(jobs);
         }
-        lease::acquire(self.leases.as_ref(), jobs, self.config.lease_wait).await
+        lease::acquire(&**gate, jobs, self.config.lease_wait).await
+    }
+
+    async fn give_back(&self, grip: Option<Grip>) {
+        if let (Some(gate), Some(grip)) = (&self.gate, grip) {
+            gate.give_back(grip).await;
+        }
+    }
+
+    /// A short pause, 2 to 6 ms, before busy SKUs are asked for again.
+    pub(super) async fn pause(&self) {
+        let spread = u64::try_from(self.ids.next().as_u128() % 4_000).unwrap_or_default();
+        tokio::time::sleep(Duration::from_micros(2_000 + spread)).await;
     }
 
     async fn transact(
         &self,
         jobs: &[Job],
-        lease: Option<&Lease>,
+        grip: Option<&Grip>,
     ) -> Result<Vec<Result<Outcome, Error>>, Undecided> {
         let Some(first) = jobs.first() else {
             return Ok(Vec::new());
         };
         #[expect(clippy::cast_precision_loss, reason = "histograms are floating point")]
         histogram!(BATCH_SIZE).record(jobs.len() as f64);
-        let name = match jobs {
-            [only] => only.request.command.name(),
-            _ => "decide_batch",
-        };
-        let fencing = lease.map(lease::fencing);
-        let fencing = fencing.as_ref();
-        let (clock, ids) = (&*self.clock, &*self.ids);
-        self.db
-            .run_tx(name, |tx| {
-                Box::pin(transaction::decide(tx.conn(), jobs, fencing, clock, ids))
-            })
+        self.books
+            .decide(jobs, grip.map(|grip| &grip.fencing))
             .instrument(first.span.clone())
             .await
     }
 
     /// Redis counts from below what it once gave out: its counters begin anew above that.
-    async fn begin_generations(&self, lease: Option<&Lease>, skus: &[Sku]) {
-        let (Some(leases), Some(lease)) = (&self.leases, lease) else {
+    async fn begin_generations(&self, grip: Option<&Grip>, skus: &[Sku]) {
+        let (Some(gate), Some(grip)) = (&self.gate, grip) else {
             return;
         };
         for sku in skus {
-            let Some(token) = lease.token(sku.as_str()) else {
+            let Some(token) = grip.fencing.tokens.get(sku) else {
                 continue;
             };
             tracing::info!(%sku, %token, "lease was fenced off");
-            if let Err(unavailable) = leases.renew_generation(sku.as_str(), token).await {
-                tracing::debug!(%unavailable, "generation was not renewed");
-            }
+            gate.begin_generation(sku, *token).await;
         }
     }
 

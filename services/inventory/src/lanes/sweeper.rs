@@ -1,16 +1,13 @@
 //! Ends reservations that ran out before they were confirmed.
 
-use std::time::Duration;
-
 use futures::StreamExt;
 use oms_core::{Principal, ReservationId};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::domain::command::Command;
-use crate::store;
 
-use super::{Error, Lanes, Request, lease};
+use super::{Error, Lanes, Request, Shared};
 
 /// Reservations read at a time.
 const READ_MAX: i64 = 200;
@@ -26,30 +23,28 @@ pub(super) async fn run(lanes: Lanes, cancel: CancellationToken) {
     while !cancel.is_cancelled() {
         match lanes.sweep(&actor).await {
             Ok(ended) if ended >= usize::try_from(READ_MAX).unwrap_or(usize::MAX) => {}
-            Ok(_) => rest(lanes.shared.config.sweep_interval, &cancel).await,
+            Ok(_) => rest(&lanes.shared, &cancel).await,
             Err(error) => {
                 tracing::warn!(%error, "expired reservations cannot be looked for");
-                rest(lanes.shared.config.sweep_interval, &cancel).await;
+                rest(&lanes.shared, &cancel).await;
             }
         }
     }
 }
 
-async fn rest(interval: Duration, cancel: &CancellationToken) {
+async fn rest(shared: &Shared, cancel: &CancellationToken) {
     tokio::select! {
+        biased;
         () = cancel.cancelled() => {}
         // Replicas that started together drift apart.
-        () = async { tokio::time::sleep(interval).await; lease::pause().await } => {}
+        () = async { tokio::time::sleep(shared.config.sweep_interval).await; shared.pause().await } => {}
     }
 }
 
 impl Lanes {
     /// Ends what has run out by now, up to one page; answers how many it found.
     async fn sweep(&self, actor: &Principal) -> Result<usize, Error> {
-        let due = {
-            let mut conn = self.shared.db.read().await?;
-            store::reservations::due(&mut conn, self.shared.clock.now(), READ_MAX).await?
-        };
+        let due = self.shared.books.due(READ_MAX).await?;
         let found = due.len();
         futures::stream::iter(due)
             .for_each_concurrent(CONCURRENCY, |id| self.expire(id, actor))

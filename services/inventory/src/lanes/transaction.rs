@@ -18,6 +18,7 @@ use crate::store;
 use crate::store::lanes::{Fencing, Lane};
 
 use super::Error;
+use super::books::Answers;
 use super::job::Job;
 
 /// Rows of waiting demand that one transaction looks at, for each SKU. A task goes on where it ends.
@@ -54,7 +55,7 @@ pub(super) async fn decide(
     fencing: Option<&Fencing>,
     clock: &dyn Clock,
     ids: &dyn IdSource,
-) -> Result<Vec<Result<Outcome, Error>>, Undecided> {
+) -> Result<Answers, Undecided> {
     let lanes = lock_lanes(conn, jobs, fencing).await?;
     let calls = look_up(conn, jobs).await?;
     let (loaded, backlog) = load(conn, jobs, &lanes).await?;
@@ -65,9 +66,24 @@ pub(super) async fn decide(
     if !reservations.into_iter().all(|id| board.guards(id)) {
         return Err(Undecided::Moved);
     }
+    let (answers, told) = decide_all(&mut board, jobs, &calls);
+    store::board::write(conn, &board, fencing).await?;
+    tell(conn, jobs, &board, &told, &lanes, ids).await?;
+    record(conn, jobs, &calls, &answers).await?;
+    go_on_with_backlog(conn, &board, &backlog, ids).await?;
+    Ok(answers)
+}
+
+/// Decides command after command, each on what those before it left. Answers what came of each, and which facts each
+/// added to the board.
+pub(super) fn decide_all(
+    board: &mut Board,
+    jobs: &[Job],
+    calls: &[Found],
+) -> (Answers, Vec<Range<usize>>) {
     let mut answers = Vec::with_capacity(jobs.len());
-    let mut told: Vec<Range<usize>> = Vec::with_capacity(jobs.len());
-    for (job, call) in jobs.iter().zip(&calls) {
+    let mut told = Vec::with_capacity(jobs.len());
+    for (job, call) in jobs.iter().zip(calls) {
         let from = board.facts().len();
         let command = &job.request.command;
         answers.push(match call {
@@ -79,11 +95,7 @@ pub(super) async fn decide(
         });
         told.push(from..board.facts().len());
     }
-    store::board::write(conn, &board, fencing).await?;
-    tell(conn, jobs, &board, &told, &lanes, ids).await?;
-    record(conn, jobs, &calls, &answers).await?;
-    go_on_with_backlog(conn, &board, &backlog, ids).await?;
-    Ok(answers)
+    (answers, told)
 }
 
 async fn lock_lanes(

@@ -126,27 +126,39 @@ async fn a_confirmed_order_goes_on_waiting_and_can_be_released() {
     rig.audit().await;
 }
 
-#[tokio::test]
-async fn demand_can_be_queued_without_taking_anything() {
-    let rig = Rig::start().await;
-    rig.stock(&[("A", EAST, 5)]).await;
-    let request = pb::ReserveRequest {
+fn queued(lines: &[(&str, i64)]) -> pb::ReserveRequest {
+    pb::ReserveRequest {
         mode: State::Backordered.into(),
         ranked_location_ids: Vec::new(),
-        ..hold(&[("A", 2)])
-    };
-    let queued = rig.reserve(request).await.unwrap();
+        ..hold(lines)
+    }
+}
+
+#[tokio::test]
+async fn demand_that_is_queued_waits_for_stock() {
+    let rig = Rig::start().await;
+    rig.stock(&[("A", EAST, 0)]).await;
+    let waits = rig.reserve(queued(&[("A", 2)])).await.unwrap();
     assert_eq!(
-        (queued.state(), rows(&queued)),
+        (waits.state(), rows(&waits)),
         (State::Backordered, vec![("BACKORDERED", "", 2)])
     );
-    assert_eq!(rig.units("A", EAST).await, (5, 0, 0));
-    rig.receive("A", EAST, 1).await;
+    rig.receive("A", EAST, 3).await;
+    assert_eq!(rig.units("A", EAST).await, (1, 0, 2));
+    rig.audit().await;
+}
+
+/// Units may have become free since the caller saw none.
+#[tokio::test]
+async fn demand_that_is_queued_beside_free_stock_is_served_at_once() {
+    let rig = Rig::start().await;
+    rig.stock(&[("A", EAST, 5)]).await;
+    let served = rig.reserve(queued(&[("A", 2)])).await.unwrap();
     assert_eq!(
-        rig.units("A", EAST).await,
-        (4, 0, 2),
-        "one alone is enough: five were free"
+        (served.state(), rows(&served)),
+        (State::Allocated, vec![("ALLOCATED", EAST, 2)])
     );
+    assert_eq!(rig.units("A", EAST).await, (3, 0, 2));
     rig.audit().await;
 }
 

@@ -164,7 +164,7 @@ fn units(quantity: i64, line: &str) -> returns::ReturnedUnits {
 #[tokio::test]
 async fn returned_goods_are_booked_in_and_disposed_of() {
     let rig = Rig::start().await;
-    rig.stock(&[("A", WEST, 1)]).await;
+    rig.stock(&[("A", WEST, 0)]).await;
     let (return_id, order_id, line) = (id(), id(), id());
     let location_id = EAST.to_owned();
     let disposed = |disposition: Disposition, quantity| returns::DisposedUnits {
