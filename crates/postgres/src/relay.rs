@@ -26,6 +26,9 @@ pub struct RelayConfig {
     pub poll: Duration,
     /// Most events of one transaction.
     pub batch: i64,
+    /// Least time from one transaction to the next, unless there is a whole batch to move: the relay commits beside
+    /// those whose events it moves, and every commit waits for the same disk.
+    pub spacing: Duration,
     /// Positions of a new partition of the feed.
     pub partition_size: i64,
 }
@@ -35,6 +38,7 @@ impl Default for RelayConfig {
         Self {
             poll: Duration::from_millis(250),
             batch: 1_000,
+            spacing: Duration::from_millis(10),
             partition_size: 1_000_000,
         }
     }
@@ -96,7 +100,11 @@ impl Relay {
                     failures = 0;
                     jitter::of(self.config.poll)
                 }
-                Ok(_) => continue,
+                Ok(moved) if moved >= self.config.batch.unsigned_abs() => continue,
+                Ok(_) => {
+                    tokio::time::sleep(self.config.spacing).await;
+                    continue;
+                }
                 Err(error) => {
                     failures += 1;
                     tracing::warn!(

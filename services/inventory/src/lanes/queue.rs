@@ -45,10 +45,14 @@ impl Queue {
         if state.waiting.len() >= self.waiting_max {
             return Err(Error::Overloaded);
         }
+        // Who frees what it needs wakes a runner then; until then there is nothing to do.
+        let is_blocked = job.claims().any(|claim| state.busy.contains_key(&claim));
         state.waiting.push_back(job);
         say_depth(&state);
         drop(state);
-        self.wake.notify_one();
+        if !is_blocked {
+            self.wake.notify_one();
+        }
         Ok(())
     }
 
