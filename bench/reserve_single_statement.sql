@@ -17,7 +17,7 @@ WITH lane AS (
     INSERT INTO reservation (reservation_id, order_id, fingerprint, state, expires_at, shortages, version, actor,
                              created_at, updated_at)
     SELECT reservation_id, gen_random_uuid(), decode(repeat('5a', 32), 'hex'), 'HELD', now() + interval '15 minutes',
-           NULL, 1, 'user:bench', now(), now()
+           NULL, 1, :actor, now(), now()
     FROM moved
 ), line AS (
     INSERT INTO reservation_line (reservation_id, order_line_id, location_id, lot, state, sku, quantity, queued_at)
@@ -27,20 +27,20 @@ WITH lane AS (
     INSERT INTO stock_ledger (entry_type, sku, location_id, lot, from_account, to_account, quantity, cause, line,
                               reason, reference, actor, created_at)
     SELECT 'HOLD', sku, location_id, '', 'AVAILABLE', 'HELD', 1, 'reservation/' || reservation_id || '/1',
-           order_line_id::text, '', '', 'user:bench', now()
+           order_line_id::text, '', '', :actor, now()
     FROM moved
 ), events AS (
     INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, payload, actor,
                         occurred_at, traceparent)
     SELECT gen_random_uuid(), 'reservation', reservation_id::text, 1, 'ReservationChanged',
-           convert_to(repeat('x', :reservation_changed_bytes::int), 'UTF8'), 'user:bench', now(), ''
+           convert_to(repeat('x', :reservation_changed_bytes::int), 'UTF8'), :actor, now(), ''
     FROM moved
     UNION ALL
     SELECT gen_random_uuid(), 'stock', sku, version, 'StockChanged',
-           convert_to(repeat('x', :stock_changed_bytes::int), 'UTF8'), 'user:bench', now(), ''
+           convert_to(repeat('x', :stock_changed_bytes::int), 'UTF8'), :actor, now(), ''
     FROM moved
 )
 INSERT INTO idempotency (principal, method, request_id, request_hash, resource_id)
-SELECT 'user:bench', 'Reserve', gen_random_uuid(), decode(repeat('5a', 32), 'hex'), reservation_id::text
+SELECT :actor, 'Reserve', gen_random_uuid(), decode(repeat('5a', 32), 'hex'), reservation_id::text
 FROM moved
 ON CONFLICT (principal, method, request_id) DO NOTHING;

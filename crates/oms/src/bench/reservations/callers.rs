@@ -15,6 +15,8 @@ use super::catalogue::{LOCATION, SPREAD_PREFIX};
 use super::ids::{Dice, Ids};
 use crate::bench::figures::{Figures, Latencies};
 
+/// Who calls.
+pub(super) const ACTOR: &str = "user:bench";
 /// Most connections to one replica; callers share them as the calls of one program do.
 const CONNECTIONS: usize = 8;
 /// A call without an answer after this has failed.
@@ -142,7 +144,7 @@ async fn client(url: &str) -> anyhow::Result<Client> {
 }
 
 fn sign(mut request: Request<()>) -> Result<Request<()>, Status> {
-    let name = tonic::metadata::MetadataValue::from_static("user:bench");
+    let name = tonic::metadata::MetadataValue::from_static(ACTOR);
     request.metadata_mut().insert("oms-principal", name);
     request.set_timeout(DEADLINE);
     Ok(request)

@@ -12,7 +12,7 @@ use oms_service::{AnyProgram, Layers, Runtime, ServiceHandle};
 use sqlx::PgConnection;
 use tokio::time::Instant;
 
-use super::callers::{Callers, Pick, Until};
+use super::callers::{ACTOR, Callers, Pick, Until};
 use super::catalogue::{self, HOT};
 use crate::bench::pgbench::Pgbench;
 use crate::bench::store;
@@ -87,6 +87,7 @@ impl Rig {
         store::tidy_up(&mut self.conn).await?;
         let bytes = store::event_bytes(&mut self.conn).await?;
         self.floor.set("location", catalogue::LOCATION);
+        self.floor.set("actor", ACTOR);
         self.floor
             .set("reservation_changed_bytes", bytes.reservation_changed);
         self.floor.set("stock_changed_bytes", bytes.stock_changed);
