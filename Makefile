@@ -17,7 +17,7 @@ OMS := cargo run --release --locked --package oms --
 SERVICES := order inventory fulfillment shipping returns
 
 ##@ Use
-.PHONY: demo up verify clean-data
+.PHONY: demo up verify bench clean-data
 demo: setup ## Takes the sample orders to cash, prints what happened and proves the books
 	$(OMS) demo --orders $(ORDERS) $(ARGS)
 
@@ -26,6 +26,9 @@ up: setup ## Runs all services, on a Postgres and a Redis of their own below .om
 
 verify: setup ## Proves the books of the services below .oms/
 	$(OMS) verify $(ARGS)
+
+bench: setup ## Measures stock reservations beside the same work in plain SQL (ARGS='--only hot' for one measure)
+	$(OMS) bench reservations $(ARGS)
 
 clean-data: ## Forgets the data below .oms/ (asks nothing; downloaded engines stay)
 	@scripts/clean-data.sh

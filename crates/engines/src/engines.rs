@@ -125,12 +125,7 @@ impl Engines {
         match &self.postgres {
             Engine::Private(postgres) => postgres.create_database(name),
             Engine::Given(url) => {
-                let psql = find::program("psql").or_else(|| {
-                    let home = find::postgres_homes(&self.config.cache)
-                        .into_iter()
-                        .next()?;
-                    Some(home.bin.join("psql"))
-                });
+                let psql = self.postgres_program("psql");
                 let psql = psql.ok_or_else(|| Error::Program {
                     program: "psql".to_owned(),
                     message: format!("not on this machine; create the database {name} yourself"),
@@ -139,6 +134,20 @@ impl Engines {
                 Ok(with_database(url, name))
             }
         }
+    }
+
+    /// A program that comes with Postgres, such as `pgbench`: the one of the private server, else any on this
+    /// machine. `None` when there is none; packages differ in what they bring.
+    pub fn postgres_program(&self, name: &str) -> Option<PathBuf> {
+        if let Some(postgres) = self.postgres() {
+            return Some(postgres.bin_dir().join(name)).filter(|path| path.is_file());
+        }
+        find::program(name).or_else(|| {
+            let homes = find::postgres_homes(&self.config.cache).into_iter();
+            homes
+                .map(|home| home.bin.join(name))
+                .find(|path| path.is_file())
+        })
     }
 
     /// Address of Redis.

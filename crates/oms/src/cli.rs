@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use oms_engines::EnginesConfig;
 
-use crate::{demo, up, verify};
+use crate::bench::reservations::Measure;
+use crate::{bench, demo, up, verify};
 
-/// Exit code of a verifier that found violations.
+/// Exit code when something was found wrong: violations, or missed targets that were to be met.
 const EXIT_VIOLATIONS: u8 = 2;
 
 #[derive(Debug, Parser)]
@@ -26,6 +27,16 @@ enum Command {
     Demo(DemoArgs),
     /// Check the five databases against every invariant.
     Verify(VerifyArgs),
+    /// Measure speed beside what the same work costs without this program.
+    #[command(subcommand)]
+    Bench(Bench),
+}
+
+/// What is measured.
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// Stock reservations through gRPC, beside hand-written transactions that write the same rows.
+    Reservations(ReservationsArgs),
 }
 
 /// Where the engines are.
@@ -98,6 +109,37 @@ pub(crate) struct VerifyArgs {
     pub(crate) json: bool,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct ReservationsArgs {
+    /// Folder below which the private engines keep their data while they run; on the disk that is measured.
+    #[arg(long, default_value = ".oms", value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Rounds of each measure; the medians count.
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rounds: u32,
+    /// Seconds of each measurement.
+    #[arg(long, default_value_t = 3, value_name = "S", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) seconds: u32,
+    /// Callers at the same time.
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=150))]
+    pub(crate) callers: u32,
+    /// SKUs over which callers spread.
+    #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) skus: u32,
+    /// Replicas of the inventory service in the flash sale.
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10))]
+    pub(crate) replicas: u32,
+    /// Only these measures.
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    pub(crate) only: Vec<Measure>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Fail also when a speed target is missed, not only when the books are wrong.
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
 /// Runs the command that the process was called with.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
@@ -110,6 +152,7 @@ pub fn run() -> ExitCode {
             Command::Up(args) => up::up(&args).await.map(|()| true),
             Command::Demo(args) => demo::demo(&args).await,
             Command::Verify(args) => verify::command(&args).await,
+            Command::Bench(Bench::Reservations(args)) => bench::reservations::command(&args).await,
         }
     });
     match result {

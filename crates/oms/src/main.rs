@@ -1,4 +1,4 @@
-//! `oms up | demo | verify`.
+//! `oms up | demo | verify | bench`.
 
 use std::process::ExitCode;
 

@@ -8,9 +8,11 @@
 //! | [`under_way`] | the orders that relations do not judge, as something about them moves |
 //! | [`snapshot`], [`facts`] | what is read |
 //! | [`rest`] | waits until nothing moves |
+//! | [`alone`] | one database by itself |
 //!
 //! Each database is read in one snapshot, all five at the same time; they have no common moment.
 
+mod alone;
 mod events;
 mod facts;
 mod flow;
@@ -35,6 +37,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::cli::VerifyArgs;
+pub(crate) use alone::check_alone;
 use facts::{Facts, Feed, OfDatabase};
 pub use invariant::{Database, Invariant};
 use invariant::{Relation, Test};

@@ -1,0 +1,239 @@
+//! `oms bench reservations`: stock reservations through gRPC with everything on it, beside hand-written transactions that
+//! write the same rows.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`rig`] | engines, the service's database and its copy, replicas of the service |
+//! | [`catalogue`] | what is bought |
+//! | [`callers`], [`ids`] | who buys |
+//! | [`floors`] | the hand-written transactions |
+//! | [`pairs`] | measures that have a floor: hot, spread, idle |
+//! | [`sales`] | measures of scarce stock: buyers, flash |
+
+mod callers;
+mod catalogue;
+mod floors;
+mod ids;
+mod pairs;
+mod rig;
+mod sales;
+#[cfg(test)]
+mod smoke;
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use oms_engines::{Engines, EnginesConfig};
+use oms_telemetry::TelemetryConfig;
+
+use super::facts::{self, Facts};
+use super::report::{Outcome, Report};
+use super::store;
+use crate::cli::ReservationsArgs;
+use crate::verify::{self, Database, Finding};
+use rig::Rig;
+
+/// A measure, by the name it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Measure {
+    /// Everybody wants one SKU.
+    Hot,
+    /// Everybody wants another SKU.
+    Spread,
+    /// One caller, and nobody else.
+    Idle,
+    /// More buyers than units.
+    Buyers,
+    /// A flash sale over several replicas.
+    Flash,
+}
+
+impl Measure {
+    const ALL: [Self; 5] = [
+        Self::Hot,
+        Self::Spread,
+        Self::Idle,
+        Self::Buyers,
+        Self::Flash,
+    ];
+}
+
+/// A sale of scarce stock.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sale {
+    /// Units there are.
+    units: u64,
+    /// Callers who want them.
+    callers: u32,
+}
+
+/// How much is measured.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    rounds: u32,
+    seconds: u32,
+    callers: u32,
+    skus: u32,
+    replicas: u32,
+    few: Sale,
+    flash: Sale,
+    measures: Vec<Measure>,
+}
+
+impl Plan {
+    fn of(args: &ReservationsArgs) -> Self {
+        let is_wanted = |measure: &Measure| args.only.is_empty() || args.only.contains(measure);
+        Self {
+            rounds: args.rounds,
+            seconds: args.seconds,
+            callers: args.callers,
+            skus: args.skus,
+            replicas: args.replicas,
+            few: Sale {
+                units: 50,
+                callers: 200,
+            },
+            flash: Sale {
+                units: 10_000,
+                callers: 1_200,
+            },
+            measures: Measure::ALL.into_iter().filter(is_wanted).collect(),
+        }
+    }
+}
+
+/// Runs the bench; false when the books are wrong afterwards, with `--strict` also when a target is missed.
+pub(crate) async fn command(args: &ReservationsArgs) -> anyhow::Result<bool> {
+    // As `oms up`, but warnings would break the progress bars; RUST_LOG=info shows what logging costs.
+    let quiet = TelemetryConfig {
+        filter: "error".to_owned(),
+        ..TelemetryConfig::default()
+    };
+    let telemetry = oms_telemetry::start("oms", &quiet).context("telemetry")?;
+    let mut config = EnginesConfig::new(args.dir.join(format!("ephemeral-{}", std::process::id())));
+    config.cache = args.dir.join("engines");
+    config.ephemeral = true;
+    if !args.json {
+        config.progress = oms_engines::to_stderr();
+    }
+    let engines = Arc::new(tokio::task::spawn_blocking(move || Engines::start(&config)).await??);
+    let plan = Plan::of(args);
+    let result = tokio::select! {
+        result = run(&plan, Arc::clone(&engines), "oms_bench", args.json) => result,
+        () = oms_service::cli::asked_to_end() => Err(anyhow::anyhow!("interrupted")),
+    };
+    tokio::task::spawn_blocking(move || engines.stop()).await?;
+    telemetry.shutdown().await;
+    let report = result?;
+    report.print(args.json)?;
+    Ok(report.is_correct() && (report.is_fast() || !args.strict))
+}
+
+/// Runs a plan on these engines. `name` begins the names of what it makes there.
+pub(crate) async fn run(
+    plan: &Plan,
+    engines: Arc<Engines>,
+    name: &str,
+    silent: bool,
+) -> anyhow::Result<Report> {
+    let facts = facts::collect(&engines.postgres_url(), &engines.redis_url()).await?;
+    let bars = Bars::new(silent);
+    let filling = bars.add("set up", 1);
+    let rig = Rig::start(engines, name, plan.skus, plan.callers).await?;
+    filling.finish();
+    let mut bench = Bench {
+        plan,
+        rig,
+        bars,
+        violations: Vec::new(),
+    };
+    let mut measures = Vec::new();
+    for measure in &plan.measures {
+        measures.push(bench.measure(*measure).await?);
+    }
+    bench.finish(facts, measures).await
+}
+
+/// What measures work with.
+struct Bench<'a> {
+    plan: &'a Plan,
+    rig: Rig,
+    bars: Bars,
+    /// What was found wrong.
+    violations: Vec<String>,
+}
+
+impl Bench<'_> {
+    async fn measure(&mut self, measure: Measure) -> anyhow::Result<Outcome> {
+        match measure {
+            Measure::Hot => pairs::hot(self).await,
+            Measure::Spread => pairs::spread(self).await,
+            Measure::Idle => pairs::idle(self).await,
+            Measure::Buyers => sales::buyers(self).await,
+            Measure::Flash => sales::flash(self).await,
+        }
+    }
+
+    /// Compares what callers were told with what is stored, and checks the books.
+    async fn finish(mut self, facts: Facts, measures: Vec<Outcome>) -> anyhow::Result<Report> {
+        let stored = store::reservations(&mut self.rig.conn).await?;
+        let told = self.rig.acknowledged;
+        if u64::try_from(stored) != Ok(told) {
+            self.violations.push(format!(
+                "callers were told of {told} reservations, {stored} are stored"
+            ));
+        }
+        let verdict = verify::check_alone(&self.rig.database_url(), Database::Inventory).await?;
+        for finding in verdict
+            .invariants
+            .iter()
+            .filter(|finding| finding.violations > 0)
+        {
+            let Finding {
+                name,
+                says,
+                violations,
+                examples,
+                ..
+            } = finding;
+            self.violations.push(format!(
+                "{name} ({says}): {violations}, such as {examples:?}"
+            ));
+        }
+        self.rig.stop().await?;
+        Ok(Report {
+            bench: "reservations",
+            facts,
+            rounds: self.plan.rounds,
+            seconds: self.plan.seconds,
+            measures,
+            invariants: verdict.invariants.len(),
+            violations: self.violations,
+        })
+    }
+}
+
+/// Progress for people; silent for machines.
+struct Bars(MultiProgress);
+
+impl Bars {
+    fn new(silent: bool) -> Self {
+        let all = MultiProgress::new();
+        if silent {
+            all.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        Self(all)
+    }
+
+    fn add(&self, name: &'static str, steps: u64) -> ProgressBar {
+        let style = ProgressStyle::with_template(
+            "{prefix:>12} {bar:40} {pos:>3}/{len:3} {elapsed:>5} {msg}",
+        )
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = ProgressBar::new(steps).with_style(style).with_prefix(name);
+        let bar = self.0.add(bar);
+        bar.tick();
+        bar
+    }
+}
