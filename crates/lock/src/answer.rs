@@ -1,9 +1,10 @@
-//! What the acquire script answers.
+//! What the scripts answer.
 
 use redis::{Value, from_redis_value};
 
+use crate::leases::Released;
+use crate::unavailable::Unavailable;
 use crate::Token;
-use crate::link::Unavailable;
 
 /// The answer of the acquire script; names by their place in the list.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,6 +53,21 @@ pub(crate) fn read(answer: &Value) -> Result<Answer, Unavailable> {
     parsed.ok_or_else(unexpected)
 }
 
+/// Understands the reply of the release script.
+pub(crate) fn read_released(answer: &Value, names: &[String]) -> Result<Released, Unavailable> {
+    let unexpected = || Unavailable::Command(format!("unexpected answer {answer:?}"));
+    let numbers: Vec<usize> = from_redis_value(answer.clone()).map_err(|_| unexpected())?;
+    let (released, places) = numbers.split_first().ok_or_else(unexpected)?;
+    let waited_for = places
+        .iter()
+        .map(|place| names.get(place.checked_sub(1)?).cloned())
+        .collect::<Option<Vec<_>>>();
+    Ok(Released {
+        released: *released,
+        waited_for: waited_for.ok_or_else(unexpected)?,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,6 +102,18 @@ mod tests {
             &["busy", "x"],
         ] {
             assert!(read(&answer(words)).is_err(), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_are_waited_for_come_by_number() {
+        let names = ["a", "b"].map(str::to_owned);
+        let reply = |numbers: &[i64]| Value::Array(numbers.iter().copied().map(Value::Int).collect());
+        let released = read_released(&reply(&[2, 2]), &names).unwrap();
+        assert_eq!(released.released, 2);
+        assert_eq!(released.waited_for, ["b"]);
+        for strange in [&[][..], &[1, 0], &[1, 3]] {
+            assert!(read_released(&reply(strange), &names).is_err(), "{strange:?}");
         }
     }
 }

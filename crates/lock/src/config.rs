@@ -1,9 +1,20 @@
+use std::fmt;
 use std::time::Duration;
 
+use crate::address;
+
 /// Where Redis is and how long anything may take.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct LeaseConfig {
-    /// Address, `redis://[user:password@]host[:port][/database]`.
+    /// Address. Never shown by `Debug`. One of
+    /// - one Redis: `redis://[user:password@]host[:port][/database]`
+    /// - the leader that Sentinels know as `service`:
+    ///   `redis+sentinel://[user:password@]host[:port][,host[:port]..]/service[/database]`, with the
+    ///   hosts of the Sentinels, and user and password of the leader. Those of the Sentinels, if they
+    ///   have any: `?sentinel_username=..&sentinel_password=..`
+    /// - a Cluster, by some of its nodes: `redis+cluster://[user:password@]host[:port][,host[:port]..]`
+    ///
+    /// What is special in an address (such as `@` or `/` in a password) is percent-encoded.
     pub url: String,
     /// Begins every key; no braces.
     pub key_prefix: String,
@@ -17,8 +28,9 @@ pub struct LeaseConfig {
     pub generation_timeout: Duration,
     /// After a failure, calls answer "unavailable" at once for this long, then Redis is tried again.
     pub retry_after: Duration,
-    /// Whether all keys are on one node.
-    pub placement: Placement,
+    /// How long a name counts as waited for after its lease was refused to somebody; longer than
+    /// between two tries.
+    pub waiting_ttl: Duration,
 }
 
 impl LeaseConfig {
@@ -32,11 +44,13 @@ impl LeaseConfig {
             command_timeout: Duration::from_millis(100),
             generation_timeout: Duration::from_secs(1),
             retry_after: Duration::from_millis(250),
-            placement: Placement::OneNode,
+            waiting_ttl: Duration::from_millis(50),
         }
     }
 
-    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+    /// Checks everything that can be checked without asking Redis.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        address::parse(&self.url)?;
         if self.key_prefix.contains(['{', '}']) {
             return Err(ConfigError::PrefixWithBraces(self.key_prefix.clone()));
         }
@@ -51,21 +65,28 @@ impl LeaseConfig {
     }
 }
 
-/// Where the keys of different names are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Placement {
-    /// On one node: several names are taken by one script, all at once.
-    OneNode,
-    /// On many nodes, as in a Redis Cluster: names are taken one by one in sorted order and all
-    /// given back at the first refusal. The keys of one name share a hash tag.
-    ManyNodes,
+impl fmt::Debug for LeaseConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LeaseConfig")
+            .field("url", &"[redacted]")
+            .field("key_prefix", &self.key_prefix)
+            .field("ttl", &self.ttl)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("command_timeout", &self.command_timeout)
+            .field("generation_timeout", &self.generation_timeout)
+            .field("retry_after", &self.retry_after)
+            .field("waiting_ttl", &self.waiting_ttl)
+            .finish()
+    }
 }
 
 /// A configuration that cannot work.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The address is none of a Redis, or of a kind that is not supported.
-    #[error("redis url: {0} (supported: redis://host:port; Sentinel and Cluster are not yet)")]
+    #[error(
+        "redis url: {0} (redis://host:port, redis+sentinel://host:port,host:port/service or redis+cluster://host:port,host:port)"
+    )]
     Url(String),
     /// Braces mark what decides the node of a key.
     #[error("key prefix {0:?} must not contain braces")]

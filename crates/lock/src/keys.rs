@@ -1,5 +1,5 @@
-//! What stands in Redis for one name. The braces are a hash tag: in a Cluster the three keys of a
-//! name are on one node, so that one script may touch them.
+//! What stands in Redis for one name. The braces are a hash tag: in a Cluster the keys of a name
+//! are on one node, so that one script may touch them.
 
 /// The keys of one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,6 +10,8 @@ pub(crate) struct Keys {
     pub(crate) counter: String,
     /// Which life of the counter it is.
     pub(crate) generation: String,
+    /// The last holder who was refused the lease; expires.
+    pub(crate) waiter: String,
 }
 
 impl Keys {
@@ -19,6 +21,7 @@ impl Keys {
             lease: key("lk"),
             counter: key("fc"),
             generation: key("gen"),
+            waiter: key("wt"),
         }
     }
 }
@@ -41,6 +44,7 @@ mod tests {
         assert_eq!(keys.lease, "oms:lk:{A-1}");
         assert_eq!(keys.counter, "oms:fc:{A-1}");
         assert_eq!(keys.generation, "oms:gen:{A-1}");
+        assert_eq!(keys.waiter, "oms:wt:{A-1}");
     }
 
     #[test]

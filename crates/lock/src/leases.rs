@@ -8,27 +8,31 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use futures::FutureExt;
-use futures::future::BoxFuture;
-use redis::{Script, Value};
-use tokio::time::timeout;
+use futures::future::{BoxFuture, join_all};
+use redis::Script;
 use uuid::Uuid;
 
 use crate::answer::{self, Answer};
-use crate::config::{ConfigError, LeaseConfig, Placement};
-use crate::keys::{Keys, in_order};
-use crate::link::{Connected, Link, Unavailable};
+use crate::config::{ConfigError, LeaseConfig};
+use crate::health::Health;
+use crate::keys::in_order;
+use crate::metrics::{ACQUISITIONS, WAITED_FOR};
+use crate::servers::{Group, Servers};
+use crate::taking::Asked;
+use crate::undo::Undo;
+use crate::unavailable::Unavailable;
 use crate::{Lease, Token};
 
 /// How often one call begins a new generation before it gives up: Redis may lose its data again
 /// meanwhile, but not all the time.
-const RENEWALS_MAX: usize = 3;
+pub(crate) const RENEWALS_MAX: usize = 3;
 
 /// What came of asking for leases.
 #[derive(Debug)]
 pub enum Outcome {
     /// All were got.
     Acquired(Lease),
-    /// None was got, because others hold these. With [`Placement::ManyNodes`] the first one only.
+    /// None was got, because others hold these. In a Cluster the first one only.
     Busy(Vec<String>),
     /// Redis could not be asked.
     Unavailable(Unavailable),
@@ -41,12 +45,25 @@ pub struct Free {
     pub lease: Lease,
     /// Held by others.
     pub busy: Vec<String>,
+    /// Could not be asked for: their node of a Cluster is gone while others answer.
+    pub gone: Vec<(String, Unavailable)>,
+}
+
+/// What came of giving leases back.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Released {
+    /// How many were still ours. Others had expired, Redis had lost them, or their node of a Cluster
+    /// could not be asked.
+    pub released: usize,
+    /// Those of them that another holder was refused a moment ago. To be fair, leave it the time to
+    /// come back before asking for them again.
+    pub waited_for: Vec<String>,
 }
 
 /// Why the database gave no generation.
 pub type GenerationError = Box<dyn Error + Send + Sync>;
 
-type NextGeneration =
+pub(crate) type NextGeneration =
     Box<dyn Fn() -> BoxFuture<'static, Result<i64, GenerationError>> + Send + Sync>;
 
 /// Asks Redis for leases, as one holder. Cheap to clone.
@@ -55,20 +72,22 @@ pub struct Leases {
     shared: Arc<Shared>,
 }
 
-struct Shared {
-    config: LeaseConfig,
-    holder: Uuid,
+pub(crate) struct Shared {
+    pub(crate) config: LeaseConfig,
+    pub(crate) holder: Uuid,
     acquisitions: AtomicU64,
-    next_generation: NextGeneration,
-    link: Link,
-    acquire: Script,
-    release: Script,
-    renew: Script,
+    pub(crate) next_generation: NextGeneration,
+    /// Of the source of generations.
+    pub(crate) generations: Health,
+    pub(crate) servers: Servers,
+    pub(crate) acquire: Script,
+    pub(crate) release: Script,
+    pub(crate) renew: Script,
 }
 
 /// All names or none, or those that are free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Want {
+pub(crate) enum Want {
     All,
     Free,
 }
@@ -88,13 +107,13 @@ impl Leases {
         Getting: Future<Output = Result<i64, GenerationError>> + Send + 'static,
     {
         config.check()?;
-        let link = Link::new(&config)?;
         let shared = Shared {
+            servers: Servers::new(&config)?,
             config,
             holder,
             acquisitions: AtomicU64::new(0),
             next_generation: Box::new(move || next_generation().boxed()),
-            link,
+            generations: Health::new("generation", "database".to_owned()),
             acquire: Script::new(include_str!("scripts/acquire.lua")),
             release: Script::new(include_str!("scripts/release.lua")),
             renew: Script::new(include_str!("scripts/renew.lua")),
@@ -109,11 +128,12 @@ impl Leases {
         self.shared.holder
     }
 
-    /// Takes the leases of all these names or none. Waits for nobody: what is held is busy.
+    /// Takes the leases of all these names or none. Waits for nobody: what is held is busy. In a
+    /// Cluster names are taken one after the other in sorted order, and go back at the first refusal.
     pub async fn acquire(&self, names: &[&str]) -> Outcome {
         let outcome = match self.take(names, Want::All).await {
-            Ok(Free { lease, busy }) if busy.is_empty() => Outcome::Acquired(lease),
-            Ok(Free { busy, .. }) => Outcome::Busy(busy),
+            Ok(free) if free.busy.is_empty() => Outcome::Acquired(free.lease),
+            Ok(free) => Outcome::Busy(free.busy),
             Err(reason) => Outcome::Unavailable(reason),
         };
         count(match &outcome {
@@ -124,11 +144,12 @@ impl Leases {
         outcome
     }
 
-    /// Takes the leases of those of these names that are free, and tells which are not.
+    /// Takes the leases of those of these names that are free, and tells which are not. An error
+    /// if none could be asked for.
     pub async fn acquire_free(&self, names: &[&str]) -> Result<Free, Unavailable> {
         let result = self.take(names, Want::Free).await;
         count(match &result {
-            Ok(free) if free.busy.is_empty() => "acquired",
+            Ok(free) if free.busy.is_empty() && free.gone.is_empty() => "acquired",
             Ok(free) if free.lease.is_empty() => "busy",
             Ok(_) => "partly_acquired",
             Err(reason) => reason.reason(),
@@ -136,234 +157,150 @@ impl Leases {
         result
     }
 
-    /// Gives leases back and returns how many were still ours. Others had expired, or Redis had
-    /// lost them.
-    pub async fn release(&self, lease: Lease) -> Result<usize, Unavailable> {
+    /// Gives leases back. An error if none could be given back; they expire.
+    pub async fn release(&self, lease: Lease) -> Result<Released, Unavailable> {
         let names: Vec<String> = lease.tokens.into_keys().collect();
-        let connected = self.shared.link.connected().await?;
-        let mut released = 0;
-        for group in self.groups(&names) {
-            let release = self.give_back(connected.clone(), lease.value.clone(), group);
-            released += self.shared.link.ask(&connected, release).await?;
+        if names.is_empty() {
+            return Ok(Released::default());
         }
-        Ok(released)
+        let groups = self.shared.groups(names).await?;
+        let given = join_all(groups.iter().map(|group| async {
+            let call = self.shared.release_call(&lease.value, &group.names);
+            let reply = self.shared.servers.run(group, &call, |_| {}).await?;
+            answer::read_released(&reply, &group.names)
+        }));
+        let mut all = None;
+        let mut failure = None;
+        for answer in given.await {
+            match answer {
+                Ok(some) => {
+                    let all: &mut Released = all.get_or_insert_default();
+                    all.released += some.released;
+                    all.waited_for.extend(some.waited_for);
+                }
+                Err(reason) => failure = Some(reason),
+            }
+        }
+        match (all, failure) {
+            (None, Some(reason)) => Err(reason),
+            (all, _) => {
+                let all = all.unwrap_or_default();
+                metrics::counter!(WAITED_FOR).increment(all.waited_for.len() as u64);
+                Ok(all)
+            }
+        }
     }
 
     /// Begins a new generation of a name, because the database has fenced this token: Redis counts
     /// from below what it once gave out. Returns false if somebody else has done so meanwhile.
     pub async fn renew_generation(&self, name: &str, fenced: Token) -> Result<bool, Unavailable> {
-        let next = self.next_generation().await?;
-        let connected = self.shared.link.connected().await?;
+        let next = self.shared.next_generation().await?;
+        let groups = self.shared.groups(vec![name.to_owned()]).await?;
         let seen = fenced.generation().to_string();
-        Ok(self.renew(&connected, &[(name, &seen)], next).await? == 1)
+        let mut renewed = 0;
+        for group in &groups {
+            renewed += self.shared.renew(group, &[(0, seen.clone())], next).await?;
+        }
+        Ok(renewed == 1)
     }
 
     async fn take(&self, names: &[&str], want: Want) -> Result<Free, Unavailable> {
         let names = in_order(names);
+        let mut free = Free {
+            lease: self.new_lease(),
+            busy: Vec::new(),
+            gone: Vec::new(),
+        };
+        if names.is_empty() {
+            return Ok(free);
+        }
+        let groups = self.shared.groups(names).await?;
+        // Whoever wants all takes them in the order of everybody; who takes what is free cannot be
+        // in anybody's way.
+        let at_once = match want {
+            Want::All => 1,
+            Want::Free => groups.len().max(1),
+        };
+        let mut kept = Vec::new();
+        for groups in groups.chunks(at_once) {
+            let asked = self.shared.take(groups, &free.lease.value, want).await;
+            for (group, asked) in groups.iter().zip(asked) {
+                kept.extend(free.add(group, asked));
+            }
+            if want == Want::All && !(free.busy.is_empty() && free.gone.is_empty()) {
+                // Never hold and wait: dropped, `kept` gives back what was got so far.
+                kept.clear();
+                free.lease.tokens.clear();
+                break;
+            }
+        }
+        let is_nothing_known = free.lease.is_empty() && free.busy.is_empty();
+        if (want == Want::All || is_nothing_known)
+            && let Some((_, reason)) = free.gone.pop()
+        {
+            return Err(reason);
+        }
+        kept.into_iter().for_each(Undo::forget);
+        Ok(free)
+    }
+
+    fn new_lease(&self) -> Lease {
         let number = self.shared.acquisitions.fetch_add(1, Ordering::Relaxed);
-        let mut lease = Lease {
+        Lease {
             holder: self.shared.holder,
             value: format!("{}/{number}", self.shared.holder),
             tokens: BTreeMap::new(),
             asked_at: Instant::now(),
             ttl: self.shared.config.ttl,
-        };
-        let mut busy = Vec::new();
-        if names.is_empty() {
-            return Ok(Free { lease, busy });
         }
-        let connected = self.shared.link.connected().await?;
-        // Whatever ends this call before it has an answer (an error, a timeout, its caller going
-        // away), the names must not stay taken.
-        let mut undo = Undo {
-            leases: self,
-            connected: &connected,
-            value: &lease.value,
-            names: Vec::new(),
-        };
-        for group in self.groups(&names) {
-            undo.names.extend_from_slice(group);
-            match self.take_group(&connected, undo.value, group, want).await? {
-                Answer::Taken(taken) => {
-                    let mut left = group.to_vec();
-                    for (place, token) in taken {
-                        if let Some(name) = group.get(place) {
-                            left.retain(|other| other != name);
-                            lease.tokens.insert(name.clone(), token);
+    }
+}
+
+impl Free {
+    /// Adds what came of one group. Answers how to give back what was got.
+    fn add(&mut self, group: &Group, asked: Asked) -> Option<Undo> {
+        let Asked { answer, mut undo } = asked;
+        match answer {
+            Ok(Answer::Taken(taken)) => {
+                let mut tokens: BTreeMap<usize, Token> = taken.into_iter().collect();
+                let mut got = Vec::new();
+                for (place, name) in group.names.iter().enumerate() {
+                    match tokens.remove(&place) {
+                        Some(token) => {
+                            got.push(name.clone());
+                            self.lease.tokens.insert(name.clone(), token);
                         }
+                        None => self.busy.push(name.clone()),
                     }
-                    busy.extend(left);
                 }
-                Answer::Busy(places) => {
-                    busy.extend(places.iter().filter_map(|place| group.get(*place)).cloned());
-                }
-                Answer::Stale(_) => {
-                    let reason = format!("renewed {RENEWALS_MAX} times and lost again");
-                    return Err(Unavailable::Generation(reason));
-                }
+                undo.narrow(got);
+                return Some(undo);
             }
-            if want == Want::All && !busy.is_empty() {
-                // Never hold and wait: what was got so far goes back, by `undo`.
-                undo.keep_only_taken(&lease.tokens);
-                lease.tokens.clear();
-                drop(undo);
-                return Ok(Free { lease, busy });
+            Ok(Answer::Busy(places)) => {
+                let names = places.iter().filter_map(|place| group.names.get(*place));
+                self.busy.extend(names.cloned());
+                undo.forget();
             }
+            Ok(Answer::Stale(_)) => {
+                let reason = format!("renewed {RENEWALS_MAX} times and lost again");
+                self.miss(group, &Unavailable::Generation(reason));
+                undo.forget();
+            }
+            // Redis may still do it: dropped, `undo` takes it back.
+            Err(reason) => self.miss(group, &reason),
         }
-        undo.names.clear();
-        drop(undo);
-        Ok(Free { lease, busy })
+        None
     }
 
-    /// Asks for one group, beginning new generations where Redis has lost them.
-    async fn take_group(
-        &self,
-        connected: &Connected,
-        value: &str,
-        group: &[String],
-        want: Want,
-    ) -> Result<Answer, Unavailable> {
-        for _ in 0..RENEWALS_MAX {
-            let asked = self.ask_for(connected, value, group, want);
-            let reply = self.shared.link.ask(connected, asked).await?;
-            let Answer::Stale(lost) = answer::read(&reply)? else {
-                return answer::read(&reply);
-            };
-            // One number serves all names: each only needs one larger than its own before.
-            let next = self.next_generation().await?;
-            let lost: Vec<(&str, &str)> = lost
-                .iter()
-                .filter_map(|(place, seen)| Some((group.get(*place)?.as_str(), seen.as_str())))
-                .collect();
-            self.renew(connected, &lost, next).await?;
-        }
-        Ok(Answer::Stale(Vec::new()))
-    }
-
-    async fn ask_for(
-        &self,
-        connected: &Connected,
-        value: &str,
-        group: &[String],
-        want: Want,
-    ) -> redis::RedisResult<Value> {
-        let mut call = self.shared.acquire.prepare_invoke();
-        for name in group {
-            let keys = self.keys(name);
-            call.key(keys.lease).key(keys.counter).key(keys.generation);
-        }
-        let ttl = u64::try_from(self.shared.config.ttl.as_millis()).unwrap_or(u64::MAX);
-        call.arg(value)
-            .arg(ttl)
-            .arg(if want == Want::All { "all" } else { "free" });
-        call.invoke_async(&mut connected.connection.clone()).await
-    }
-
-    /// Begins the generation `next` of these names, where it still is the one seen. Returns how
-    /// many were renewed.
-    async fn renew(
-        &self,
-        connected: &Connected,
-        names: &[(&str, &str)],
-        next: i64,
-    ) -> Result<u64, Unavailable> {
-        let mut call = self.shared.renew.prepare_invoke();
-        call.arg(next);
-        for (name, seen) in names {
-            let keys = self.keys(name);
-            call.key(keys.counter).key(keys.generation).arg(*seen);
-        }
-        let mut connection = connected.connection.clone();
-        let asked = call.invoke_async(&mut connection);
-        let renewed: u64 = self.shared.link.ask(connected, asked).await?;
-        metrics::counter!("oms_lock_generations_total").increment(renewed);
-        tracing::debug!(
-            renewed,
-            generation = next,
-            "lease counters begin a new generation"
-        );
-        Ok(renewed)
-    }
-
-    fn give_back(
-        &self,
-        connected: Connected,
-        value: String,
-        names: &[String],
-    ) -> impl Future<Output = redis::RedisResult<usize>> + Send + 'static {
-        let shared = Arc::clone(&self.shared);
-        let keys: Vec<String> = names.iter().map(|name| self.keys(name).lease).collect();
-        async move {
-            let mut call = shared.release.prepare_invoke();
-            call.key(keys).arg(value);
-            call.invoke_async(&mut connected.connection.clone()).await
-        }
-    }
-
-    async fn next_generation(&self) -> Result<i64, Unavailable> {
-        let patience = self.shared.config.generation_timeout;
-        let failed = |cause: String| Unavailable::Generation(cause);
-        let next = match timeout(patience, (self.shared.next_generation)()).await {
-            Ok(Ok(next)) => next,
-            Ok(Err(cause)) => return Err(failed(cause.to_string())),
-            Err(_elapsed) => return Err(failed(format!("not within {patience:?}"))),
-        };
-        match Token::new(next, 0) {
-            Some(_) => Ok(next),
-            None => Err(failed(format!("{next} is not between 0 and 2^31"))),
-        }
-    }
-
-    fn keys(&self, name: &str) -> Keys {
-        Keys::of(&self.shared.config.key_prefix, name)
-    }
-
-    /// What may go into one script.
-    fn groups<'a>(&self, names: &'a [String]) -> std::slice::Chunks<'a, String> {
-        match self.shared.config.placement {
-            Placement::OneNode => names.chunks(names.len().max(1)),
-            Placement::ManyNodes => names.chunks(1),
-        }
-    }
-}
-
-/// Gives names back when a call ends without them, on the connection on which they were asked for:
-/// Redis does both in order, however late it does them.
-struct Undo<'a> {
-    leases: &'a Leases,
-    connected: &'a Connected,
-    value: &'a str,
-    names: Vec<String>,
-}
-
-impl Undo<'_> {
-    fn keep_only_taken(&mut self, taken: &BTreeMap<String, Token>) {
-        self.names.retain(|name| taken.contains_key(name));
-    }
-}
-
-impl Drop for Undo<'_> {
-    fn drop(&mut self) {
-        // Without a runtime the program is ending; the names expire.
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            return;
-        };
-        for group in self.leases.groups(&self.names) {
-            let connected = self.connected.clone();
-            let release = self
-                .leases
-                .give_back(connected, self.value.to_owned(), group);
-            // Later they have expired by themselves.
-            let patience = self.leases.shared.config.ttl;
-            runtime.spawn(async move {
-                let _expires_otherwise = timeout(patience, release).await;
-            });
-        }
+    fn miss(&mut self, group: &Group, reason: &Unavailable) {
+        let names = group.names.iter();
+        self.gone
+            .extend(names.map(|name| (name.clone(), reason.clone())));
     }
 }
 
 fn count(outcome: &'static str) {
-    metrics::counter!("oms_lock_acquisitions_total", "outcome" => outcome).increment(1);
+    metrics::counter!(ACQUISITIONS, "outcome" => outcome).increment(1);
 }
 
 #[cfg(test)]

@@ -11,22 +11,36 @@
 //! has seen for a name and accepts work only with
 //! `fence < token OR (fence = token AND holder = me)`.
 //!
-//! - `config`: where Redis is and how long anything may take
+//! - `config`, `address`: where Redis is and how long anything may take
 //! - `token`, `lease`: what is got, and whether it is still young enough to use
-//! - `leases`: acquire, release, renew the generation
-//! - `link`: one connection, never waited for longer than configured
+//! - `leases`, `taking`, `undo`: acquire, release, renew the generation; giving back what a call that
+//!   failed may have got
+//! - `servers`: which server is asked for which names; `cluster`, `slots`: the nodes of a Cluster
+//! - `link`, `connect`: the connection to one server, never waited for longer than configured
+//! - `health`, `metrics`, `unavailable`: what fails, told once
 //! - `keys`, `scripts/*.lua`, `answer`: what stands in Redis, how it changes, what that answers
 
+mod address;
 mod answer;
+mod cluster;
 mod config;
+mod connect;
+mod health;
 mod keys;
 mod lease;
 mod leases;
 mod link;
+mod metrics;
+mod servers;
+mod slots;
+mod taking;
 mod token;
+mod unavailable;
+mod undo;
 
-pub use config::{ConfigError, LeaseConfig, Placement};
+pub use config::{ConfigError, LeaseConfig};
 pub use lease::Lease;
-pub use leases::{Free, GenerationError, Leases, Outcome};
-pub use link::Unavailable;
+pub use leases::{Free, GenerationError, Leases, Outcome, Released};
+pub use metrics::describe_metrics;
 pub use token::Token;
+pub use unavailable::Unavailable;

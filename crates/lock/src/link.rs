@@ -1,167 +1,243 @@
-//! The connection to Redis. Nobody waits longer than configured, and after a failure nobody waits
-//! at all until it is time to try again.
+//! The connection to one server. Nobody waits longer than configured, and after a failure nobody
+//! waits at all until it is time to try again.
 
 use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, RedisError, RedisResult};
-use tokio::sync::Mutex;
+use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind};
 use tokio::time::timeout;
 
-use crate::config::{ConfigError, LeaseConfig};
+use crate::config::LeaseConfig;
+use crate::connect::Connector;
+use crate::health::Health;
+use crate::unavailable::Unavailable;
 
-/// Why no lease could be asked for. Work goes on without one: slower, and as safe.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Unavailable {
-    /// No connection.
-    #[error("no connection to redis: {0}")]
-    Connect(String),
-    /// No answer in time.
-    #[error("no answer from redis within {0:?}")]
-    Timeout(Duration),
-    /// An answer that is an error, or the connection broke.
-    #[error("redis: {0}")]
-    Command(String),
-    /// It failed a moment ago and is left alone.
-    #[error("redis failed a moment ago and has not been tried again yet")]
-    CoolingDown,
-    /// Redis lost its counters and the database gave no new generation.
-    #[error("no new generation: {0}")]
-    Generation(String),
-}
+/// How long one attempt to connect goes on, whether or not somebody still waits for it: the way
+/// through Sentinels, or to another region, may take longer than a caller should wait.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
-impl Unavailable {
-    /// One word for metrics.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Connect(_) => "connect",
-            Self::Timeout(_) => "timeout",
-            Self::Command(_) => "command",
-            Self::CoolingDown => "cooling_down",
-            Self::Generation(_) => "generation",
-        }
-    }
-}
-
+/// A server and the connection to it. Cheap to clone.
+#[derive(Clone)]
 pub(crate) struct Link {
-    client: Client,
-    connect: AsyncConnectionConfig,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    connector: Connector,
     connect_timeout: Duration,
     command_timeout: Duration,
     retry_after: Duration,
+    health: Health,
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
-    connection: Option<MultiplexedConnection>,
-    /// Counts connections, so that a late failure of an old one does not end the new one.
+    phase: Phase,
+    /// Counts connections, so that what comes late from an old one is no news of the new one.
     number: u64,
-    leave_alone_until: Option<Instant>,
 }
+
+enum Phase {
+    /// Not connected, and left alone until then.
+    Apart(Option<Instant>),
+    /// A task connects. Once somebody has waited for it in vain, nobody else does.
+    Connecting { attempt: Attempt, in_vain: bool },
+    /// Connected.
+    Together(MultiplexedConnection),
+}
+
+type Attempt = Shared<BoxFuture<'static, Result<Connected, Unavailable>>>;
 
 /// A connection in use.
 #[derive(Clone)]
 pub(crate) struct Connected {
     pub(crate) connection: MultiplexedConnection,
+    link: Link,
     number: u64,
 }
 
+/// Why a command was not done.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Its keys are at another node of the Cluster, at this `host:port`; no host: at the same one.
+    Moved(String),
+    /// For any other reason.
+    Unavailable(Unavailable),
+}
+
 impl Link {
-    pub(crate) fn new(config: &LeaseConfig) -> Result<Self, ConfigError> {
-        // The seam for Sentinel (a client that finds the leader) and Cluster (one connection per
-        // node, `Placement::ManyNodes`): both are other addresses here and nothing else elsewhere.
-        if !config.url.starts_with("redis://") {
-            let scheme = config.url.split("://").next().unwrap_or_default();
-            return Err(ConfigError::Url(format!("unsupported scheme {scheme:?}")));
+    /// `name` is an address for people, without a password.
+    pub(crate) fn new(name: String, connector: Connector, config: &LeaseConfig) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                connector,
+                connect_timeout: config.connect_timeout,
+                command_timeout: config.command_timeout,
+                retry_after: config.retry_after,
+                health: Health::new("redis", name),
+                state: Mutex::new(State {
+                    phase: Phase::Apart(None),
+                    number: 0,
+                }),
+            }),
         }
-        let client = Client::open(config.url.as_str());
-        let client = client.map_err(|cause| ConfigError::Url(cause.to_string()))?;
-        // Timeouts are ours: they cover connecting and waiting for others who connect, too.
-        let connect = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(config.connect_timeout))
-            .set_response_timeout(None);
-        Ok(Self {
-            client,
-            connect,
-            connect_timeout: config.connect_timeout,
-            command_timeout: config.command_timeout,
-            retry_after: config.retry_after,
-            state: Mutex::default(),
-        })
+    }
+
+    /// Address for people.
+    pub(crate) fn name(&self) -> &str {
+        self.inner.health.name()
     }
 
     /// The shared connection, made when there is none.
     pub(crate) async fn connected(&self) -> Result<Connected, Unavailable> {
-        let connecting = timeout(self.connect_timeout, self.state.lock()).await;
-        let Ok(mut state) = connecting else {
-            return Err(Unavailable::Connect(
-                "another call is connecting".to_owned(),
-            ));
+        let (attempt, number) = {
+            let mut state = self.state();
+            let attempt = match &state.phase {
+                Phase::Together(connection) => {
+                    return Ok(self.using(connection.clone(), state.number));
+                }
+                Phase::Connecting { in_vain: true, .. } => return Err(Unavailable::CoolingDown),
+                Phase::Apart(Some(until)) if Instant::now() < *until => {
+                    return Err(Unavailable::CoolingDown);
+                }
+                Phase::Connecting { attempt, .. } => attempt.clone(),
+                Phase::Apart(_) => self.begin(&mut state),
+            };
+            (attempt, state.number)
         };
-        if let Some(connection) = &state.connection {
-            return Ok(Connected {
-                connection: connection.clone(),
-                number: state.number,
-            });
+        let patience = self.inner.connect_timeout;
+        if let Ok(outcome) = timeout(patience, attempt).await {
+            return outcome;
         }
-        if state
-            .leave_alone_until
-            .is_some_and(|until| Instant::now() < until)
+        let reason = Unavailable::Connect(format!("not within {patience:?}"));
+        let mut state = self.state();
+        if state.number == number
+            && let Phase::Connecting { in_vain, .. } = &mut state.phase
         {
-            return Err(Unavailable::CoolingDown);
+            *in_vain = true;
+            self.inner.health.bad(&reason);
         }
-        let made = self
-            .client
-            .get_multiplexed_async_connection_with_config(&self.connect)
-            .await;
+        Err(reason)
+    }
+
+    /// Begins to connect, in a task of its own: a caller that goes away ends nothing.
+    fn begin(&self, state: &mut State) -> Attempt {
+        state.number += 1;
+        let task = tokio::spawn(self.clone().connect(state.number));
+        let attempt = async move {
+            let aborted = |cause| Err(Unavailable::Connect(format!("{cause}")));
+            task.await.unwrap_or_else(aborted)
+        };
+        let attempt = attempt.boxed().shared();
+        state.phase = Phase::Connecting {
+            attempt: attempt.clone(),
+            in_vain: false,
+        };
+        attempt
+    }
+
+    async fn connect(self, number: u64) -> Result<Connected, Unavailable> {
+        let made = match timeout(CONNECT_LIMIT, self.inner.connector.connect()).await {
+            Ok(made) => made.map_err(|cause| Unavailable::Connect(cause.to_string())),
+            Err(_elapsed) => Err(Unavailable::Connect(format!("not within {CONNECT_LIMIT:?}"))),
+        };
+        let mut state = self.state();
         match made {
             Ok(connection) => {
-                state.number += 1;
-                state.leave_alone_until = None;
-                state.connection = Some(connection.clone());
-                Ok(Connected {
-                    connection,
-                    number: state.number,
-                })
+                state.phase = Phase::Together(connection.clone());
+                Ok(self.using(connection, number))
             }
-            Err(cause) => {
-                state.leave_alone_until = Some(Instant::now() + self.retry_after);
-                Err(Unavailable::Connect(cause.to_string()))
+            Err(reason) => {
+                state.phase = self.apart();
+                self.inner.health.bad(&reason);
+                Err(reason)
             }
         }
     }
 
+    fn using(&self, connection: MultiplexedConnection, number: u64) -> Connected {
+        Connected {
+            connection,
+            link: self.clone(),
+            number,
+        }
+    }
+
+    fn apart(&self) -> Phase {
+        Phase::Apart(Some(Instant::now() + self.inner.retry_after))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.inner
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Connected {
     /// Waits for an answer on this connection, not longer than configured.
     pub(crate) async fn ask<T>(
         &self,
-        on: &Connected,
         command: impl Future<Output = RedisResult<T>>,
-    ) -> Result<T, Unavailable> {
-        match timeout(self.command_timeout, command).await {
-            Ok(Ok(answer)) => Ok(answer),
+    ) -> Result<T, Failure> {
+        let patience = self.link.inner.command_timeout;
+        let (reason, breaks) = match timeout(patience, command).await {
+            Ok(Ok(answer)) => {
+                self.worked();
+                return Ok(answer);
+            }
             Ok(Err(cause)) => {
-                if breaks_connection(&cause) {
-                    self.give_up(on).await;
+                if let Some(address) = moved_to(&cause) {
+                    self.worked();
+                    return Err(Failure::Moved(address));
                 }
-                Err(Unavailable::Command(cause.to_string()))
+                (Unavailable::Command(cause.to_string()), breaks_connection(&cause))
             }
-            Err(_elapsed) => {
-                self.give_up(on).await;
-                Err(Unavailable::Timeout(self.command_timeout))
-            }
+            Err(_elapsed) => (Unavailable::Timeout(patience), true),
+        };
+        self.failed(&reason, breaks);
+        Err(Failure::Unavailable(reason))
+    }
+
+    fn worked(&self) {
+        let link = &self.link;
+        if link.inner.health.is_bad() && link.state().is_about(self) {
+            link.inner.health.good();
         }
     }
 
-    /// Drops a connection that failed and leaves Redis alone for a while.
-    async fn give_up(&self, failed: &Connected) {
-        let mut state = self.state.lock().await;
-        if state.number == failed.number && state.connection.take().is_some() {
-            state.leave_alone_until = Some(Instant::now() + self.retry_after);
+    /// Tells of a failure, and ends the connection if it broke: Redis is left alone for a while.
+    fn failed(&self, reason: &Unavailable, breaks: bool) {
+        let mut state = self.link.state();
+        if !state.is_about(self) {
+            return;
+        }
+        self.link.inner.health.bad(reason);
+        if breaks {
+            state.phase = self.link.apart();
         }
     }
+}
+
+impl State {
+    /// Whether this is the connection of the moment.
+    fn is_about(&self, connected: &Connected) -> bool {
+        self.number == connected.number && matches!(self.phase, Phase::Together(_))
+    }
+}
+
+/// Where the keys are instead.
+fn moved_to(cause: &RedisError) -> Option<String> {
+    if cause.kind() != ErrorKind::Server(ServerErrorKind::Moved) {
+        return None;
+    }
+    let (address, _slot) = cause.redirect_node()?;
+    Some(address.to_owned())
 }
 
 /// A refused command leaves the connection good; everything else may have left it half read. A

@@ -1,0 +1,63 @@
+//! Making a connection to a server that may write.
+
+use redis::aio::MultiplexedConnection;
+use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionInfo, RedisConnectionInfo, RedisError, RedisResult,
+};
+use tokio::sync::Mutex;
+
+use crate::config::ConfigError;
+
+/// Knows how to reach a server, or the one that leads at the moment.
+pub(crate) enum Connector {
+    /// Always at the same place.
+    Server(Client),
+    /// Where the Sentinels say; they are asked anew for every connection, and the server is asked
+    /// whether it leads.
+    Leader(Box<Mutex<SentinelClient>>),
+}
+
+impl Connector {
+    pub(crate) fn server(address: ConnectionInfo) -> Result<Self, ConfigError> {
+        Client::open(address).map(Self::Server).map_err(refused)
+    }
+
+    pub(crate) fn leader(
+        sentinels: Vec<ConnectionInfo>,
+        service: &str,
+        login: RedisConnectionInfo,
+    ) -> Result<Self, ConfigError> {
+        let leader = SentinelNodeConnectionInfo::default().set_redis_connection_info(login);
+        let kind = SentinelServerType::Master;
+        let client = SentinelClient::build(sentinels, service.to_owned(), Some(leader), kind);
+        let client = client.map_err(refused)?;
+        Ok(Self::Leader(Box::new(Mutex::new(client))))
+    }
+
+    /// Bounded by its caller.
+    pub(crate) async fn connect(&self) -> RedisResult<MultiplexedConnection> {
+        let unbounded = AsyncConnectionConfig::new()
+            .set_connection_timeout(None)
+            .set_response_timeout(None);
+        match self {
+            Self::Server(client) => {
+                client
+                    .get_multiplexed_async_connection_with_config(&unbounded)
+                    .await
+            }
+            Self::Leader(sentinels) => {
+                let mut sentinels = sentinels.lock().await;
+                sentinels.get_async_connection_with_config(&unbounded).await
+            }
+        }
+    }
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "an error to map, as map_err gives it"
+)]
+fn refused(cause: RedisError) -> ConfigError {
+    ConfigError::Url(cause.to_string())
+}
