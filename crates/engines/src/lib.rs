@@ -27,7 +27,7 @@ pub use engines::{Engines, EnginesConfig};
 pub use error::Error;
 pub use postgres::{Postgres, PostgresOptions};
 pub use process::is_alive;
-pub use redis::{Redis, RedisOptions};
+pub use redis::{Redis, RedisOptions, Role};
 
 use std::sync::Arc;
 

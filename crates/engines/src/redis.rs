@@ -12,6 +12,18 @@ use crate::error::{Context, Error};
 use crate::supervise::{Claim, Launch, Supervised};
 use crate::{Progress, find, install, process, quiet};
 
+/// What a Redis process does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Role {
+    /// Keeps data.
+    #[default]
+    Server,
+    /// Keeps data as a node of a Cluster, which its user puts together.
+    ClusterNode,
+    /// Watches servers and replaces the leader when it fails.
+    Sentinel,
+}
+
 /// How to run Redis.
 #[derive(Clone)]
 pub struct RedisOptions {
@@ -23,6 +35,10 @@ pub struct RedisOptions {
     pub cache: PathBuf,
     /// Install Redis if there is none.
     pub install: bool,
+    /// What it is besides a server of its own.
+    pub role: Role,
+    /// More lines of its configuration.
+    pub settings: Vec<String>,
     /// Told what happens.
     pub progress: Progress,
 }
@@ -35,6 +51,8 @@ impl RedisOptions {
             port: None,
             cache: cache.into(),
             install: true,
+            role: Role::Server,
+            settings: Vec::new(),
             progress: quiet(),
         }
     }
@@ -66,10 +84,15 @@ impl Redis {
         )?;
         let config = dir.join("redis.conf");
         let port = options.port.map_or_else(|| remembered_port(&config), Ok)?;
-        fs::write(&config, settings(&dir, port)).doing("write", &config)?;
+        let text = settings(&dir, port, options)?;
+        fs::write(&config, text).doing("write", &config)?;
+        let mut argv = vec![server.into(), config.into()];
+        if options.role == Role::Sentinel {
+            argv.push("--sentinel".into());
+        }
         let launch = Launch {
             engine: "Redis",
-            argv: vec![server.into(), config.into()],
+            argv,
             pid_file: dir.join("redis.pid"),
             log: dir.join("redis.log"),
             port,
@@ -88,6 +111,11 @@ impl Redis {
     /// Its address.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/", self.engine.port())
+    }
+
+    /// Its port on the loopback address.
+    pub fn port(&self) -> u16 {
+        self.engine.port()
     }
 
     /// Its log.
@@ -137,18 +165,28 @@ fn remembered_port(config: &Path) -> Result<u16, Error> {
     }
 }
 
-fn settings(dir: &Path, port: u16) -> String {
+fn settings(dir: &Path, port: u16, options: &RedisOptions) -> Result<String, Error> {
     let dir = dir.display();
-    format!(
+    let mut text = format!(
         "# Written at every start.\n\
          bind 127.0.0.1\n\
          port {port}\n\
          dir \"{dir}\"\n\
          pidfile \"{dir}/redis.pid\"\n\
-         daemonize no\n\
-         appendonly no\n\
-         save \"\"\n"
-    )
+         daemonize no\n"
+    );
+    if options.role != Role::Sentinel {
+        text.push_str("appendonly no\nsave \"\"\n");
+    }
+    if options.role == Role::ClusterNode {
+        let bus = process::free_port()?;
+        text.push_str(&format!("cluster-enabled yes\ncluster-port {bus}\n"));
+    }
+    for line in &options.settings {
+        text.push_str(line);
+        text.push('\n');
+    }
+    Ok(text)
 }
 
 fn ready(launch: &Launch, _pid: u32) -> bool {

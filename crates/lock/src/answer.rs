@@ -2,9 +2,9 @@
 
 use redis::{Value, from_redis_value};
 
+use crate::Token;
 use crate::leases::Released;
 use crate::unavailable::Unavailable;
-use crate::Token;
 
 /// The answer of the acquire script; names by their place in the list.
 #[derive(Debug, PartialEq, Eq)]
@@ -108,12 +108,16 @@ mod tests {
     #[test]
     fn names_that_are_waited_for_come_by_number() {
         let names = ["a", "b"].map(str::to_owned);
-        let reply = |numbers: &[i64]| Value::Array(numbers.iter().copied().map(Value::Int).collect());
+        let reply =
+            |numbers: &[i64]| Value::Array(numbers.iter().copied().map(Value::Int).collect());
         let released = read_released(&reply(&[2, 2]), &names).unwrap();
         assert_eq!(released.released, 2);
         assert_eq!(released.waited_for, ["b"]);
         for strange in [&[][..], &[1, 0], &[1, 3]] {
-            assert!(read_released(&reply(strange), &names).is_err(), "{strange:?}");
+            assert!(
+                read_released(&reply(strange), &names).is_err(),
+                "{strange:?}"
+            );
         }
     }
 }

@@ -162,8 +162,8 @@ impl Cluster {
         let address = seed
             .clone()
             .set_addr(ConnectionAddr::Tcp(host.clone(), *port));
-        let connector = Connector::server(address)
-            .map_err(|cause| Unavailable::Connect(cause.to_string()))?;
+        let connector =
+            Connector::server(address).map_err(|cause| Unavailable::Connect(cause.to_string()))?;
         let link = Link::new(format!("{host}:{port}"), connector, &self.inner.config);
         map.links.insert(node, link.clone());
         Ok(link)

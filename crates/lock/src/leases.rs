@@ -19,8 +19,8 @@ use crate::keys::in_order;
 use crate::metrics::{ACQUISITIONS, WAITED_FOR};
 use crate::servers::{Group, Servers};
 use crate::taking::Asked;
-use crate::undo::Undo;
 use crate::unavailable::Unavailable;
+use crate::undo::Undo;
 use crate::{Lease, Token};
 
 /// How often one call begins a new generation before it gives up: Redis may lose its data again
@@ -224,8 +224,12 @@ impl Leases {
         let mut kept = Vec::new();
         for groups in groups.chunks(at_once) {
             let asked = self.shared.take(groups, &free.lease.value, want).await;
-            for (group, asked) in groups.iter().zip(asked) {
-                kept.extend(free.add(group, asked));
+            for (group, Asked { answer, undo }) in groups.iter().zip(asked) {
+                // Of one that failed it is dropped at once, and gives back what may come late.
+                if answer.is_ok() {
+                    kept.push(undo);
+                }
+                free.add(group, answer);
             }
             if want == Want::All && !(free.busy.is_empty() && free.gone.is_empty()) {
                 // Never hold and wait: dropped, `kept` gives back what was got so far.
@@ -257,39 +261,28 @@ impl Leases {
 }
 
 impl Free {
-    /// Adds what came of one group. Answers how to give back what was got.
-    fn add(&mut self, group: &Group, asked: Asked) -> Option<Undo> {
-        let Asked { answer, mut undo } = asked;
+    /// Adds what came of one group.
+    fn add(&mut self, group: &Group, answer: Result<Answer, Unavailable>) {
         match answer {
             Ok(Answer::Taken(taken)) => {
                 let mut tokens: BTreeMap<usize, Token> = taken.into_iter().collect();
-                let mut got = Vec::new();
                 for (place, name) in group.names.iter().enumerate() {
                     match tokens.remove(&place) {
-                        Some(token) => {
-                            got.push(name.clone());
-                            self.lease.tokens.insert(name.clone(), token);
-                        }
+                        Some(token) => drop(self.lease.tokens.insert(name.clone(), token)),
                         None => self.busy.push(name.clone()),
                     }
                 }
-                undo.narrow(got);
-                return Some(undo);
             }
             Ok(Answer::Busy(places)) => {
                 let names = places.iter().filter_map(|place| group.names.get(*place));
                 self.busy.extend(names.cloned());
-                undo.forget();
             }
             Ok(Answer::Stale(_)) => {
                 let reason = format!("renewed {RENEWALS_MAX} times and lost again");
                 self.miss(group, &Unavailable::Generation(reason));
-                undo.forget();
             }
-            // Redis may still do it: dropped, `undo` takes it back.
             Err(reason) => self.miss(group, &reason),
         }
-        None
     }
 
     fn miss(&mut self, group: &Group, reason: &Unavailable) {

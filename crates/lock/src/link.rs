@@ -143,7 +143,9 @@ impl Link {
     async fn connect(self, number: u64) -> Result<Connected, Unavailable> {
         let made = match timeout(CONNECT_LIMIT, self.inner.connector.connect()).await {
             Ok(made) => made.map_err(|cause| Unavailable::Connect(cause.to_string())),
-            Err(_elapsed) => Err(Unavailable::Connect(format!("not within {CONNECT_LIMIT:?}"))),
+            Err(_elapsed) => Err(Unavailable::Connect(format!(
+                "not within {CONNECT_LIMIT:?}"
+            ))),
         };
         let mut state = self.state();
         match made {
@@ -196,7 +198,10 @@ impl Connected {
                     self.worked();
                     return Err(Failure::Moved(address));
                 }
-                (Unavailable::Command(cause.to_string()), breaks_connection(&cause))
+                (
+                    Unavailable::Command(cause.to_string()),
+                    breaks_connection(&cause),
+                )
             }
             Err(_elapsed) => (Unavailable::Timeout(patience), true),
         };

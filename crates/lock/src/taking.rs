@@ -12,8 +12,8 @@ use crate::keys::Keys;
 use crate::leases::{RENEWALS_MAX, Shared, Want};
 use crate::metrics::GENERATIONS;
 use crate::servers::Group;
-use crate::undo::Undo;
 use crate::unavailable::Unavailable;
+use crate::undo::Undo;
 
 /// What came of asking for one group, and how to take it back.
 pub(crate) struct Asked {
@@ -33,7 +33,9 @@ impl Shared {
         value: &str,
         want: Want,
     ) -> Vec<Asked> {
-        let first = groups.iter().map(|group| self.take_group(group, value, want));
+        let first = groups
+            .iter()
+            .map(|group| self.take_group(group, value, want));
         let mut all = join_all(first).await;
         for _ in 0..RENEWALS_MAX {
             let lost: Vec<(usize, Vec<Lost>)> = all
@@ -80,6 +82,16 @@ impl Shared {
             .servers
             .run(group, &call, |connected| undo.asks_on(connected));
         let answer = asked.await.and_then(|reply| answer::read(&reply));
+        match &answer {
+            Ok(Answer::Taken(taken)) => undo.narrow(
+                taken
+                    .iter()
+                    .filter_map(|(place, _)| group.names.get(*place).cloned()),
+            ),
+            Ok(Answer::Busy(_) | Answer::Stale(_)) => undo.narrow([]),
+            // Redis may still do it.
+            Err(_) => {}
+        }
         Asked { answer, undo }
     }
 

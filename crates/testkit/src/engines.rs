@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use oms_engines::{
-    Engines, EnginesConfig, Postgres, PostgresOptions, Redis, RedisOptions, scratch,
+    Engines, EnginesConfig, Postgres, PostgresOptions, Redis, RedisOptions, Role, scratch,
 };
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
@@ -87,9 +87,20 @@ pub async fn private_postgres(durable: bool) -> PrivatePostgres {
 
 /// Starts a Redis that one test may kill, pause, restart and empty.
 pub async fn private_redis() -> PrivateRedis {
-    let start = || {
+    private_redis_as(Role::Server, Vec::new()).await
+}
+
+/// As [`private_redis`], in this role and with these lines in its configuration: a replica, a
+/// Sentinel or a node of a Cluster.
+pub async fn private_redis_as(role: Role, settings: Vec<String>) -> PrivateRedis {
+    let start = move || {
         let dir = scratch::create().expect("a directory for Redis");
-        let engine = Redis::start(&dir, &RedisOptions::new(cache()));
+        let options = RedisOptions {
+            role,
+            settings,
+            ..RedisOptions::new(cache())
+        };
+        let engine = Redis::start(&dir, &options);
         let engine = Some(engine.unwrap_or_else(|failure| panic!("{failure}")));
         PrivateRedis { engine, dir }
     };

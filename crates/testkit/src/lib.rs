@@ -2,6 +2,7 @@
 //!
 //! - [`postgres_url`], [`redis_url`]: the engines of this test run
 //! - [`private_postgres`], [`private_redis`]: engines of one test alone, to kill and pause
+//! - [`private_redis_as`]: likewise a replica, a Sentinel or a node of a Cluster
 //! - [`TestDb`]: a migrated database of one test, cloned from a template
 //! - [`RedisPrefix`]: the part of Redis that belongs to one test
 //! - [`MockClock`], [`SeqIds`]: time and ids that a test controls
@@ -27,9 +28,11 @@ mod wait;
 pub use clock::MockClock;
 pub use collector::{Collector, Link, Span};
 pub use engines::{
-    PrivatePostgres, PrivateRedis, postgres_url, private_postgres, private_redis, redis_url,
+    PrivatePostgres, PrivateRedis, postgres_url, private_postgres, private_redis, private_redis_as,
+    redis_url,
 };
 pub use ids::SeqIds;
+pub use oms_engines::Role;
 pub use redis::RedisPrefix;
 pub use test_db::{TestDb, template_key};
 pub use wait::wait_for;
