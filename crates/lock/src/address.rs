@@ -1,6 +1,6 @@
 //! Addresses: of one Redis, of the Sentinels that know its leader, of the nodes of a Cluster.
 
-use redis::{ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
 
 use crate::config::ConfigError;
 
@@ -20,8 +20,15 @@ pub(crate) enum Address {
         login: RedisConnectionInfo,
     },
     /// Some nodes of a Cluster, which know the others.
-    Cluster(Vec<ConnectionInfo>),
+    Cluster {
+        nodes: Vec<Node>,
+        /// User and password, the same at all nodes.
+        login: RedisConnectionInfo,
+    },
 }
+
+/// Host and port of a node.
+pub(crate) type Node = (String, u16);
 
 /// Understands an address; the forms stand at [`crate::LeaseConfig::url`].
 pub(crate) fn parse(url: &str) -> Result<Address, ConfigError> {
@@ -55,13 +62,11 @@ fn sentinel(parts: &Parts<'_>) -> Result<Address, ConfigError> {
             }
         }
     }
-    let login = password.map_or_else(String::new, |password| format!("{user}:{password}@"));
+    let watcher = password.map_or_else(String::new, |password| format!("{user}:{password}@"));
     Ok(Address::Sentinel {
-        sentinels: parts.nodes(&login, SENTINEL_PORT)?,
+        sentinels: parts.nodes(&watcher, SENTINEL_PORT)?,
         service: service.to_owned(),
-        login: info(&format!("redis://{}leader/{database}", parts.login))?
-            .redis_settings()
-            .clone(),
+        login: login(parts.login, database)?,
     })
 }
 
@@ -69,7 +74,11 @@ fn cluster(parts: &Parts<'_>) -> Result<Address, ConfigError> {
     if !parts.path.is_empty() || !parts.query.is_empty() {
         return Err(refused("a Cluster has one database, 0".to_owned()));
     }
-    Ok(Address::Cluster(parts.nodes(parts.login, CLUSTER_PORT)?))
+    let nodes = parts.nodes("", CLUSTER_PORT)?;
+    Ok(Address::Cluster {
+        nodes: nodes.iter().filter_map(place).collect(),
+        login: login(parts.login, "0")?,
+    })
 }
 
 /// What comes after the scheme of an address with many hosts.
@@ -112,6 +121,19 @@ impl<'a> Parts<'a> {
             }
         };
         self.hosts.iter().map(node).collect()
+    }
+}
+
+/// `user:password@` and a database, as the client understands them.
+fn login(user: &str, database: &str) -> Result<RedisConnectionInfo, ConfigError> {
+    let any = info(&format!("redis://{user}any/{database}"))?;
+    Ok(any.redis_settings().clone())
+}
+
+fn place(node: &ConnectionInfo) -> Option<Node> {
+    match node.addr() {
+        ConnectionAddr::Tcp(host, port) => Some((host.clone(), *port)),
+        _ => None,
     }
 }
 
@@ -173,13 +195,11 @@ mod tests {
 
     #[test]
     fn nodes_of_a_cluster_share_a_login() {
-        let Ok(Address::Cluster(nodes)) = parse("redis+cluster://u:p@a:7000,b") else {
+        let Ok(Address::Cluster { nodes, login }) = parse("redis+cluster://u:p@a:7000,b") else {
             panic!("a Cluster");
         };
-        assert_eq!(addresses(&nodes), ["a:7000", "b:6379"]);
-        for node in &nodes {
-            assert_eq!(node.redis_settings().password(), Some("p"));
-        }
+        assert_eq!(nodes, [("a".to_owned(), 7_000), ("b".to_owned(), 6_379)]);
+        assert_eq!((login.username(), login.password()), (Some("u"), Some("p")));
     }
 
     #[test]

@@ -8,12 +8,13 @@ use std::time::Instant;
 
 use futures::FutureExt;
 use futures::future::select_ok;
-use redis::{ConnectionAddr, ConnectionInfo};
+use redis::{IntoConnectionInfo, RedisConnectionInfo};
 
-use crate::config::{ConfigError, LeaseConfig};
+use crate::address::Node;
+use crate::config::LeaseConfig;
 use crate::connect::Connector;
 use crate::link::{Failure, Link};
-use crate::slots::{self, Node, Range};
+use crate::slots::{self, Range};
 use crate::unavailable::Unavailable;
 
 /// The nodes of a Cluster. Cheap to clone.
@@ -25,7 +26,8 @@ pub(crate) struct Cluster {
 struct Inner {
     config: LeaseConfig,
     /// As configured: where to ask when none of the nodes known answers.
-    seeds: Vec<ConnectionInfo>,
+    seeds: Vec<Node>,
+    login: RedisConnectionInfo,
     map: Mutex<Map>,
     /// Held while the nodes are asked who serves what.
     asking: tokio::sync::Mutex<()>,
@@ -42,21 +44,16 @@ struct Map {
 
 impl Cluster {
     /// Connects at the first call.
-    pub(crate) fn new(
-        seeds: Vec<ConnectionInfo>,
-        config: &LeaseConfig,
-    ) -> Result<Self, ConfigError> {
-        for seed in &seeds {
-            Connector::server(seed.clone())?;
-        }
-        Ok(Self {
+    pub(crate) fn new(seeds: Vec<Node>, login: RedisConnectionInfo, config: &LeaseConfig) -> Self {
+        Self {
             inner: Arc::new(Inner {
                 config: config.clone(),
                 seeds,
+                login,
                 map: Mutex::default(),
                 asking: tokio::sync::Mutex::default(),
             }),
-        })
+        }
     }
 
     /// The links to the nodes of these keys, one each.
@@ -132,11 +129,8 @@ impl Cluster {
     /// told once.
     fn seeds(&self) -> Result<Vec<Link>, Unavailable> {
         let mut map = self.map();
-        let nodes = self.inner.seeds.iter().map(|seed| match seed.addr() {
-            ConnectionAddr::Tcp(host, port) => (host.clone(), *port),
-            other => (other.to_string(), 0),
-        });
-        nodes.map(|node| self.link_to(node, &mut map)).collect()
+        let seeds = self.inner.seeds.iter().cloned();
+        seeds.map(|node| self.link_to(node, &mut map)).collect()
     }
 
     fn learn(&self, ranges: Vec<Range>) -> Result<(), Unavailable> {
@@ -155,15 +149,15 @@ impl Cluster {
         if let Some(link) = map.links.get(&node) {
             return Ok(link.clone());
         }
-        let (host, port) = &node;
-        let seed = self.inner.seeds.first();
-        let seed = seed.ok_or_else(|| Unavailable::Connect("no nodes".to_owned()))?;
-        // The login of the first is that of all.
-        let address = seed
+        let connector = node
             .clone()
-            .set_addr(ConnectionAddr::Tcp(host.clone(), *port));
-        let connector =
-            Connector::server(address).map_err(|cause| Unavailable::Connect(cause.to_string()))?;
+            .into_connection_info()
+            .map_err(|cause| Unavailable::Connect(cause.to_string()))
+            .and_then(|address| {
+                let address = address.set_redis_settings(self.inner.login.clone());
+                Connector::server(address).map_err(|cause| Unavailable::Connect(cause.to_string()))
+            })?;
+        let (host, port) = &node;
         let link = Link::new(format!("{host}:{port}"), connector, &self.inner.config);
         map.links.insert(node, link.clone());
         Ok(link)

@@ -1,6 +1,7 @@
 //! Making a connection to a server that may write.
 
 use redis::aio::MultiplexedConnection;
+use redis::io::tcp::TcpSettings;
 use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
 use redis::{
     AsyncConnectionConfig, Client, ConnectionInfo, RedisConnectionInfo, RedisError, RedisResult,
@@ -20,6 +21,7 @@ pub(crate) enum Connector {
 
 impl Connector {
     pub(crate) fn server(address: ConnectionInfo) -> Result<Self, ConfigError> {
+        let address = address.set_tcp_settings(at_once());
         Client::open(address).map(Self::Server).map_err(refused)
     }
 
@@ -28,7 +30,9 @@ impl Connector {
         service: &str,
         login: RedisConnectionInfo,
     ) -> Result<Self, ConfigError> {
-        let leader = SentinelNodeConnectionInfo::default().set_redis_connection_info(login);
+        let leader = SentinelNodeConnectionInfo::default()
+            .set_redis_connection_info(login)
+            .set_tcp_settings(at_once());
         let kind = SentinelServerType::Master;
         let client = SentinelClient::build(sentinels, service.to_owned(), Some(leader), kind);
         let client = client.map_err(refused)?;
@@ -52,6 +56,11 @@ impl Connector {
             }
         }
     }
+}
+
+/// The end of a long command is sent at once, and not when the server has seen its beginning.
+fn at_once() -> TcpSettings {
+    TcpSettings::default().set_nodelay(true)
 }
 
 #[expect(

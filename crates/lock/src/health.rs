@@ -2,8 +2,13 @@
 
 use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::metrics::FAILING;
+
+/// What works again has worked for so long: a server that answers every other call fails.
+const STEADY: Duration = Duration::from_secs(1);
 
 /// Whether one thing that leases need works.
 pub(crate) struct Health {
@@ -11,7 +16,9 @@ pub(crate) struct Health {
     part: &'static str,
     /// Which one, for logs.
     name: String,
+    /// Asked on every success, without the lock.
     fails: AtomicBool,
+    failed_at: Mutex<Option<Instant>>,
 }
 
 impl Health {
@@ -20,6 +27,7 @@ impl Health {
             part,
             name,
             fails: AtomicBool::new(false),
+            failed_at: Mutex::new(None),
         }
     }
 
@@ -27,12 +35,10 @@ impl Health {
         &self.name
     }
 
-    pub(crate) fn is_bad(&self) -> bool {
-        self.fails.load(Ordering::Relaxed)
-    }
-
     /// It failed. Counts and logs if it worked before.
     pub(crate) fn bad(&self, reason: &impl Display) {
+        let mut failed_at = self.failed_at();
+        *failed_at = Some(Instant::now());
         if !self.fails.swap(true, Ordering::Relaxed) {
             metrics::gauge!(FAILING, "part" => self.part).increment(1);
             tracing::warn!(
@@ -44,12 +50,23 @@ impl Health {
         }
     }
 
-    /// It worked. Counts and logs if it failed before.
+    /// It worked. Counts and logs if it failed before, but not just before.
     pub(crate) fn good(&self) {
-        if self.fails.swap(false, Ordering::Relaxed) {
+        if !self.fails.load(Ordering::Relaxed) {
+            return;
+        }
+        let failed_at = self.failed_at();
+        let is_steady = failed_at.is_none_or(|at| at.elapsed() >= STEADY);
+        if is_steady && self.fails.swap(false, Ordering::Relaxed) {
             metrics::gauge!(FAILING, "part" => self.part).decrement(1);
             tracing::info!(part = self.part, name = self.name, "leases again");
         }
+    }
+
+    fn failed_at(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.failed_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

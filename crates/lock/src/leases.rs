@@ -169,26 +169,24 @@ impl Leases {
             let reply = self.shared.servers.run(group, &call, |_| {}).await?;
             answer::read_released(&reply, &group.names)
         }));
-        let mut all = None;
-        let mut failure = None;
+        let mut all = Released::default();
+        let mut failures = Vec::new();
         for answer in given.await {
             match answer {
                 Ok(some) => {
-                    let all: &mut Released = all.get_or_insert_default();
                     all.released += some.released;
                     all.waited_for.extend(some.waited_for);
                 }
-                Err(reason) => failure = Some(reason),
+                Err(reason) => failures.push(reason),
             }
         }
-        match (all, failure) {
-            (None, Some(reason)) => Err(reason),
-            (all, _) => {
-                let all = all.unwrap_or_default();
-                metrics::counter!(WAITED_FOR).increment(all.waited_for.len() as u64);
-                Ok(all)
-            }
+        if failures.len() == groups.len()
+            && let Some(reason) = failures.pop()
+        {
+            return Err(reason);
         }
+        metrics::counter!(WAITED_FOR).increment(all.waited_for.len() as u64);
+        Ok(all)
     }
 
     /// Begins a new generation of a name, because the database has fenced this token: Redis counts

@@ -190,13 +190,16 @@ impl Connected {
         let patience = self.link.inner.command_timeout;
         let (reason, breaks) = match timeout(patience, command).await {
             Ok(Ok(answer)) => {
-                self.worked();
+                self.link.inner.health.good();
                 return Ok(answer);
             }
             Ok(Err(cause)) => {
                 if let Some(address) = moved_to(&cause) {
-                    self.worked();
                     return Err(Failure::Moved(address));
+                }
+                if is_between_nodes(&cause) {
+                    let reason = Unavailable::Command(cause.to_string());
+                    return Err(Failure::Unavailable(reason));
                 }
                 (
                     Unavailable::Command(cause.to_string()),
@@ -207,13 +210,6 @@ impl Connected {
         };
         self.failed(&reason, breaks);
         Err(Failure::Unavailable(reason))
-    }
-
-    fn worked(&self) {
-        let link = &self.link;
-        if link.inner.health.is_bad() && link.state().is_about(self) {
-            link.inner.health.good();
-        }
     }
 
     /// Tells of a failure, and ends the connection if it broke: Redis is left alone for a while.
@@ -243,6 +239,13 @@ fn moved_to(cause: &RedisError) -> Option<String> {
     }
     let (address, _slot) = cause.redirect_node()?;
     Some(address.to_owned())
+}
+
+/// The slot of the keys is moving from one node to another, which takes a moment and is no failure.
+fn is_between_nodes(cause: &RedisError) -> bool {
+    let kind = cause.kind();
+    kind == ErrorKind::Server(ServerErrorKind::Ask)
+        || kind == ErrorKind::Server(ServerErrorKind::TryAgain)
 }
 
 /// A refused command leaves the connection good; everything else may have left it half read. A

@@ -43,7 +43,7 @@ impl Servers {
                 let connector = Connector::leader(sentinels, &service, login)?;
                 Self::One(Link::new(service, connector, config))
             }
-            Address::Cluster(seeds) => Self::Many(Cluster::new(seeds, config)?),
+            Address::Cluster { nodes, login } => Self::Many(Cluster::new(nodes, login, config)),
         })
     }
 

@@ -2,10 +2,9 @@
 
 use redis::{FromRedisValue, Value, from_redis_value};
 
-const SLOTS: u16 = 16_384;
+use crate::address::Node;
 
-/// Host and port of a node.
-pub(crate) type Node = (String, u16);
+const SLOTS: u16 = 16_384;
 
 /// Slots that one node serves, the first and the last included.
 #[derive(Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oms_lock::Leases;
+use oms_lock::{Leases, Token};
 use oms_testkit::{PrivateRedis, wait_for};
 
 use crate::holders::{Holders, acquired, eventually_acquired, released, send, token};
@@ -38,7 +38,7 @@ async fn leases_go_on_at_the_leader_that_takes_over() {
     // At the new leader: its counter was replicated, and goes on.
     assert_eq!(
         Some(token(&lease, NAME).generation()),
-        last.map(|token| token.generation())
+        last.map(Token::generation)
     );
     let key = holders.key("lk", NAME);
     let there = send(&watched.replica.url(), "EXISTS", &[&key]).await;
@@ -97,13 +97,12 @@ async fn a_counter_that_fell_back_in_a_failover_is_fenced_and_begins_a_new_gener
     let fenced = token(&behind, NAME);
     assert_eq!(other.renew_generation(NAME, fenced).await, Ok(true));
     // Once is enough: the other one, once it has found the new leader, does nothing.
-    wait_for("the new leader", || async {
-        match one.renew_generation(NAME, fenced).await {
-            Ok(renewed) => Ok(assert!(!renewed)),
-            Err(reason) => Err(reason.to_string()),
-        }
+    let renewed = wait_for("the new leader", || async {
+        let renewed = one.renew_generation(NAME, fenced).await;
+        renewed.map_err(|reason| reason.to_string())
     })
     .await;
+    assert!(!renewed);
     other.release(behind).await.unwrap();
     let ahead = leased(&other, NAME).await;
     assert!(token(&ahead, NAME) > token(&lost, NAME));
