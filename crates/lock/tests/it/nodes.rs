@@ -1,5 +1,7 @@
 //! Many servers: a Cluster, and a leader with a replica and a Sentinel.
 
+use std::collections::BTreeMap;
+
 use oms_testkit::{PrivateRedis, Role, private_redis_as, wait_for};
 
 use crate::holders::{ask, send};
@@ -113,7 +115,7 @@ impl Nodes {
 
 async fn cluster_node() -> PrivateRedis {
     let settings = [
-        "cluster-node-timeout 1000",
+        "cluster-node-timeout 3000",
         "cluster-require-full-coverage no",
     ];
     private_redis_as(Role::ClusterNode, settings.map(str::to_owned).to_vec()).await
@@ -150,13 +152,13 @@ impl Watched {
         .await;
         let watch = [
             format!("sentinel monitor stock 127.0.0.1 {} 1", leader.port()),
-            "sentinel down-after-milliseconds stock 500".to_owned(),
+            "sentinel down-after-milliseconds stock 2000".to_owned(),
             "sentinel failover-timeout stock 2000".to_owned(),
         ];
         let sentinel = private_redis_as(Role::Sentinel, watch.to_vec()).await;
         let knows_replica = format!("slave0:ip=127.0.0.1,port={}", replica.port());
         until_says(&leader, "INFO", &["replication"], &[&knows_replica]).await;
-        until_says(&sentinel, "INFO", &["sentinel"], &["status=ok", "slaves=1"]).await;
+        may_follow(&sentinel).await;
         Self {
             leader,
             replica,
@@ -169,6 +171,23 @@ impl Watched {
         let port = self.sentinel.port();
         format!("redis+sentinel://127.0.0.1:1,127.0.0.1:{port}/stock")
     }
+}
+
+/// Waits until the Sentinel has looked at the replica and would put it in the place of the leader.
+async fn may_follow(sentinel: &PrivateRedis) {
+    wait_for("the Sentinel to know the replica", || async {
+        let said = send(&sentinel.url(), "SENTINEL", &["REPLICAS", "stock"]).await;
+        let replicas: Vec<BTreeMap<String, String>> = redis::from_redis_value(said).unwrap();
+        let is_good = |replica: &BTreeMap<String, String>| {
+            replica["flags"] == "slave" && replica["master-link-status"] == "ok"
+        };
+        if replicas.iter().any(is_good) {
+            Ok(())
+        } else {
+            Err(format!("{replicas:?}"))
+        }
+    })
+    .await;
 }
 
 /// Waits until what the leader was told is at its replica, too.
