@@ -45,6 +45,7 @@ impl Program for Inventory {
 
     async fn build(config: Config, setup: &mut Setup) -> anyhow::Result<()> {
         lanes::describe_metrics();
+        oms_lock::describe_metrics();
         let leases = config
             .lease()
             .map(|lease| leases(lease, setup))

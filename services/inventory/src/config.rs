@@ -74,7 +74,9 @@ impl Config {
         if lanes.sweep_interval_ms == 0 {
             return Err("lanes.sweep_interval_ms: must be at least 1".to_owned());
         }
-        Ok(())
+        self.lease()
+            .map_or(Ok(()), |lease| lease.check())
+            .map_err(|cause| format!("lease: {cause}"))
     }
 
     pub(crate) fn lanes(&self) -> LanesConfig {

@@ -7,7 +7,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use metrics::counter;
 use oms_core::Sku;
-use oms_lock::{Lease, Leases, Token};
+use oms_lock::{Free, Lease, Leases, Token};
 use tokio::time::Instant;
 
 use crate::store::lanes::Fencing;
@@ -17,13 +17,17 @@ use super::job::Job;
 /// Commands that went without a lease, by reason.
 pub(super) const BYPASS: &str = "oms_inventory_lease_bypass_total";
 
+/// Batches after which another replica was let go first.
+pub(super) const YIELDS: &str = "oms_inventory_lease_yields_total";
+
 /// Keeps the replicas from working on the same SKU. Redis, or the model of it that the simulation breaks.
 pub(super) trait Gate: Send + Sync {
     /// Takes the leases of those of these SKUs that are free. The error is the reason of the bypass.
     fn take<'a>(&'a self, skus: &'a [Sku]) -> BoxFuture<'a, Result<Grip, &'static str>>;
 
-    /// Gives leases back. When that fails they expire by themselves.
-    fn give_back(&self, grip: Grip) -> BoxFuture<'_, ()>;
+    /// Gives leases back, and tells whether another replica waits for one of them. When that fails they expire by
+    /// themselves.
+    fn give_back(&self, grip: Grip) -> BoxFuture<'_, bool>;
 
     /// The database has seen a later token of the SKU than this one: later tokens begin above it.
     fn begin_generation<'a>(&'a self, sku: &'a Sku, token: i64) -> BoxFuture<'a, ()>;
@@ -35,6 +39,8 @@ pub(super) struct Grip {
     pub(super) fencing: Fencing,
     /// Until when it is worth beginning work with them.
     pub(super) fresh_until: Instant,
+    /// SKUs that could not be asked for: their node of a Redis Cluster is gone.
+    pub(super) cut_off: BTreeSet<Sku>,
     /// What Redis needs to get them back.
     pub(super) lease: Option<Lease>,
 }
@@ -43,6 +49,10 @@ impl Grip {
     fn covers(&self, job: &Job) -> bool {
         let tokens = &self.fencing.tokens;
         job.skus.iter().all(|sku| tokens.contains_key(sku))
+    }
+
+    fn cuts_off(&self, job: &Job) -> bool {
+        job.skus.iter().any(|sku| self.cut_off.contains(sku))
     }
 
     /// Whether less than two thirds of their life are over.
@@ -94,8 +104,11 @@ pub(super) async fn acquire(gate: &dyn Gate, mut jobs: Vec<Job>, patience: Durat
     };
     let (wait, go): (Vec<Job>, Vec<Job>) = jobs
         .into_iter()
-        .partition(|job| !grip.covers(job) && is_patient(job));
-    count_bypass("busy", go.iter().filter(|job| !grip.covers(job)).count());
+        .partition(|job| !grip.covers(job) && !grip.cuts_off(job) && is_patient(job));
+    let cut_off = go.iter().filter(|job| grip.cuts_off(job)).count();
+    let uncovered = go.iter().filter(|job| !grip.covers(job)).count();
+    count_bypass("node_gone", cut_off);
+    count_bypass("busy", uncovered - cut_off);
     Grant {
         grip: Some(grip),
         go,
@@ -115,7 +128,7 @@ impl Gate for Leases {
         async move {
             let names: Vec<&str> = skus.iter().map(Sku::as_str).collect();
             match self.acquire_free(&names).await {
-                Ok(free) => Ok(grip(free.lease, skus)),
+                Ok(free) => Ok(grip(free, skus)),
                 Err(unavailable) => {
                     tracing::debug!(%unavailable, "lanes go without leases");
                     Err(unavailable.reason())
@@ -125,13 +138,17 @@ impl Gate for Leases {
         .boxed()
     }
 
-    fn give_back(&self, grip: Grip) -> BoxFuture<'_, ()> {
+    fn give_back(&self, grip: Grip) -> BoxFuture<'_, bool> {
         async move {
-            if let Some(lease) = grip.lease
-                && !lease.is_empty()
-                && let Err(unavailable) = self.release(lease).await
-            {
-                tracing::debug!(%unavailable, "leases are left to expire");
+            let Some(lease) = grip.lease else {
+                return false;
+            };
+            match self.release(lease).await {
+                Ok(released) => !released.waited_for.is_empty(),
+                Err(unavailable) => {
+                    tracing::debug!(%unavailable, "leases are left to expire");
+                    false
+                }
             }
         }
         .boxed()
@@ -150,15 +167,19 @@ impl Gate for Leases {
     }
 }
 
-fn grip(lease: Lease, skus: &[Sku]) -> Grip {
+fn grip(free: Free, skus: &[Sku]) -> Grip {
+    let lease = free.lease;
     let token = |sku: &Sku| Some((sku.clone(), lease.token(sku.as_str())?.get()));
     let fencing = Fencing {
         holder: lease.holder(),
         tokens: skus.iter().filter_map(token).collect(),
     };
+    let gone: BTreeSet<&str> = free.gone.iter().map(|(name, _)| name.as_str()).collect();
+    let is_gone = |sku: &&Sku| gone.contains(sku.as_str());
     Grip {
         fencing,
         fresh_until: lease.fresh_until().into(),
+        cut_off: skus.iter().filter(is_gone).cloned().collect(),
         lease: Some(lease),
     }
 }

@@ -73,6 +73,10 @@ pub(crate) struct Request {
 /// Tells the metrics recorder what the metrics of the lanes mean.
 pub(crate) fn describe_metrics() {
     describe_counter!(lease::BYPASS, "commands decided without a lease, by reason");
+    describe_counter!(
+        lease::YIELDS,
+        "batches after which another replica was let go first"
+    );
     describe_histogram!(runner::BATCH_SIZE, "commands decided in one transaction");
     describe_gauge!(queue::QUEUE_DEPTH, "commands that wait for their lanes");
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::histogram;
+use metrics::{counter, histogram};
 use oms_core::Sku;
 use oms_postgres::ErrorKind;
 use tokio_util::sync::CancellationToken;
@@ -71,9 +71,12 @@ impl Shared {
                 fenced += 1;
                 continue;
             }
+            // The SKUs are freed last: whoever takes them next here would find our own leases in the way.
+            let claims = decided.is_ok().then(|| batch.move_claims());
             // The callers first: their answers are committed, and giving back takes a round trip.
             let split = self.answer(batch, decided).await;
             self.give_back(grip).await;
+            drop(claims);
             return split;
         }
     }
@@ -90,16 +93,26 @@ impl Shared {
         lease::acquire(&**gate, jobs, self.config.lease_wait).await
     }
 
+    /// Gives leases back, and lets another replica that waits for one of them go first: it has 1 to 2 ms.
     async fn give_back(&self, grip: Option<Grip>) {
-        if let (Some(gate), Some(grip)) = (&self.gate, grip) {
-            gate.give_back(grip).await;
+        if let (Some(gate), Some(grip)) = (&self.gate, grip)
+            && gate.give_back(grip).await
+        {
+            counter!(lease::YIELDS).increment(1);
+            self.rest(1_000, 2_000).await;
         }
     }
 
     /// A short pause, 2 to 6 ms, before busy SKUs are asked for again.
     pub(super) async fn pause(&self) {
-        let spread = u64::try_from(self.ids.next().as_u128() % 4_000).unwrap_or_default();
-        tokio::time::sleep(Duration::from_micros(2_000 + spread)).await;
+        self.rest(2_000, 6_000).await;
+    }
+
+    /// Waits for some time between these, in microseconds.
+    async fn rest(&self, least: u64, most: u64) {
+        let spread = self.ids.next().as_u128() % u128::from(most - least);
+        let spread = u64::try_from(spread).unwrap_or_default();
+        tokio::time::sleep(Duration::from_micros(least + spread)).await;
     }
 
     async fn transact(
@@ -206,6 +219,15 @@ impl<'a> Claimed<'a> {
             shared,
             jobs,
             claims,
+        }
+    }
+
+    /// Another one that frees its claims.
+    fn move_claims(&mut self) -> Self {
+        Self {
+            shared: self.shared,
+            jobs: Vec::new(),
+            claims: self.take_claims(),
         }
     }
 

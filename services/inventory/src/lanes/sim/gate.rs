@@ -1,6 +1,6 @@
 //! Redis as the lease uses it: leases that expire, counters, generations; and all of it may be lost at any moment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -40,6 +40,8 @@ struct State {
 struct Name {
     /// Token of the holder, and when the lease expires.
     lease: Option<(i64, Instant)>,
+    /// Somebody was refused it since it was taken.
+    waited_for: bool,
     counter: i64,
     generation: Option<i64>,
 }
@@ -114,6 +116,7 @@ impl SimRedis {
                 continue;
             };
             let is_held = name.lease.is_some_and(|(_, until)| now < until);
+            name.waited_for = is_held;
             let (false, Some(generation)) = (is_held, name.generation) else {
                 continue;
             };
@@ -125,15 +128,19 @@ impl SimRedis {
         taken
     }
 
-    fn release(&self, tokens: &BTreeMap<Sku, i64>) {
+    /// Answers whether somebody waits for one of them.
+    fn release(&self, tokens: &BTreeMap<Sku, i64>) -> bool {
         let mut state = lock(&self.state);
+        let mut waited_for = false;
         for (sku, token) in tokens {
             if let Some(name) = state.names.get_mut(sku)
                 && name.lease.is_some_and(|(held, _)| held == *token)
             {
                 name.lease = None;
+                waited_for |= name.waited_for;
             }
         }
+        waited_for
     }
 }
 
@@ -193,17 +200,20 @@ impl Gate for SimGate {
                     tokens,
                 },
                 fresh_until: asked + TTL * 2 / 3,
+                cut_off: BTreeSet::new(),
                 lease: None,
             })
         }
         .boxed()
     }
 
-    fn give_back(&self, grip: Grip) -> BoxFuture<'_, ()> {
+    fn give_back(&self, grip: Grip) -> BoxFuture<'_, bool> {
         async move {
-            if self.trip().await.is_ok() {
-                self.redis.release(&grip.fencing.tokens);
+            let waited_for = self.trip().await.is_ok() && self.redis.release(&grip.fencing.tokens);
+            if waited_for {
+                self.redis.world.saw("yield");
             }
+            waited_for
         }
         .boxed()
     }

@@ -171,6 +171,7 @@ fn no_seed_breaks_the_books_or_a_promise() {
         "poison",
         "redis gone",
         "repeated call",
+        "yield",
     ] {
         assert!(seen.contains_key(what), "{what} never happened");
     }
