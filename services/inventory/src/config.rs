@@ -101,3 +101,38 @@ impl Config {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use oms_service::{AnyProgram, Layers};
+
+    use crate::app::Inventory;
+
+    fn refusal(redis_url: &str) -> Option<String> {
+        let text = format!("insecure_dev = true\n[lease]\nredis_url = {redis_url:?}\n");
+        let checked = Inventory.check_config(&Layers::of_text(text));
+        checked.err().map(|cause| cause.to_string())
+    }
+
+    #[test]
+    fn redis_is_one_server_sentinels_a_cluster_or_nothing() {
+        for url in [
+            "",
+            "redis://cache",
+            "redis+sentinel://one,two/stock",
+            "redis+cluster://one,two",
+        ] {
+            assert_eq!(refusal(url), None, "{url}");
+        }
+        for (url, why) in [
+            ("rediss://cache", "TLS"),
+            ("redis+sentinel://one,two", "service"),
+        ] {
+            let refused = refusal(url).unwrap_or_default();
+            assert!(
+                refused.contains("lease") && refused.contains(why),
+                "{refused}"
+            );
+        }
+    }
+}

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use oms_lock::{Outcome, Unavailable};
+use oms_testkit::private_redis;
 
 use crate::holders::{
     Holders, LONG, acquired, bounded, eventually_acquired, names, released, send, token,
@@ -178,6 +179,38 @@ async fn a_replica_takes_over() {
     let after = eventually_acquired(&leases, &[name]).await;
     assert!(token(&after, name) > before);
     assert_eq!(token(&after, name).generation(), before.generation());
+}
+
+#[tokio::test]
+async fn an_address_of_the_wrong_kind_says_so() {
+    let nodes = Nodes::start().await;
+    let node = nodes.node(0).url();
+    let name = nodes.name_at(1).await;
+    let reason = unavailable(&Holders::on(node).holder(), &[&name]).await;
+    assert!(reason.to_string().contains("redis+cluster://"), "{reason}");
+
+    let single = private_redis().await;
+    let cluster = Holders::on(format!("redis+cluster://127.0.0.1:{}", single.port()));
+    let reason = unavailable(&cluster.holder(), &["sku"]).await;
+    assert!(matches!(reason, Unavailable::Command(_)), "{reason}");
+}
+
+#[tokio::test]
+async fn where_nobody_answers_nobody_waits() {
+    for url in [
+        "redis://127.0.0.1:1/",
+        "redis+sentinel://127.0.0.1:1,127.0.0.1:2/stock",
+        "redis+cluster://127.0.0.1:1,127.0.0.1:2",
+    ] {
+        let mut holders = Holders::on(url.to_owned());
+        holders.config.retry_after = LONG;
+        let leases = holders.holder();
+        let first = bounded(unavailable(&leases, &["a", "b"])).await;
+        assert!(matches!(first, Unavailable::Connect(_)), "{url}: {first}");
+        let next = bounded(unavailable(&leases, &["a", "b"])).await;
+        assert_eq!(next, Unavailable::CoolingDown, "{url}");
+        assert!(bounded(leases.acquire_free(&["a", "b"])).await.is_err());
+    }
 }
 
 /// All names but the one of the second node, sorted.
