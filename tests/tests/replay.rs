@@ -9,6 +9,7 @@
 )]
 
 use std::collections::BTreeSet;
+use std::str::FromStr;
 
 use anyhow::{Context, ensure};
 use oms_proto::common::v1::Dimensions;
@@ -23,6 +24,8 @@ use oms_tests::shop::{barcode, channel, item, new_order};
 use oms_tests::suite::TestSuite;
 use oms_tests::{fresh_id, id, usd};
 use prost::Message;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, PgConnection};
 
 /// Methods that were called twice.
 #[derive(Default)]
@@ -94,6 +97,7 @@ async fn every_mutating_call_can_be_repeated() -> anyhow::Result<()> {
     suite.set_up(&["a"]).await?;
     let mut done = Replayed::default();
     stock(&suite, &mut done).await?;
+    books(&suite, &mut done).await?;
     reservations(&suite, &mut done).await?;
     orders(&suite, &mut done).await?;
     let order = floor(&suite, &mut done).await?;
@@ -206,6 +210,64 @@ async fn stock(suite: &TestSuite, done: &mut Replayed) -> anyhow::Result<()> {
         .next()
         .context("level")?;
     ensure!(level.available == 49, "{level:?}");
+    Ok(())
+}
+
+/// Two drifts of a level, planted by hand: one correction is turned down, the other approved.
+async fn books(suite: &TestSuite, done: &mut Replayed) -> anyhow::Result<()> {
+    let options = PgConnectOptions::from_str(&suite.postgres_url)?.database("oms_inventory");
+    let mut inventory = PgConnection::connect_with(&options).await?;
+    let auditor = suite.clients.on_behalf_of("user:auditor")?;
+    for round in ["reject", "approve"] {
+        sqlx::query("UPDATE stock_level SET qc = qc + 1 WHERE sku = 'a'")
+            .execute(&mut inventory)
+            .await?;
+        let request = i::VerifyLedgerRequest {
+            request_id: fresh_id(),
+            ..Default::default()
+        };
+        let verified = twice!(
+            done,
+            auditor.stock(),
+            verify_ledger,
+            "VerifyLedger",
+            request,
+            |m: &mut i::VerifyLedgerRequest| m.full = true
+        );
+        let found = verified.corrections.into_iter().next();
+        let correction_id = found.context("correction")?.correction_id;
+        if round == "reject" {
+            let request = i::RejectCorrectionRequest {
+                request_id: fresh_id(),
+                correction_id,
+                note: "counted again".to_owned(),
+                ..Default::default()
+            };
+            twice!(
+                done,
+                suite.clients.corrections(),
+                reject_correction,
+                "RejectCorrection",
+                request,
+                |m: &mut i::RejectCorrectionRequest| m.note.push('x')
+            );
+        } else {
+            let request = i::ApproveCorrectionRequest {
+                request_id: fresh_id(),
+                correction_id,
+                ..Default::default()
+            };
+            twice!(
+                done,
+                suite.clients.corrections(),
+                approve_correction,
+                "ApproveCorrection",
+                request,
+                |m: &mut i::ApproveCorrectionRequest| m.note.push('x')
+            );
+        }
+    }
+    inventory.close().await?;
     Ok(())
 }
 

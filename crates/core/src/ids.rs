@@ -167,6 +167,10 @@ uuid_id!(
     ProposalId
 );
 uuid_id!(
+    /// A correction of stock.
+    CorrectionId
+);
+uuid_id!(
     /// An event of the feed.
     EventId
 );

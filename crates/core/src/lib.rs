@@ -18,10 +18,10 @@ mod violation;
 
 pub use clock::{Clock, SystemClock};
 pub use ids::{
-    AddressId, CancellationId, ChannelId, EventId, FulfillmentOrderId, HoldId, IdSource, InvoiceId,
-    LocationId, OrderId, OrderLineId, PackSessionId, PackageId, ParseIdError, PaymentId,
-    PickLineId, PickListId, ProposalId, ReservationId, ReturnId, ShipmentId, SystemIds, WaveId,
-    derive,
+    AddressId, CancellationId, ChannelId, CorrectionId, EventId, FulfillmentOrderId, HoldId,
+    IdSource, InvoiceId, LocationId, OrderId, OrderLineId, PackSessionId, PackageId, ParseIdError,
+    PaymentId, PickLineId, PickListId, ProposalId, ReservationId, ReturnId, ShipmentId, SystemIds,
+    WaveId, derive,
 };
 pub use money::{Currency, Money, MoneyError, ParseCurrencyError};
 pub use principal::{ParsePrincipalError, Principal, PrincipalKind};

@@ -15,6 +15,7 @@ use fulfillment::packing_service_client::PackingServiceClient;
 use fulfillment::picking_service_client::PickingServiceClient;
 use fulfillment::sourcing_service_client::SourcingServiceClient;
 use fulfillment::wave_service_client::WaveServiceClient;
+use inventory::correction_service_client::CorrectionServiceClient;
 use inventory::item_service_client::ItemServiceClient;
 use inventory::location_service_client::LocationServiceClient;
 use inventory::reservation_service_client::ReservationServiceClient;
@@ -77,6 +78,8 @@ clients! {
     locations: inventory -> LocationServiceClient;
     /// Stock.
     stock: inventory -> StockServiceClient;
+    /// Corrections of stock.
+    corrections: inventory -> CorrectionServiceClient;
     /// Reservations.
     reservations: inventory -> ReservationServiceClient;
     /// Events of the inventory service.

@@ -420,8 +420,12 @@ mod tests {
 
     #[test]
     fn every_reason_has_a_name_that_is_read_back() {
-        for n in 1..=44 {
-            let reason = ErrorReason::try_from(n).unwrap();
+        // There may be gaps: a number that was given up is not given again.
+        let reasons: Vec<ErrorReason> = (1..200)
+            .filter_map(|n| ErrorReason::try_from(n).ok())
+            .collect();
+        assert!(reasons.contains(&ErrorReason::StockCommitted));
+        for reason in reasons {
             assert_eq!(reason_from_name(reason_name(reason)), Some(reason));
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use oms_lock::{GenerationError, LeaseConfig, Leases};
 use oms_postgres::Db;
+use oms_proto::inventory::v1::correction_service_server::CorrectionServiceServer;
 use oms_proto::inventory::v1::item_service_server::ItemServiceServer;
 use oms_proto::inventory::v1::location_service_server::LocationServiceServer;
 use oms_proto::inventory::v1::reservation_service_server::ReservationServiceServer;
@@ -46,6 +47,7 @@ impl Program for Inventory {
     async fn build(config: Config, setup: &mut Setup) -> anyhow::Result<()> {
         lanes::describe_metrics();
         oms_lock::describe_metrics();
+        tasks::describe_metrics();
         let leases = config
             .lease()
             .map(|lease| leases(lease, setup))
@@ -63,15 +65,25 @@ impl Program for Inventory {
             ids: Arc::clone(&setup.ids),
             lanes: lanes.clone(),
             locations: KnownLocations::default(),
+            verified_skus_max: config.ledger.page_skus,
         });
 
         let api = Api::new(Arc::clone(&ctx));
         setup.serve(ItemServiceServer::new(api.clone()));
         setup.serve(LocationServiceServer::new(api.clone()));
         setup.serve(StockServiceServer::new(api.clone()));
+        setup.serve(CorrectionServiceServer::new(api.clone()));
         setup.serve(ReservationServiceServer::new(api));
 
         setup.background("lanes", |cancel| lanes.spawn(cancel));
+        let verifications = tasks::Verifications {
+            db: setup.db.clone(),
+            clock: Arc::clone(&setup.clock),
+            interval: config.verify_interval(),
+        };
+        setup.background("verification of the ledger", |cancel| {
+            verifications.spawn(cancel)
+        });
         let runner = tasks::runner(ctx, setup.ids.next());
         setup.background("tasks", |cancel| runner.spawn(cancel));
         let shipping = consumers::shipping(setup.consumer("shipping")?, Arc::clone(&setup.clock));

@@ -18,6 +18,8 @@ pub struct Config {
     pub lanes: Lanes,
     /// The reservation lease.
     pub lease: Lease,
+    /// Verification of the ledger.
+    pub ledger: Ledger,
 }
 
 /// See `[lanes]`.
@@ -34,6 +36,16 @@ pub struct Lanes {
     pub lease_wait_ms: u64,
     /// How often expired reservations are looked for, in milliseconds.
     pub sweep_interval_ms: u64,
+}
+
+/// See `[ledger]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ledger {
+    /// How often the books are verified, in milliseconds; 0 for never.
+    pub verify_interval_ms: u64,
+    /// Most SKUs that are verified in one transaction.
+    pub page_skus: i64,
 }
 
 /// See `[lease]`.
@@ -74,6 +86,9 @@ impl Config {
         if lanes.sweep_interval_ms == 0 {
             return Err("lanes.sweep_interval_ms: must be at least 1".to_owned());
         }
+        if !(1..=1_000).contains(&self.ledger.page_skus) {
+            return Err("ledger.page_skus: must be 1 to 1000".to_owned());
+        }
         self.lease()
             .map_or(Ok(()), |lease| lease.check())
             .map_err(|cause| format!("lease: {cause}"))
@@ -87,6 +102,12 @@ impl Config {
             lease_wait: Duration::from_millis(self.lanes.lease_wait_ms),
             sweep_interval: Duration::from_millis(self.lanes.sweep_interval_ms),
         }
+    }
+
+    /// `None` when the books are verified on request only.
+    pub(crate) fn verify_interval(&self) -> Option<Duration> {
+        let interval = Duration::from_millis(self.ledger.verify_interval_ms);
+        Some(interval).filter(|interval| !interval.is_zero())
     }
 
     /// `None` when the installation runs without leases.

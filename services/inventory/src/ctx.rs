@@ -12,6 +12,9 @@ use crate::domain::effect::Outcome;
 use crate::lanes::{Error, Lanes, Request};
 use crate::store::known_locations::KnownLocations;
 
+/// The service itself, where it does something without being asked.
+pub(crate) const SERVICE: &str = "service:inventory";
+
 /// What every command needs.
 pub(crate) struct Ctx {
     /// The service's database.
@@ -24,6 +27,8 @@ pub(crate) struct Ctx {
     pub(crate) lanes: Lanes,
     /// Locations that were seen.
     pub(crate) locations: KnownLocations,
+    /// Most SKUs whose books are verified in one transaction.
+    pub(crate) verified_skus_max: i64,
 }
 
 /// Who calls, and what makes a repeat the same call.

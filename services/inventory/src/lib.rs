@@ -29,4 +29,4 @@ mod store;
 mod tasks;
 
 pub use app::{Inventory, MIGRATOR};
-pub use config::{Config, Lanes, Lease};
+pub use config::{Config, Lanes, Lease, Ledger};

@@ -188,8 +188,32 @@ async fn by_reference(world: &World, table: &mut Table) {
 }
 
 async fn stock(world: &World, table: &mut Table) {
-    use i::{ConfirmReservationRequest, ExtendReservationRequest, GetReservationRequest};
+    use i::{
+        ApproveCorrectionRequest, ConfirmReservationRequest, ExtendReservationRequest,
+        GetReservationRequest, RejectCorrectionRequest,
+    };
     let clients = &world.suite.clients;
+    unknown!(
+        table,
+        clients.corrections(),
+        approve_correction,
+        ApproveCorrectionRequest {
+            correction_id,
+            request_id: fresh_id()
+        },
+        "correction"
+    );
+    unknown!(
+        table,
+        clients.corrections(),
+        reject_correction,
+        RejectCorrectionRequest {
+            correction_id,
+            request_id: fresh_id(),
+            note: "why".to_owned()
+        },
+        "correction"
+    );
     unknown_only!(
         table,
         clients.reservations(),

@@ -90,6 +90,12 @@ pub(crate) async fn cases(world: &World, table: &mut Table) -> anyhow::Result<()
     );
     pages!(
         table,
+        clients.corrections(),
+        list_corrections,
+        i::ListCorrectionsRequest::default()
+    );
+    pages!(
+        table,
         clients.fulfillment_orders(),
         list_fulfillment_orders,
         f::ListFulfillmentOrdersRequest::default()

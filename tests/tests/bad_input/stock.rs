@@ -12,6 +12,7 @@ use crate::world::World;
 pub(crate) async fn cases(world: &World, table: &mut Table) -> anyhow::Result<()> {
     catalogue(world, table).await?;
     levels(world, table).await;
+    verifying(world, table).await;
     reserving(world, table).await;
     reservations(world, table).await
 }
@@ -136,6 +137,58 @@ async fn levels(world: &World, table: &mut Table) {
     let expected = invalid(&["delta QUANTITY_INVALID", "reason FIELD_MALFORMED"]);
     let answer = stock.adjust_stock(adjust(0, "MAGIC")).await;
     table.case("a correction by nothing", answer, &expected);
+}
+
+async fn verifying(world: &World, table: &mut Table) {
+    let mut stock = world.suite.clients.stock();
+    let verify = |request_id: String, skus: Vec<&str>| i::VerifyLedgerRequest {
+        request_id,
+        full: true,
+        skus: skus.into_iter().map(str::to_owned).collect(),
+    };
+    let request = verify(String::new(), vec!["a", "a b"]);
+    let expected = invalid(&["request_id FIELD_REQUIRED", "skus[1] FIELD_MALFORMED"]);
+    let answer = stock.verify_ledger(request).await;
+    table.case("books of what is no SKU", answer, &expected);
+    let expected = invalid(&["skus FIELD_OUT_OF_RANGE"]);
+    let answer = stock.verify_ledger(verify(fresh_id(), vec!["a"; 1_001]));
+    table.case("books of too many SKUs", answer.await, &expected);
+    let expected = invalid(&["skus SKU_UNKNOWN"]);
+    let answer = stock.verify_ledger(verify(fresh_id(), vec!["a", "nope"]));
+    table.case("books of an unknown SKU", answer.await, &expected);
+    let mut corrections = world.suite.clients.corrections();
+    let request = i::ApproveCorrectionRequest {
+        request_id: "x".to_owned(),
+        etag: "new".to_owned(),
+        resolution: 9,
+        note: "x".repeat(501),
+        ..Default::default()
+    };
+    let expected = invalid(&[
+        "request_id FIELD_MALFORMED",
+        "correction_id FIELD_REQUIRED",
+        "etag FIELD_MALFORMED",
+        "resolution FIELD_MALFORMED",
+        "note FIELD_OUT_OF_RANGE",
+    ]);
+    let answer = corrections.approve_correction(request).await;
+    table.case("an approval all wrong", answer, &expected);
+    let request = i::RejectCorrectionRequest::default();
+    let expected = invalid(&[
+        "request_id FIELD_REQUIRED",
+        "correction_id FIELD_REQUIRED",
+        "note FIELD_REQUIRED",
+    ]);
+    let answer = corrections.reject_correction(request).await;
+    table.case("a rejection of nothing", answer, &expected);
+    let request = i::ListCorrectionsRequest {
+        state: 9,
+        sku: "a b".to_owned(),
+        ..Default::default()
+    };
+    let expected = invalid(&["state FIELD_MALFORMED", "sku FIELD_MALFORMED"]);
+    let answer = corrections.list_corrections(request).await;
+    table.case("corrections in no state", answer, &expected);
 }
 
 fn reserve(sku: &str, quantity: i64) -> i::ReserveRequest {

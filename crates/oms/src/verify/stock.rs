@@ -90,7 +90,12 @@ pub(super) const ALL: &[Invariant] = &[
              ('ISSUE', 'ALLOCATED', 'CUSTOMER'), ('RETURN_RECEIVE', 'CUSTOMER', 'QC'),
              ('RESTOCK', 'QC', 'AVAILABLE'), ('SCRAP', 'QC', 'SCRAP'), ('QUARANTINE_IN', 'QC', 'QUARANTINE'),
              ('QUARANTINE_IN', 'AVAILABLE', 'QUARANTINE'), ('ADJUST', 'VARIANCE', 'AVAILABLE'),
-             ('ADJUST', 'AVAILABLE', 'VARIANCE'))",
+             ('ADJUST', 'AVAILABLE', 'VARIANCE'), ('CORRECT', 'AVAILABLE', 'HELD'),
+             ('CORRECT', 'AVAILABLE', 'ALLOCATED'), ('CORRECT', 'HELD', 'AVAILABLE'),
+             ('CORRECT', 'ALLOCATED', 'AVAILABLE'))
+           -- A correction may find units of any bucket, or miss them.
+           AND NOT (entry_type = 'CORRECT' AND 'VARIANCE' IN (from_account, to_account)
+                    AND NOT ARRAY[from_account, to_account] && ARRAY['SUPPLIER', 'CUSTOMER', 'SCRAP'])",
     ),
     always(
         "stock.conserved",
@@ -100,8 +105,8 @@ pub(super) const ALL: &[Invariant] = &[
         "WITH moved AS (
              SELECT sku,
                  sum(CASE WHEN entry_type IN ('RECEIVE', 'RETURN_RECEIVE') THEN quantity
-                     WHEN entry_type = 'ADJUST' AND from_account = 'VARIANCE' THEN quantity
-                     WHEN entry_type = 'ADJUST' THEN -quantity
+                     WHEN entry_type IN ('ADJUST', 'CORRECT') AND from_account = 'VARIANCE' THEN quantity
+                     WHEN entry_type IN ('ADJUST', 'CORRECT') AND to_account = 'VARIANCE' THEN -quantity
                      WHEN entry_type IN ('ISSUE', 'SCRAP') THEN -quantity ELSE 0 END) AS units
              FROM stock_ledger GROUP BY sku
          ), on_hand AS (

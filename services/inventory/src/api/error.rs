@@ -6,6 +6,7 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use crate::commands::Error;
+use crate::domain::correction;
 use crate::domain::refusal::Refusal;
 use crate::domain::reservation::supported_actions;
 use crate::messages;
@@ -76,6 +77,29 @@ impl About<'_> {
             Refusal::TooMany { sku } => {
                 ApiError::new(Code::InvalidArgument, ErrorReason::FieldOutOfRange, message)
                     .with("sku", sku)
+            }
+            Refusal::UnknownCorrection(id) => ApiError::not_found("correction", id),
+            Refusal::CorrectionChanged { version } => {
+                ApiError::etag_mismatch(oms_service::etag(version))
+            }
+            Refusal::CorrectionDecided { state, action } => ApiError::illegal_transition(
+                "correction",
+                state.as_str(),
+                action,
+                correction::supported_actions(state),
+            ),
+            Refusal::FourEyes { proposed_by } => {
+                ApiError::new(Code::PermissionDenied, ErrorReason::FourEyes, message)
+                    .with("proposed_by", proposed_by)
+            }
+            Refusal::CorrectionStale(id) => {
+                ApiError::failed_precondition(ErrorReason::CorrectionStale, message)
+                    .with("correction_id", id)
+            }
+            Refusal::StockNegative(below) => {
+                ApiError::failed_precondition(ErrorReason::StockNegative, message)
+                    .with("account", below.account.as_str())
+                    .with("units", below.units)
             }
         }
     }

@@ -3,12 +3,14 @@
 //! `checks` reads the fields that several requests have; each service is in the file of its name.
 
 mod checks;
+mod correction_service;
 mod error;
 mod item_service;
 mod location_service;
 mod reservation_service;
 mod reserve;
 mod stock_service;
+mod verify_ledger;
 
 use std::sync::Arc;
 

@@ -7,7 +7,7 @@ use oms_proto::inventory::v1::stock_service_server::StockService;
 use oms_proto::inventory::v1::{
     AdjustStockRequest, AdjustStockResponse, BatchGetAvailabilityRequest,
     BatchGetAvailabilityResponse, ListLedgerRequest, ListLedgerResponse, ReceiveStockRequest,
-    ReceiveStockResponse,
+    ReceiveStockResponse, VerifyLedgerRequest, VerifyLedgerResponse,
 };
 use oms_service::{ApiError, PageToken};
 use tonic::{Request, Response, Status};
@@ -144,6 +144,13 @@ impl StockService for Api {
             entries: entries.collect(),
             next_page_token: next.unwrap_or_default(),
         }))
+    }
+
+    async fn verify_ledger(
+        &self,
+        request: Request<VerifyLedgerRequest>,
+    ) -> Result<Response<VerifyLedgerResponse>, Status> {
+        self.verify(request).await
     }
 }
 

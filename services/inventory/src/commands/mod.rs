@@ -3,17 +3,21 @@
 
 mod adjust_stock;
 mod allocate_backorders;
+mod approve_correction;
 mod batch_upsert_items;
 mod check_references;
 mod confirm_reservation;
 mod extend_reservation;
 mod issue_reservation;
 mod move_returned_stock;
+mod read_books;
 mod receive_stock;
+mod reject_correction;
 mod release_reservation;
 mod report_short;
 mod reserve;
 mod upsert_location;
+mod verify_ledger;
 
 use crate::ctx::{Call, Ctx};
 use crate::domain::effect::Outcome;
@@ -23,16 +27,19 @@ use crate::domain::reservation::{Reservation, Shortage};
 pub(crate) use crate::lanes::Error;
 pub(crate) use adjust_stock::{AdjustStock, adjust_stock};
 pub(crate) use allocate_backorders::allocate_backorders;
+pub(crate) use approve_correction::{ApproveCorrection, approve_correction};
 pub(crate) use batch_upsert_items::batch_upsert_items;
 pub(crate) use confirm_reservation::confirm_reservation;
 pub(crate) use extend_reservation::extend_reservation;
 pub(crate) use issue_reservation::issue_reservation;
 pub(crate) use move_returned_stock::move_returned_stock;
 pub(crate) use receive_stock::{ReceiveStock, receive_stock};
+pub(crate) use reject_correction::{RejectCorrection, reject_correction};
 pub(crate) use release_reservation::release_reservation;
 pub(crate) use report_short::report_short;
 pub(crate) use reserve::reserve;
 pub(crate) use upsert_location::upsert_location;
+pub(crate) use verify_ledger::{VerifyLedger, verify_ledger};
 
 /// The reservation of an outcome. Commands about reservations have no other.
 fn reservation_of(outcome: Outcome) -> Result<(Reservation, Vec<Shortage>), Error> {
@@ -41,7 +48,7 @@ fn reservation_of(outcome: Outcome) -> Result<(Reservation, Vec<Shortage>), Erro
             reservation,
             shortages,
         } => Ok((*reservation, shortages)),
-        Outcome::Levels(_) => Err(Error::Conflict),
+        Outcome::Levels(_) | Outcome::Correction(_) => Err(Error::Conflict),
     }
 }
 
@@ -49,6 +56,6 @@ fn reservation_of(outcome: Outcome) -> Result<(Reservation, Vec<Shortage>), Erro
 fn levels_of(outcome: Outcome) -> Result<Vec<Level>, Error> {
     match outcome {
         Outcome::Levels(levels) => Ok(levels),
-        Outcome::Reservation { .. } => Err(Error::Conflict),
+        Outcome::Reservation { .. } | Outcome::Correction(_) => Err(Error::Conflict),
     }
 }

@@ -120,6 +120,8 @@ pub(crate) enum EntryType {
     QuarantineIn,
     /// Corrected by hand.
     Adjust,
+    /// Books that disagreed were brought together.
+    Correct,
 }
 
 use EntryType as E;
@@ -142,11 +144,31 @@ pub(crate) const ROUTES: &[(EntryType, Account, Account)] = &[
     (E::QuarantineIn, A::Available, A::Quarantine),
     (E::Adjust, A::Variance, A::Available),
     (E::Adjust, A::Available, A::Variance),
+    (E::Correct, A::Available, A::Held),
+    (E::Correct, A::Available, A::Allocated),
+    (E::Correct, A::Held, A::Available),
+    (E::Correct, A::Allocated, A::Available),
+    (E::Correct, A::Variance, A::Available),
+    (E::Correct, A::Variance, A::Held),
+    (E::Correct, A::Variance, A::Allocated),
+    (E::Correct, A::Variance, A::CountPending),
+    (E::Correct, A::Variance, A::Quarantine),
+    (E::Correct, A::Variance, A::Qc),
+    (E::Correct, A::Variance, A::Damaged),
+    (E::Correct, A::Variance, A::Refurb),
+    (E::Correct, A::Available, A::Variance),
+    (E::Correct, A::Held, A::Variance),
+    (E::Correct, A::Allocated, A::Variance),
+    (E::Correct, A::CountPending, A::Variance),
+    (E::Correct, A::Quarantine, A::Variance),
+    (E::Correct, A::Qc, A::Variance),
+    (E::Correct, A::Damaged, A::Variance),
+    (E::Correct, A::Refurb, A::Variance),
 ];
 
 impl EntryType {
     /// All types.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         E::Receive,
         E::Hold,
         E::HoldRelease,
@@ -160,6 +182,7 @@ impl EntryType {
         E::Scrap,
         E::QuarantineIn,
         E::Adjust,
+        E::Correct,
     ];
 
     /// The name that the ledger holds.
@@ -178,6 +201,7 @@ impl EntryType {
             E::Scrap => "SCRAP",
             E::QuarantineIn => "QUARANTINE_IN",
             E::Adjust => "ADJUST",
+            E::Correct => "CORRECT",
         }
     }
 
@@ -197,6 +221,9 @@ mod tests {
     use super::*;
 
     const SQL: &str = include_str!("../../migrations/0002_stock.sql");
+
+    /// The last migration that names all types.
+    const ENTRY_TYPES: &str = include_str!("../../migrations/0004_ledger_checkpoints.sql");
 
     #[test]
     fn names_round_trip() {
@@ -219,7 +246,7 @@ mod tests {
                 .map(|account| account.as_str())
                 .collect(),
         );
-        assert!(SQL.contains(&format!("CHECK (entry_type {entries})")));
+        assert!(ENTRY_TYPES.contains(&format!("CHECK (entry_type {entries})")));
         assert!(SQL.contains(&format!("CHECK (from_account {accounts})")));
         assert!(SQL.contains(&format!("CHECK (to_account {accounts})")));
     }

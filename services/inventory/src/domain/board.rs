@@ -9,6 +9,7 @@ use oms_core::{ReservationId, Sku};
 use time::OffsetDateTime;
 
 use super::account::Account;
+use super::correct::{Corrections, OpenCorrection};
 use super::effect::{Entry, EntryKey, Fact};
 use super::level::{Buckets, Level, LevelKey};
 use super::refusal::Refusal;
@@ -26,6 +27,7 @@ pub(crate) struct Board {
     pub(super) booked: BTreeSet<EntryKey>,
     pub(super) entries: Vec<Entry>,
     pub(super) facts: Vec<Fact>,
+    pub(super) corrections: Corrections,
     /// Who asks for what is being decided.
     pub(super) actor: String,
     /// Who changed a reservation last.
@@ -45,6 +47,8 @@ pub(crate) struct Loaded {
     pub(crate) reservations: Vec<Reservation>,
     /// Entries of outside causes that the ledger holds already.
     pub(crate) booked: BTreeSet<EntryKey>,
+    /// Corrections of the commands.
+    pub(crate) corrections: Vec<OpenCorrection>,
 }
 
 /// A change that was decided but not yet made.
@@ -52,6 +56,8 @@ pub(crate) struct Loaded {
 pub(super) struct Draft {
     pub(super) reservation: Option<Reservation>,
     pub(super) entries: Vec<Entry>,
+    /// Levels as they are after a correction; its entries are counted in already.
+    pub(super) repaired: BTreeMap<LevelKey, Buckets>,
 }
 
 impl Board {
@@ -77,6 +83,7 @@ impl Board {
             booked: loaded.booked,
             entries: Vec::new(),
             facts: Vec::new(),
+            corrections: Corrections::of(loaded.corrections),
             actor: String::new(),
             actors: BTreeMap::new(),
         }
@@ -151,6 +158,9 @@ impl Board {
         let mut touched: BTreeMap<LevelKey, Buckets> = BTreeMap::new();
         for entry in &draft.entries {
             debug_assert!(entry.entry.allows(entry.from, entry.to), "{entry:?}");
+            if draft.repaired.contains_key(&entry.key) {
+                continue;
+            }
             let stored = self.levels.get(&entry.key).copied().unwrap_or_default();
             let buckets = touched.entry(entry.key.clone()).or_insert(stored);
             for (account, delta) in [(entry.from, -entry.quantity), (entry.to, entry.quantity)] {
@@ -165,6 +175,12 @@ impl Board {
             }
         }
         self.levels.extend(touched);
+        for (key, buckets) in draft.repaired {
+            // A level that never was need not be.
+            if buckets != self.levels.get(&key).copied().unwrap_or_default() {
+                self.levels.insert(key, buckets);
+            }
+        }
         let actor = &self.actor;
         let stamped = draft.entries.into_iter().map(|entry| Entry {
             actor: actor.clone(),

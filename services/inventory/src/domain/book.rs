@@ -108,8 +108,8 @@ impl Board {
     fn book(&mut self, entries: Vec<Entry>) -> Result<(), Refusal> {
         let freed = freed_by(&entries);
         self.commit(Draft {
-            reservation: None,
             entries,
+            ..Draft::default()
         })?;
         self.supply(&freed);
         Ok(())

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use oms_core::{LocationId, OrderId, OrderLineId, ReservationId, ShipmentId, Sku};
+use oms_core::{CorrectionId, LocationId, OrderId, OrderLineId, ReservationId, ShipmentId, Sku};
 use time::Duration;
 
 use super::account::{Account, EntryType};
+use super::books::{Resolution, Sums};
 use super::fit::Demand;
 use super::level::LevelKey;
 use super::reservation::Place;
@@ -49,6 +50,8 @@ pub(crate) enum Command {
         /// SKU.
         sku: Sku,
     },
+    /// Applies a correction.
+    Correct(Correct),
 }
 
 /// See [`Command::Reserve`].
@@ -199,6 +202,23 @@ impl ReturnedUnits {
     }
 }
 
+/// See [`Command::Correct`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Correct {
+    /// Correction.
+    pub(crate) correction: CorrectionId,
+    /// Its level.
+    pub(crate) key: LevelKey,
+    /// Version that the caller has read; `None` for any.
+    pub(crate) version: Option<i64>,
+    /// Which book is right; `None` for what is proposed.
+    pub(crate) resolution: Option<Resolution>,
+    /// Why, in words.
+    pub(crate) note: String,
+    /// Last entry that was read of the SKU, and the sums of the level up to it: the lane only adds what came after.
+    pub(crate) read: (i64, Sums),
+}
+
 impl Command {
     /// Name of the transaction and the span.
     pub(crate) fn name(&self) -> &'static str {
@@ -214,6 +234,7 @@ impl Command {
             Self::Adjust(_) => "adjust_stock",
             Self::MoveReturned(_) => "move_returned_stock",
             Self::AllocateBackorders { .. } => "allocate_backorders",
+            Self::Correct(_) => "approve_correction",
         }
     }
 
@@ -230,7 +251,16 @@ impl Command {
             Self::Receive(_)
             | Self::Adjust(_)
             | Self::MoveReturned(_)
-            | Self::AllocateBackorders { .. } => None,
+            | Self::AllocateBackorders { .. }
+            | Self::Correct(_) => None,
+        }
+    }
+
+    /// The correction it applies.
+    pub(crate) fn correct(&self) -> Option<&Correct> {
+        match self {
+            Self::Correct(correct) => Some(correct),
+            _ => None,
         }
     }
 
@@ -250,6 +280,7 @@ impl Command {
             Self::Adjust(adjust) => [adjust.key.sku.clone()].into(),
             Self::MoveReturned(moved) => moved.moves.iter().map(|one| one.sku.clone()).collect(),
             Self::AllocateBackorders { sku } => [sku.clone()].into(),
+            Self::Correct(correct) => [correct.key.sku.clone()].into(),
             Self::Extend { .. }
             | Self::Confirm { .. }
             | Self::Release(_)
@@ -269,7 +300,8 @@ impl Command {
             }
             Self::Adjust(adjust) => Locations::These(vec![&adjust.key.location]),
             Self::MoveReturned(moved) => Locations::These(vec![&moved.location]),
-            Self::AllocateBackorders { .. } => Locations::All,
+            // A repair sees the SKU as a whole.
+            Self::AllocateBackorders { .. } | Self::Correct(_) => Locations::All,
             Self::Extend { .. }
             | Self::Confirm { .. }
             | Self::Release(_)
@@ -286,7 +318,8 @@ impl Command {
             Self::Release(_)
             | Self::Expire { .. }
             | Self::Receive(_)
-            | Self::AllocateBackorders { .. } => true,
+            | Self::AllocateBackorders { .. }
+            | Self::Correct(_) => true,
             Self::Adjust(adjust) => adjust.delta > 0,
             Self::MoveReturned(moved) => moved
                 .moves

@@ -36,6 +36,7 @@ impl Board {
             Command::Adjust(adjust) => self.adjust(adjust),
             Command::MoveReturned(moved) => self.move_returned(moved),
             Command::AllocateBackorders { sku } => Ok(self.allocate_backorders(sku)),
+            Command::Correct(correct) => self.correct(correct),
         }
     }
 
@@ -47,6 +48,9 @@ impl Board {
                 .get(&id)
                 .ok_or(Refusal::UnknownReservation)?;
             return Ok(answer(found));
+        }
+        if let Command::Correct(correct) = command {
+            return self.corrected(correct.correction);
         }
         let keys: BTreeSet<LevelKey> = match command {
             Command::Receive(receive) => receive.lines.iter().map(|(key, _)| key.clone()).collect(),
@@ -278,6 +282,7 @@ impl Board {
         self.commit(Draft {
             reservation: Some(reservation.clone()),
             entries,
+            ..Draft::default()
         })?;
         self.facts.push(Fact::Changed {
             reservation,

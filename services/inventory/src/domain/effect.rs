@@ -3,6 +3,7 @@
 use oms_core::{LocationId, OrderLineId, ReservationId, Sku};
 
 use super::account::{Account, EntryType};
+use super::correction::Correction;
 use super::level::{Level, LevelKey};
 use super::reservation::{Reservation, Shortage};
 
@@ -113,6 +114,8 @@ pub(crate) enum Outcome {
     },
     /// Levels as they are now.
     Levels(Vec<Level>),
+    /// A correction as it is now.
+    Correction(Box<Correction>),
 }
 
 impl Outcome {
@@ -120,7 +123,7 @@ impl Outcome {
     pub(crate) fn reservation(&self) -> Option<ReservationId> {
         match self {
             Self::Reservation { reservation, .. } => Some(reservation.id),
-            Self::Levels(_) => None,
+            Self::Levels(_) | Self::Correction(_) => None,
         }
     }
 }

@@ -8,12 +8,17 @@
 //! - [`board`]: what is loaded under the lane locks; it decides commands one after another
 //!   (reservations in `decide`, stock in `book`), gives what became free to demand that waits (`supply`), and collects
 //!   the effects ([`effect`]).
+//! - [`books`]: ledger, levels and reservations compared, in the runs of a [`verification`]; [`correction`]: what is
+//!   proposed where they disagree, applied by `correct`.
 //! - [`item`], [`location`]: the catalogue.
 
 pub(crate) mod account;
 pub(crate) mod board;
 mod book;
+pub(crate) mod books;
 pub(crate) mod command;
+pub(crate) mod correct;
+pub(crate) mod correction;
 mod decide;
 pub(crate) mod effect;
 pub(crate) mod fit;
@@ -24,6 +29,7 @@ pub(crate) mod refusal;
 pub(crate) mod reservation;
 mod rows;
 mod supply;
+pub(crate) mod verification;
 
 #[cfg(test)]
 mod properties;

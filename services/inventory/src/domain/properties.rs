@@ -100,7 +100,7 @@ pub(super) const ACTOR: &str = "user:test";
 pub(super) fn of(outcome: Result<Outcome, Refusal>) -> Reservation {
     match outcome.unwrap() {
         Outcome::Reservation { reservation, .. } => *reservation,
-        Outcome::Levels(_) => panic!("levels"),
+        other => panic!("{other:?}"),
     }
 }
 

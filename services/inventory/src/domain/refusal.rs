@@ -1,8 +1,10 @@
 //! Why a lane says no. A refused command changes nothing.
 
-use oms_core::{Sku, Violations};
+use oms_core::{CorrectionId, Sku, Violations};
 
 use super::account::Account;
+use super::books::BelowZero;
+use super::correction::CorrectionState;
 use super::reservation::{ReservationState, Shortage};
 
 /// The reason of a refusal.
@@ -61,4 +63,33 @@ pub(crate) enum Refusal {
         /// SKU.
         sku: Sku,
     },
+    /// The correction asked for does not exist.
+    #[error("correction is not known")]
+    UnknownCorrection(CorrectionId),
+    /// The correction is not the one that the caller read.
+    #[error("the correction has changed since it was read")]
+    CorrectionChanged {
+        /// Its version.
+        version: i64,
+    },
+    /// The correction was decided already.
+    #[error("{action} is not possible while the correction is {}", state.as_str())]
+    CorrectionDecided {
+        /// Its state.
+        state: CorrectionState,
+        /// What was asked.
+        action: &'static str,
+    },
+    /// Who asked for the run that found it may not approve it, too.
+    #[error("who has found it may not approve it, too")]
+    FourEyes {
+        /// Who has found it.
+        proposed_by: String,
+    },
+    /// The books differ in another way than when the correction was proposed.
+    #[error("the books have changed since the correction was proposed")]
+    CorrectionStale(CorrectionId),
+    /// The correction would leave an account below zero.
+    #[error("{} would be below zero", .0.account.as_str())]
+    StockNegative(BelowZero),
 }

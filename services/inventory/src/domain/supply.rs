@@ -103,6 +103,7 @@ impl Board {
         self.commit(Draft {
             reservation: Some(reservation.clone()),
             entries,
+            ..Draft::default()
         })?;
         self.facts.push(if confirmed {
             Fact::BackorderAllocated {

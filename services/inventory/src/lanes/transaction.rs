@@ -10,7 +10,7 @@ use oms_telemetry::TraceContext;
 use sqlx::PgConnection;
 
 use crate::domain::board::{Board, Loaded};
-use crate::domain::command::{Command, Locations};
+use crate::domain::command::{Command, Correct, Locations};
 use crate::domain::effect::Outcome;
 use crate::domain::reservation::Reservation;
 use crate::messages::{self, Stamp};
@@ -68,6 +68,7 @@ pub(super) async fn decide(
     }
     let (answers, told) = decide_all(&mut board, jobs, &calls);
     store::board::write(conn, &board, fencing).await?;
+    store::corrections::write(conn, board.decided_corrections()).await?;
     tell(conn, jobs, &board, &told, &lanes, ids).await?;
     record(conn, jobs, &calls, &answers).await?;
     go_on_with_backlog(conn, &board, &backlog, ids).await?;
@@ -174,6 +175,8 @@ async fn load(
     let reservations = store::reservations::load(conn, &ids).await?;
     let causes: Vec<String> = commands().filter_map(Command::outside_cause).collect();
     let booked = store::ledger::booked(conn, &causes).await?;
+    let corrects: Vec<&Correct> = commands().filter_map(Command::correct).collect();
+    let corrections = store::corrections::open(conn, &corrects).await?;
     let skus: Vec<Sku> = lanes.iter().map(|lane| lane.sku.clone()).collect();
     let places = places(jobs, &reservations);
     let levels = store::levels::of(conn, &skus, places.as_ref()).await?;
@@ -184,6 +187,7 @@ async fn load(
             levels,
             reservations,
             booked,
+            corrections,
         },
         backlog,
     ))

@@ -49,7 +49,7 @@ pub(crate) fn ledger_entry(
     }
 }
 
-fn account(account: Account) -> pb::StockAccount {
+pub(super) fn account(account: Account) -> pb::StockAccount {
     match account {
         Account::Available => pb::StockAccount::Available,
         Account::Held => pb::StockAccount::Held,
@@ -81,6 +81,7 @@ fn entry_type(entry: EntryType) -> pb::LedgerEntryType {
         EntryType::Scrap => pb::LedgerEntryType::Scrap,
         EntryType::QuarantineIn => pb::LedgerEntryType::QuarantineIn,
         EntryType::Adjust => pb::LedgerEntryType::Adjust,
+        EntryType::Correct => pb::LedgerEntryType::Correct,
     }
 }
 

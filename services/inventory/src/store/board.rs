@@ -27,7 +27,7 @@ pub(crate) async fn write(
     let rows = Rows::of(board);
     let entries = board.entries();
     let levels = Levels::of(board);
-    if headers.is_empty() && entries.is_empty() {
+    if headers.is_empty() && entries.is_empty() && levels.levels.is_empty() {
         return Ok(());
     }
     let lanes = Lanes::of(board, fencing);

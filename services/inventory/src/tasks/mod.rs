@@ -3,6 +3,7 @@
 mod allocate_backorders;
 pub(crate) mod issue_reservation;
 pub(crate) mod move_returned_stock;
+mod verify_ledger;
 
 use std::sync::Arc;
 
@@ -14,6 +15,8 @@ use crate::commands::Error;
 use crate::ctx::{Call, Ctx};
 use crate::domain::refusal::Refusal;
 use crate::lanes::ALLOCATE_BACKORDERS;
+
+pub(crate) use verify_ledger::{Verifications, describe_metrics};
 
 /// Issues the units of a shipment that one reservation holds.
 pub(crate) const ISSUE_RESERVATION: &str = "issue_reservation";
@@ -27,6 +30,7 @@ pub(crate) fn runner(ctx: Arc<Ctx>, holder: Uuid) -> TaskRunner<Ctx> {
         .handle(ISSUE_RESERVATION, issue_reservation::run)
         .handle(MOVE_RETURNED_STOCK, move_returned_stock::run)
         .handle(ALLOCATE_BACKORDERS, allocate_backorders::run)
+        .handle(verify_ledger::VERIFY_LEDGER, verify_ledger::run)
 }
 
 /// Who caused a task.

@@ -3,6 +3,7 @@
 use oms_proto::inventory::v1 as pb;
 use oms_service::PeerError;
 
+use crate::corrections::{approval, rejection};
 use crate::rig::{EAST, Rig, answered, hold, id, item, location, receipt, refusal};
 
 /// `field REASON` of everything that is wrong.
@@ -344,6 +345,99 @@ async fn other_stock_requests() {
         ["page_size FIELD_OUT_OF_RANGE", "sku FIELD_REQUIRED"]
     );
     assert_eq!(rig.units("A", EAST).await, (5, 0, 0));
+    rig.audit().await;
+}
+
+#[tokio::test]
+async fn verification_requests() {
+    let rig = Rig::start().await;
+    rig.stock(&[("A", EAST, 5)]).await;
+    let api = rig.api.stock.clone();
+    let verify = |request_id: String, skus: &[&str]| pb::VerifyLedgerRequest {
+        request_id,
+        full: false,
+        skus: skus.iter().map(|sku| (*sku).to_owned()).collect(),
+    };
+    let many = vec!["A"; 1_001];
+    for (request, expected) in [
+        (
+            verify(String::new(), &["A", "A B", ""]),
+            vec![
+                "request_id FIELD_REQUIRED",
+                "skus[1] FIELD_MALFORMED",
+                "skus[2] FIELD_REQUIRED",
+            ],
+        ),
+        (verify(id(), &many), vec!["skus FIELD_OUT_OF_RANGE"]),
+        (
+            verify(id(), &["A", "NO", "NOR"]),
+            vec!["skus SKU_UNKNOWN", "skus SKU_UNKNOWN"],
+        ),
+    ] {
+        assert_eq!(
+            wrong(answered(api.clone().verify_ledger(request).await)),
+            expected
+        );
+    }
+    assert_eq!(rig.number("SELECT count(*) FROM ledger_run").await, 0);
+}
+
+#[tokio::test]
+async fn correction_requests() {
+    let rig = Rig::start().await;
+    let api = rig.api.corrections.clone();
+    let answer = api
+        .clone()
+        .approve_correction(pb::ApproveCorrectionRequest {
+            request_id: "7".to_owned(),
+            correction_id: String::new(),
+            etag: "first".to_owned(),
+            resolution: 77,
+            note: "x".repeat(501),
+        })
+        .await;
+    let expected = [
+        "request_id FIELD_MALFORMED",
+        "correction_id FIELD_REQUIRED",
+        "etag FIELD_MALFORMED",
+        "resolution FIELD_MALFORMED",
+        "note FIELD_OUT_OF_RANGE",
+    ];
+    assert_eq!(wrong(answered(answer)), expected);
+    let answer = api
+        .clone()
+        .reject_correction(pb::RejectCorrectionRequest {
+            correction_id: "C-1".to_owned(),
+            ..Default::default()
+        })
+        .await;
+    let expected = [
+        "request_id FIELD_REQUIRED",
+        "correction_id FIELD_MALFORMED",
+        "note FIELD_REQUIRED",
+    ];
+    assert_eq!(wrong(answered(answer)), expected);
+    let request = pb::ListCorrectionsRequest {
+        state: 77,
+        sku: "A B".to_owned(),
+        page_size: -1,
+        page_token: "x".to_owned(),
+    };
+    let expected = [
+        "page_size FIELD_OUT_OF_RANGE",
+        "state FIELD_MALFORMED",
+        "sku FIELD_MALFORMED",
+    ];
+    let answer = api.clone().list_corrections(request).await;
+    assert_eq!(wrong(answered(answer)), expected);
+    let unknown = pb::Correction {
+        correction_id: id(),
+        ..Default::default()
+    };
+    let answer = api.clone().approve_correction(approval(&unknown)).await;
+    assert_eq!(refusal(answered(answer)), "NotFound NOT_FOUND");
+    let answer = api.clone().reject_correction(rejection(&unknown)).await;
+    assert_eq!(refusal(answered(answer)), "NotFound NOT_FOUND");
     rig.audit().await;
 }
 

@@ -11,7 +11,9 @@
 mod backorders;
 mod bad_input;
 mod catalogue;
+mod corrections;
 mod feeds;
+mod ledger;
 mod peers;
 mod races;
 mod replays;

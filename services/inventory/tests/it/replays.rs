@@ -2,6 +2,8 @@
 
 use oms_proto::inventory::v1 as pb;
 
+use crate::corrections::{approval, rejection};
+use crate::ledger::request;
 use crate::rig::{EAST, Rig, allocate, answered, hold, id, item, location, part, receipt, refusal};
 
 const REUSED: &str = "InvalidArgument REQUEST_ID_REUSED";
@@ -88,6 +90,7 @@ async fn every_mutating_call() {
     assert_eq!(rig.units("A", EAST).await, (90, 0, 0));
     held_and_released(&rig).await;
     allocated_and_shipped(&rig).await;
+    verified_and_corrected(&rig).await;
     rig.audit().await;
 }
 
@@ -184,6 +187,39 @@ async fn allocated_and_shipped(rig: &Rig) {
         (level.available, level.allocated, level.count_pending),
         (80, 5, 1)
     );
+}
+
+async fn verified_and_corrected(rig: &Rig) {
+    let api = &rig.api;
+    for units in [1, 2] {
+        rig.sql(&format!("UPDATE stock_level SET qc = qc + {units}"))
+            .await;
+        let verified = twice!(
+            api.stock,
+            verify_ledger,
+            request(false),
+            |other: &mut pb::VerifyLedgerRequest| other.full = true
+        );
+        assert_eq!(verified.corrections.len(), 1);
+        // Somebody else sees the same, so that it may be approved.
+        let found = rig.found(false).await;
+        if units == 1 {
+            twice!(
+                api.corrections,
+                reject_correction,
+                rejection(&found),
+                |other: &mut pb::RejectCorrectionRequest| other.note.push('x')
+            );
+        } else {
+            twice!(
+                api.corrections,
+                approve_correction,
+                approval(&found),
+                |other: &mut pb::ApproveCorrectionRequest| other.note.push('x')
+            );
+        }
+    }
+    assert_eq!(rig.level("A", EAST).await.qc, 0);
 }
 
 #[tokio::test]

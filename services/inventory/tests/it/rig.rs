@@ -5,6 +5,7 @@ use std::sync::Arc;
 use oms_inventory::{Inventory, MIGRATOR};
 use oms_proto::common::v1::{Dimensions, FillPolicy, PostalAddress};
 use oms_proto::inventory::v1 as pb;
+use oms_proto::inventory::v1::correction_service_client::CorrectionServiceClient;
 use oms_proto::inventory::v1::item_service_client::ItemServiceClient;
 use oms_proto::inventory::v1::location_service_client::LocationServiceClient;
 use oms_proto::inventory::v1::reservation_service_client::ReservationServiceClient;
@@ -28,6 +29,7 @@ pub(crate) struct Clients {
     pub(crate) locations: LocationServiceClient<Channel>,
     pub(crate) stock: StockServiceClient<Channel>,
     pub(crate) reservations: ReservationServiceClient<Channel>,
+    pub(crate) corrections: CorrectionServiceClient<Channel>,
 }
 
 pub(crate) struct Rig {
@@ -59,6 +61,11 @@ impl Rig {
 
     /// Replicas on one database that take their leases there; an empty address is no Redis.
     pub(crate) async fn start_with(replicas: usize, redis: &str) -> Self {
+        Self::start_configured(replicas, redis, "").await
+    }
+
+    /// The same, with more configuration.
+    pub(crate) async fn start_configured(replicas: usize, redis: &str, more: &str) -> Self {
         let key = template_key("inventory", &[&oms_postgres::MIGRATOR, &MIGRATOR]);
         let db = TestDb::create(&key, |url| async move {
             let peer = "127.0.0.1:1".to_owned();
@@ -71,7 +78,7 @@ impl Rig {
         let (returns, returns_addr) = Feed::start().await;
         let peers = [&shipping_addr.to_string(), &returns_addr.to_string()];
         let prefix = RedisPrefix::new();
-        let layers = layers(db.url(), redis, &prefix.to_string(), peers);
+        let layers = layers(db.url(), redis, &prefix.to_string(), peers).with(more);
         let clock = MockClock::new();
         let mut services = Vec::new();
         let mut clients = Vec::new();
@@ -280,7 +287,8 @@ impl Clients {
             items: ItemServiceClient::new(channel.clone()),
             locations: LocationServiceClient::new(channel.clone()),
             stock: StockServiceClient::new(channel.clone()),
-            reservations: ReservationServiceClient::new(channel),
+            reservations: ReservationServiceClient::new(channel.clone()),
+            corrections: CorrectionServiceClient::new(channel),
         }
     }
 }
@@ -302,6 +310,8 @@ fn layers(database: &str, redis: &str, prefix: &str, [shipping, returns]: [&Stri
         [lease]
         redis_url = "{redis}"
         key_prefix = "{prefix}"
+        [ledger]
+        verify_interval_ms = 0
         "#
     ))
 }

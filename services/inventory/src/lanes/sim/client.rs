@@ -287,7 +287,7 @@ impl World {
 fn reservation(outcome: Outcome) -> Reservation {
     match outcome {
         Outcome::Reservation { reservation, .. } => *reservation,
-        Outcome::Levels(_) => panic!("levels for a reservation"),
+        other => panic!("{other:?} for a reservation"),
     }
 }
 

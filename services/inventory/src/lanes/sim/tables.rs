@@ -242,6 +242,7 @@ impl SimBooks {
                 .iter()
                 .flat_map(|cause| rows.booked_for(cause))
                 .collect(),
+            corrections: Vec::new(),
         };
         drop(rows);
         (loaded, held)
