@@ -8,7 +8,9 @@ use oms_postgres::Db;
 use oms_proto::inventory::v1::item_service_server::ItemServiceServer;
 use oms_proto::inventory::v1::location_service_server::LocationServiceServer;
 use oms_proto::inventory::v1::reservation_service_server::ReservationServiceServer;
+use oms_proto::inventory::v1::stock_policy_service_server::StockPolicyServiceServer;
 use oms_proto::inventory::v1::stock_service_server::StockServiceServer;
+use oms_proto::inventory::v1::supply_service_server::SupplyServiceServer;
 use oms_service::{Common, Program, Setup};
 use sqlx::migrate::Migrator;
 
@@ -16,6 +18,7 @@ use crate::api::Api;
 use crate::config::Config;
 use crate::ctx::Ctx;
 use crate::lanes::{self, Lanes};
+use crate::queries::Watchers;
 use crate::store::known_locations::KnownLocations;
 use crate::{consumers, store, tasks};
 
@@ -65,13 +68,17 @@ impl Program for Inventory {
             locations: KnownLocations::default(),
         });
 
-        let api = Api::new(Arc::clone(&ctx));
+        let watchers = Watchers::new(setup.db.clone());
+        let api = Api::new(Arc::clone(&ctx), watchers.clone());
         setup.serve(ItemServiceServer::new(api.clone()));
         setup.serve(LocationServiceServer::new(api.clone()));
         setup.serve(StockServiceServer::new(api.clone()));
+        setup.serve(StockPolicyServiceServer::new(api.clone()));
+        setup.serve(SupplyServiceServer::new(api.clone()));
         setup.serve(ReservationServiceServer::new(api));
 
         setup.background("lanes", |cancel| lanes.spawn(cancel));
+        setup.background("availability watch", |cancel| watchers.spawn(cancel));
         let runner = tasks::runner(ctx, setup.ids.next());
         setup.background("tasks", |cancel| runner.spawn(cancel));
         let shipping = consumers::shipping(setup.consumer("shipping")?, Arc::clone(&setup.clock));

@@ -10,7 +10,9 @@ use time::OffsetDateTime;
 
 use super::account::Account;
 use super::effect::{Entry, EntryKey, Fact};
+use super::expected::{ExpectedKey, ExpectedReceipt};
 use super::level::{Buckets, Level, LevelKey};
+use super::policy::Policy;
 use super::refusal::Refusal;
 use super::reservation::Reservation;
 
@@ -24,13 +26,21 @@ pub(crate) struct Board {
     pub(super) reservations: BTreeMap<ReservationId, Reservation>,
     /// Entries of outside causes that the ledger holds already.
     pub(super) booked: BTreeSet<EntryKey>,
+    /// Policies of the SKUs that have one.
+    pub(super) policies: BTreeMap<Sku, Policy>,
+    /// Free units of each SKU over all its levels, loaded or not.
+    pub(super) available_of: BTreeMap<Sku, i64>,
+    /// Expected receipts under the references of the receipts.
+    pub(super) expected: BTreeMap<ExpectedKey, ExpectedReceipt>,
     pub(super) entries: Vec<Entry>,
     pub(super) facts: Vec<Fact>,
     /// Who asks for what is being decided.
     pub(super) actor: String,
     /// Who changed a reservation last.
     actors: BTreeMap<ReservationId, String>,
-    levels_before: BTreeMap<LevelKey, Buckets>,
+    pub(super) levels_before: BTreeMap<LevelKey, Buckets>,
+    pub(super) available_before: BTreeMap<Sku, i64>,
+    pub(super) expected_before: BTreeMap<ExpectedKey, ExpectedReceipt>,
     reservations_before: BTreeMap<ReservationId, Reservation>,
 }
 
@@ -45,6 +55,12 @@ pub(crate) struct Loaded {
     pub(crate) reservations: Vec<Reservation>,
     /// Entries of outside causes that the ledger holds already.
     pub(crate) booked: BTreeSet<EntryKey>,
+    /// Free units of each SKU over all its levels.
+    pub(crate) available_of: BTreeMap<Sku, i64>,
+    /// Policies of the SKUs that have one. Levels of the locations with rules are among the levels.
+    pub(crate) policies: BTreeMap<Sku, Policy>,
+    /// Expected receipts under the references of the receipts.
+    pub(crate) expected: Vec<ExpectedReceipt>,
 }
 
 /// A change that was decided but not yet made.
@@ -67,9 +83,19 @@ impl Board {
             .into_iter()
             .map(|one| (one.id, one))
             .collect();
+        let expected: BTreeMap<_, _> = loaded
+            .expected
+            .into_iter()
+            .map(|one| (one.key.clone(), one))
+            .collect();
         Self {
             now,
             lanes: loaded.lanes,
+            policies: loaded.policies,
+            available_before: loaded.available_of.clone(),
+            available_of: loaded.available_of,
+            expected_before: expected.clone(),
+            expected,
             levels_before: levels.clone(),
             levels,
             reservations_before: reservations.clone(),
@@ -165,6 +191,7 @@ impl Board {
             }
         }
         self.levels.extend(touched);
+        self.count_free(&draft.entries);
         let actor = &self.actor;
         let stamped = draft.entries.into_iter().map(|entry| Entry {
             actor: actor.clone(),
@@ -183,13 +210,5 @@ impl Board {
         self.levels
             .get(key)
             .map_or(0, |buckets| buckets.get(Account::Available))
-    }
-
-    /// Whether any loaded level of the SKU has free units.
-    pub(crate) fn has_free(&self, sku: &Sku) -> bool {
-        let of_sku = self.levels.iter().filter(|(key, _)| key.sku == *sku);
-        of_sku
-            .into_iter()
-            .any(|(_, buckets)| buckets.get(Account::Available) > 0)
     }
 }

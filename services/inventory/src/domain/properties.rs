@@ -73,6 +73,7 @@ pub(super) fn reserve(id: u128, lines: &[(usize, i64)], mode: Mode, fill: Fill) 
     Command::Reserve(Reserve {
         reservation: reservation_id(id),
         order: OrderId::new(Uuid::from_u128(id)),
+        channel: None,
         fingerprint: [1; 32],
         mode,
         fill,

@@ -3,6 +3,7 @@
 use oms_core::{Sku, Violations};
 
 use super::account::Account;
+use super::expected::ExpectedKey;
 use super::reservation::{ReservationState, Shortage};
 
 /// The reason of a refusal.
@@ -47,6 +48,23 @@ pub(crate) enum Refusal {
         /// Free units.
         available: i64,
     },
+    /// The units are not those that the caller saw.
+    #[error("there are {present} units now")]
+    QuantityChanged {
+        /// Units that are there.
+        present: i64,
+    },
+    /// What was read before was changed since.
+    #[error("what is kept of {sku} was changed since it was read")]
+    Stale {
+        /// SKU that it is about.
+        sku: Sku,
+        /// Its version; 0 when there is none.
+        present: i64,
+    },
+    /// The expected receipt asked for does not exist.
+    #[error("expected receipt {0} is not known")]
+    UnknownReceipt(ExpectedKey),
     /// The units are not in the account they shall leave, yet.
     #[error("{sku} has too few units in {}", account.as_str())]
     NotThere {

@@ -63,6 +63,7 @@ fn account(account: Account) -> pb::StockAccount {
         Account::Customer => pb::StockAccount::Customer,
         Account::Variance => pb::StockAccount::Variance,
         Account::Scrap => pb::StockAccount::Scrap,
+        Account::InTransit => pb::StockAccount::InTransit,
     }
 }
 
@@ -81,6 +82,9 @@ fn entry_type(entry: EntryType) -> pb::LedgerEntryType {
         EntryType::Scrap => pb::LedgerEntryType::Scrap,
         EntryType::QuarantineIn => pb::LedgerEntryType::QuarantineIn,
         EntryType::Adjust => pb::LedgerEntryType::Adjust,
+        EntryType::CountVariance => pb::LedgerEntryType::CountVariance,
+        EntryType::TransferOut => pb::LedgerEntryType::TransferOut,
+        EntryType::TransferIn => pb::LedgerEntryType::TransferIn,
     }
 }
 

@@ -10,11 +10,16 @@
 
 mod backorders;
 mod bad_input;
+mod by_hand;
 mod catalogue;
 mod feeds;
 mod peers;
+mod policies;
 mod races;
 mod replays;
 mod reservations;
 mod rig;
+mod signals;
 mod stock;
+mod supply;
+mod watch;
