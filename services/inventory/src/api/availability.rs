@@ -30,8 +30,7 @@ pub(super) fn scope(
     channel_id: &str,
     violations: &mut Violations,
 ) -> Scope {
-    let locations =
-        checks::locations("location_ids", location_ids, 0..=LOCATIONS_MAX, violations);
+    let locations = checks::locations("location_ids", location_ids, 0..=LOCATIONS_MAX, violations);
     Scope {
         locations: (!location_ids.is_empty()).then(|| locations.into_iter().collect()),
         channel: channel("channel_id", channel_id, violations),

@@ -86,9 +86,7 @@ impl About<'_> {
                     .with("quantity", present)
             }
             Refusal::Stale { sku, present } => ApiError::etag_mismatch(present).with("sku", sku),
-            Refusal::UnknownReceipt(receipt) => {
-                ApiError::not_found("expected_receipt", receipt)
-            }
+            Refusal::UnknownReceipt(receipt) => ApiError::not_found("expected_receipt", receipt),
             // Reserved units that are in no bucket: the books contradict each other.
             Refusal::NotThere { .. } => ApiError::internal(message),
             Refusal::TooMany { sku } => {

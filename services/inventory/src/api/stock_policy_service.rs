@@ -168,7 +168,12 @@ fn locations(
         };
         if let Some(id) = id {
             let is_new = rules.insert(id, rule).is_none();
-            found.check(is_new, "location_id", checks::DUPLICATE, "stands here twice");
+            found.check(
+                is_new,
+                "location_id",
+                checks::DUPLICATE,
+                "stands here twice",
+            );
         }
         violations.extend_under(&format!("locations[{number}]"), found);
     }

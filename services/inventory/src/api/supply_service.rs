@@ -180,7 +180,12 @@ fn filter(request: &ListExpectedReceiptsRequest, violations: &mut Violations) ->
         },
         reference: match &**reference {
             "" => None,
-            text => Some(checks::text("reference", text, 1..=REFERENCE_CHARS_MAX, violations)),
+            text => Some(checks::text(
+                "reference",
+                text,
+                1..=REFERENCE_CHARS_MAX,
+                violations,
+            )),
         },
         include_closed: request.include_closed,
     }

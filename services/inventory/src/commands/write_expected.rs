@@ -59,10 +59,7 @@ pub(super) async fn replayed(
     get(conn, key).await?.ok_or(Error::Conflict)
 }
 
-async fn get(
-    conn: &mut PgConnection,
-    key: &ExpectedKey,
-) -> Result<Option<ExpectedReceipt>, Error> {
+async fn get(conn: &mut PgConnection, key: &ExpectedKey) -> Result<Option<ExpectedReceipt>, Error> {
     let found = store::expected_receipts::get(conn, &[key.clone()].into()).await?;
     Ok(found.into_iter().next())
 }

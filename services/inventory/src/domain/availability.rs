@@ -124,14 +124,23 @@ impl Availability {
     ) -> Promise {
         let at = |time| self.promised_by(time, now, channel);
         // What can be promised only rises when supply comes, so no other times have to be looked at.
-        let arrivals: BTreeSet<OffsetDateTime> =
-            self.supplies.iter().map(|supply| supply.expected_at).collect();
+        let arrivals: BTreeSet<OffsetDateTime> = self
+            .supplies
+            .iter()
+            .map(|supply| supply.expected_at)
+            .collect();
         let later = arrivals.into_iter().filter(|time| *time > now);
-        let overdue = self.supplies.iter().filter(|supply| supply.expected_at <= now);
+        let overdue = self
+            .supplies
+            .iter()
+            .filter(|supply| supply.expected_at <= now);
         Promise {
             now: at(now),
             at: times.iter().map(|time| at(*time)).collect(),
-            earliest: [now].into_iter().chain(later).find(|time| at(*time) >= quantity),
+            earliest: [now]
+                .into_iter()
+                .chain(later)
+                .find(|time| at(*time) >= quantity),
             overdue: sum(overdue.map(|supply| supply.units)),
         }
     }
@@ -263,7 +272,10 @@ mod tests {
         assert_eq!(all, expected);
         let x: BTreeSet<LocationId> = [node(0)].into();
         let at_x = stock.totals(Some(&x), Some(&web()));
-        assert_eq!((at_x.available, at_x.available_to_promise, at_x.incoming), (10, 8, 3));
+        assert_eq!(
+            (at_x.available, at_x.available_to_promise, at_x.incoming),
+            (10, 8, 3)
+        );
         let y: BTreeSet<LocationId> = [node(1)].into();
         let at_y = stock.totals(Some(&y), None);
         assert_eq!((at_y.safety_stock, at_y.available_to_promise), (4, 20));

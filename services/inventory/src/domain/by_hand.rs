@@ -32,7 +32,14 @@ impl Board {
         if delta != 0 {
             let entry = EntryType::CountVariance;
             let units = delta.saturating_abs();
-            self.book(vec![by_hand(entry, &set.key, (from, to), units, &set.cause, &set.reason)])?;
+            self.book(vec![by_hand(
+                entry,
+                &set.key,
+                (from, to),
+                units,
+                &set.cause,
+                &set.reason,
+            )])?;
         }
         Ok(self.levels_outcome(&[set.key.clone()].into()))
     }

@@ -281,7 +281,12 @@ mod tests {
         let takes = super::fit(&lines, &wishes(&["x", "y"], 1, 2), &levels, &caps);
         assert_eq!(summary(&takes), [(0, "y", 2), (1, "y", 3)]);
         // The location that fills everything is taken whichever it is: the cap belongs to no location.
-        let takes = super::fit(&[demand("A", 5)], &wishes(&["x", "y"], 0, 2), &levels, &caps);
+        let takes = super::fit(
+            &[demand("A", 5)],
+            &wishes(&["x", "y"], 0, 2),
+            &levels,
+            &caps,
+        );
         assert_eq!(summary(&takes), [(0, "y", 5)]);
         let split = supply(&[("A", "x", 3), ("A", "y", 3)]);
         let takes = super::fit(&[demand("A", 9)], &wishes(&["x", "y"], 1, 0), &split, &caps);

@@ -46,7 +46,8 @@ impl Board {
         let mut caps = Caps::new();
         for demand in &reserve.demands {
             if let Some(policy) = self.policies.get(&demand.sku) {
-                let offered = policy.offered(self.promisable(&demand.sku), reserve.channel.as_ref());
+                let offered =
+                    policy.offered(self.promisable(&demand.sku), reserve.channel.as_ref());
                 caps.insert(demand.sku.clone(), offered);
             }
         }

@@ -88,8 +88,8 @@ impl Policy {
             return promisable;
         };
         // Hundreds and the rest apart, so that nothing overflows.
-        let share = promisable / 100 * rule.share_percent
-            + promisable % 100 * rule.share_percent / 100;
+        let share =
+            promisable / 100 * rule.share_percent + promisable % 100 * rule.share_percent / 100;
         promisable.saturating_sub(rule.buffer).clamp(0, share)
     }
 
@@ -164,7 +164,10 @@ mod tests {
     fn safety_stock_and_buffer_come_off_and_the_share_caps() {
         let policy = policy(2, [0, 5, 0], 3, 50);
         assert_eq!(promisable(&policy, [10, 10, 0]), 13);
-        assert_eq!((policy.offered(13, Some(&web())), policy.offered(13, None)), (6, 13));
+        assert_eq!(
+            (policy.offered(13, Some(&web())), policy.offered(13, None)),
+            (6, 13)
+        );
         assert_eq!(policy.offered(4, Some(&web())), 1);
         assert_eq!(policy.offered(-4, None), 0);
         // A location with less than it keeps back takes nothing from the others.

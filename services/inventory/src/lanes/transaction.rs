@@ -219,7 +219,11 @@ fn places(
     let rows = reservations.iter().flat_map(|one| one.rows.keys());
     let mut places: BTreeSet<LocationId> = rows
         .filter_map(|key| Some(key.place.as_ref()?.location.clone()))
-        .chain(policies.values().flat_map(|one| one.locations.keys().cloned()))
+        .chain(
+            policies
+                .values()
+                .flat_map(|one| one.locations.keys().cloned()),
+        )
         .collect();
     for job in jobs {
         match job.request.command.locations() {

@@ -15,8 +15,8 @@ mod list_reservations;
 mod list_stock_policies;
 mod watch_availability;
 
-pub(crate) use batch_get_availability::batch_get_availability;
 pub(crate) use crate::store::expected_receipts::ReceiptFilter;
+pub(crate) use batch_get_availability::batch_get_availability;
 pub(crate) use batch_get_items::batch_get_items;
 pub(crate) use get_availability::get_availability;
 pub(crate) use get_available_to_promise::{ToPromise, get_available_to_promise};

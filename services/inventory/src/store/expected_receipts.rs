@@ -104,7 +104,9 @@ pub(crate) async fn list(
         query.push(" AND sku = ").push_bind(sku.to_string());
     }
     if let Some(location) = &filter.location {
-        query.push(" AND location_id = ").push_bind(location.to_string());
+        query
+            .push(" AND location_id = ")
+            .push_bind(location.to_string());
     }
     if let Some(reference) = &filter.reference {
         query.push(" AND reference = ").push_bind(reference.clone());
@@ -115,8 +117,12 @@ pub(crate) async fn list(
     if let Some((expected_at, key)) = after {
         query.push(" AND (expected_at, reference, sku, location_id) > (");
         let mut position = query.separated(", ");
-        position.push_bind(expected_at).push_bind(key.reference.clone());
-        position.push_bind(key.sku.to_string()).push_bind(key.location.to_string());
+        position
+            .push_bind(expected_at)
+            .push_bind(key.reference.clone());
+        position
+            .push_bind(key.sku.to_string())
+            .push_bind(key.location.to_string());
         query.push(")");
     }
     query.push(" ORDER BY expected_at, reference, sku, location_id LIMIT ");

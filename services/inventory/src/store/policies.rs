@@ -94,7 +94,8 @@ pub(crate) async fn list(
 pub(crate) async fn write(conn: &mut PgConnection, policies: &[StockPolicy]) -> Result<(), Error> {
     let skus: Vec<Sku> = policies.iter().map(|one| one.sku.clone()).collect();
     drop_rules(conn, &skus).await?;
-    let column = |number: fn(&StockPolicy) -> i64| policies.iter().map(number).collect::<Vec<i64>>();
+    let column =
+        |number: fn(&StockPolicy) -> i64| policies.iter().map(number).collect::<Vec<i64>>();
     let times: Vec<OffsetDateTime> = policies.iter().map(|one| one.updated_at).collect();
     sqlx::query!(
         "INSERT INTO stock_policy (sku, safety_stock, low_stock_threshold, version, updated_at)
@@ -134,7 +135,9 @@ async fn drop_rules(conn: &mut PgConnection, skus: &[Sku]) -> Result<(), Error> 
 async fn write_locations(conn: &mut PgConnection, policies: &[StockPolicy]) -> Result<(), Error> {
     let rules = || {
         let of = |one: &'_ StockPolicy| one.policy.locations.len();
-        let skus = policies.iter().flat_map(move |one| std::iter::repeat_n(one.sku.as_str(), of(one)));
+        let skus = policies
+            .iter()
+            .flat_map(move |one| std::iter::repeat_n(one.sku.as_str(), of(one)));
         skus.zip(policies.iter().flat_map(|one| &one.policy.locations))
     };
     let skus: Vec<&str> = rules().map(|(sku, _)| sku).collect();
@@ -143,7 +146,9 @@ async fn write_locations(conn: &mut PgConnection, policies: &[StockPolicy]) -> R
     }
     let ids: Vec<&str> = rules().map(|(_, (id, _))| id.as_str()).collect();
     let safety: Vec<i64> = rules().map(|(_, (_, rule))| rule.safety_stock).collect();
-    let thresholds: Vec<i64> = rules().map(|(_, (_, rule))| rule.low_stock_threshold).collect();
+    let thresholds: Vec<i64> = rules()
+        .map(|(_, (_, rule))| rule.low_stock_threshold)
+        .collect();
     sqlx::query!(
         "INSERT INTO stock_policy_location (sku, location_id, safety_stock, low_stock_threshold)
          SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[])",
@@ -160,7 +165,9 @@ async fn write_locations(conn: &mut PgConnection, policies: &[StockPolicy]) -> R
 async fn write_channels(conn: &mut PgConnection, policies: &[StockPolicy]) -> Result<(), Error> {
     let rules = || {
         let of = |one: &'_ StockPolicy| one.policy.channels.len();
-        let skus = policies.iter().flat_map(move |one| std::iter::repeat_n(one.sku.as_str(), of(one)));
+        let skus = policies
+            .iter()
+            .flat_map(move |one| std::iter::repeat_n(one.sku.as_str(), of(one)));
         skus.zip(policies.iter().flat_map(|one| &one.policy.channels))
     };
     let skus: Vec<&str> = rules().map(|(sku, _)| sku).collect();
@@ -238,7 +245,8 @@ pub(super) fn fold(rows: Vec<RuleRow>) -> Result<BTreeMap<Sku, Policy>, Error> {
                 policy.low_stock_threshold = row.second;
             }
             "location" => {
-                let location: LocationId = read(&row.of, "stock_policy_location", "location_id", &id)?;
+                let location: LocationId =
+                    read(&row.of, "stock_policy_location", "location_id", &id)?;
                 let rule = LocationRule {
                     safety_stock: row.first,
                     low_stock_threshold: row.second,

@@ -9,6 +9,7 @@
 )]
 
 mod backorders;
+mod bad_availability_input;
 mod bad_input;
 mod by_hand;
 mod catalogue;

@@ -72,7 +72,10 @@ async fn an_order_is_offered_what_no_policy_keeps_back() {
     rig.keep(policy("A", 2, 5, 3)).await.unwrap();
     // Twenty, of which five stay at EAST and two anywhere.
     assert_eq!(available(rig.reserve(hold(&[("A", 14)])).await), [13]);
-    assert_eq!(available(rig.reserve(of_web(hold(&[("A", 11)]))).await), [10]);
+    assert_eq!(
+        available(rig.reserve(of_web(hold(&[("A", 11)]))).await),
+        [10]
+    );
     // Two lines share what there is.
     let two = of_web(hold(&[("A", 6), ("A", 6)]));
     assert_eq!(available(rig.reserve(two).await), [4]);
@@ -100,7 +103,11 @@ async fn safety_stock_of_a_location_is_kept_of_its_last_lots() {
     rig.api.stock.clone().receive_stock(receipt).await.unwrap();
     rig.keep(policy("A", 0, 2, 0)).await.unwrap();
     let held = rig.reserve(hold(&[("A", 4)])).await.unwrap();
-    let lots: Vec<_> = held.lines.iter().map(|line| (&*line.lot, line.quantity)).collect();
+    let lots: Vec<_> = held
+        .lines
+        .iter()
+        .map(|line| (&*line.lot, line.quantity))
+        .collect();
     assert_eq!(lots, [("L1", 3), ("L2", 1)]);
     rig.audit().await;
 }
@@ -116,7 +123,11 @@ async fn what_fits_partly_is_taken_up_to_the_policy() {
     };
     let answer = answered(rig.api.reservations.clone().reserve(request).await).unwrap();
     assert_eq!(rows(&answer.reservation.unwrap()), [("ALLOCATED", EAST, 4)]);
-    let short: Vec<_> = answer.shortages.iter().map(|one| (one.requested, one.available)).collect();
+    let short: Vec<_> = answer
+        .shortages
+        .iter()
+        .map(|one| (one.requested, one.available))
+        .collect();
     assert_eq!(short, [(7, 4)]);
     rig.audit().await;
 }
@@ -154,7 +165,10 @@ async fn demand_that_waits_gets_no_safety_stock_until_a_policy_lets_go() {
     // Of two that come one is left over, once the location and the SKU have theirs. A buffer is for new orders only.
     rig.receive("A", EAST, 1).await;
     let waits = rig.get(&waits.reservation_id).await;
-    assert_eq!(rows(&waits), [("ALLOCATED", EAST, 1), ("BACKORDERED", "", 3)]);
+    assert_eq!(
+        rows(&waits),
+        [("ALLOCATED", EAST, 1), ("BACKORDERED", "", 3)]
+    );
     rig.keep(policy("A", 0, 3, 9)).await.unwrap();
     wait_for("the units that were set free", || async {
         let now = rig.get(&waits.reservation_id).await;
@@ -196,7 +210,8 @@ async fn demand_behind_safety_stock_makes_no_work() {
 #[tokio::test]
 async fn totals_tell_what_may_be_promised() {
     let rig = Rig::start().await;
-    rig.stock(&[("A", EAST, 10), ("A", WEST, 4), ("B", EAST, 1)]).await;
+    rig.stock(&[("A", EAST, 10), ("A", WEST, 4), ("B", EAST, 1)])
+        .await;
     rig.reserve(hold(&[("A", 2)])).await.unwrap();
     let mut kept = policy("A", 1, 3, 2);
     kept.channels.push(pb::ChannelStockPolicy {
@@ -206,7 +221,13 @@ async fn totals_tell_what_may_be_promised() {
     });
     rig.keep(kept).await.unwrap();
     let short = |total: pb::SkuAvailability| {
-        (total.on_hand, total.available, total.safety_stock, total.buffer, total.available_to_promise)
+        (
+            total.on_hand,
+            total.available,
+            total.safety_stock,
+            total.buffer,
+            total.available_to_promise,
+        )
     };
     assert_eq!(short(rig.total("A", &[], "").await), (14, 12, 4, 0, 8));
     assert_eq!(short(rig.total("A", &[], "web").await), (14, 12, 4, 2, 6));
@@ -221,7 +242,11 @@ async fn totals_tell_what_may_be_promised() {
     let answer = rig.api.stock.clone().get_availability(request).await;
     let answer = answered(answer).unwrap();
     assert_eq!(short(answer.total.unwrap()), (14, 12, 4, 2, 6));
-    let places: Vec<_> = answer.levels.iter().map(|level| &*level.location_id).collect();
+    let places: Vec<_> = answer
+        .levels
+        .iter()
+        .map(|level| &*level.location_id)
+        .collect();
     assert_eq!(places, [EAST, WEST]);
     let unknown = pb::GetAvailabilityRequest {
         sku: "UNKNOWN".to_owned(),
@@ -241,14 +266,25 @@ async fn a_policy_has_an_etag_and_is_read_as_it_was_written() {
     let request = pb::GetStockPolicyRequest {
         sku: "A".to_owned(),
     };
-    let read = rig.api.policies.clone().get_stock_policy(request.clone()).await;
+    let read = rig
+        .api
+        .policies
+        .clone()
+        .get_stock_policy(request.clone())
+        .await;
     assert_eq!(answered(read).unwrap().policy, Some(written.clone()));
     written.safety_stock = 7;
     written.locations.clear();
     let again = rig.keep(written.clone()).await.unwrap();
-    assert_eq!((&*again.etag, again.safety_stock, again.locations.len()), ("2", 7, 0));
+    assert_eq!(
+        (&*again.etag, again.safety_stock, again.locations.len()),
+        ("2", 7, 0)
+    );
     let stale = rig.keep(written).await.unwrap_err();
-    assert_eq!((stale.code(), stale.metadata("etag")), (Code::Aborted, Some("2")));
+    assert_eq!(
+        (stale.code(), stale.metadata("etag")),
+        (Code::Aborted, Some("2"))
+    );
     let read = rig.api.policies.clone().get_stock_policy(request).await;
     assert_eq!(answered(read).unwrap().policy, Some(again));
     // A policy that must not be there yet.
@@ -269,7 +305,8 @@ async fn a_policy_has_an_etag_and_is_read_as_it_was_written() {
 #[tokio::test]
 async fn many_policies_are_written_or_none() {
     let rig = Rig::start().await;
-    rig.stock(&[("A", EAST, 5), ("B", EAST, 5), ("C", EAST, 5)]).await;
+    rig.stock(&[("A", EAST, 5), ("B", EAST, 5), ("C", EAST, 5)])
+        .await;
     let batch = |policies: Vec<pb::StockPolicy>| {
         let mut client = rig.api.policies.clone();
         let request = pb::BatchUpsertStockPoliciesRequest {
@@ -296,9 +333,17 @@ async fn many_policies_are_written_or_none() {
         page_token: String::new(),
     };
     let mut client = rig.api.policies.clone();
-    let first = client.list_stock_policies(request.clone()).await.unwrap().into_inner();
+    let first = client
+        .list_stock_policies(request.clone())
+        .await
+        .unwrap()
+        .into_inner();
     request.page_token.clone_from(&first.next_page_token);
-    let last = client.list_stock_policies(request).await.unwrap().into_inner();
+    let last = client
+        .list_stock_policies(request)
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(last.next_page_token, "");
     let listed: Vec<_> = first.policies.into_iter().chain(last.policies).collect();
     assert_eq!(listed, written);
@@ -343,7 +388,12 @@ async fn a_thousand_skus_are_read_with_one_statement_by_index() {
         .fetch_all(&mut conn)
         .await
         .unwrap();
-    for table in ["sku_lane", "stock_level", "stock_policy", "expected_receipt"] {
+    for table in [
+        "sku_lane",
+        "stock_level",
+        "stock_policy",
+        "expected_receipt",
+    ] {
         let scan = format!("Seq Scan on {table}");
         let scans = plan.iter().any(|line| line.contains(&scan));
         // The rules of locations may be hashed as a whole.

@@ -196,6 +196,7 @@ impl Rig {
         let request = pb::BatchGetAvailabilityRequest {
             skus: vec![sku.to_owned()],
             location_ids: vec![location_id.to_owned()],
+            channel_id: String::new(),
         };
         let answer = self.api.stock.clone().batch_get_availability(request).await;
         answer
@@ -233,9 +234,7 @@ impl Rig {
         .unwrap();
         let read = |payload: &[u8]| pb::InventoryEvent::decode(payload).unwrap().event.unwrap();
         rows.into_iter()
-            .map(|(kind, location, payload)| {
-                (kind, location.unwrap_or_default(), read(&payload))
-            })
+            .map(|(kind, location, payload)| (kind, location.unwrap_or_default(), read(&payload)))
             .collect()
     }
 

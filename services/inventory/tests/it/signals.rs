@@ -43,9 +43,16 @@ async fn every_sku_tells_when_it_is_out_and_when_it_is_back() {
     let rig = Rig::start().await;
     rig.stock(&[("A", EAST, 2), ("A", WEST, 1)]).await;
     // The second location is no news.
-    assert_eq!(rig.heard("A", 0).await, ["StockChanged", "BackInStock  2", "StockChanged"]);
+    assert_eq!(
+        rig.heard("A", 0).await,
+        ["StockChanged", "BackInStock  2", "StockChanged"]
+    );
     let held = rig.reserve(hold(&[("A", 2)])).await.unwrap();
-    assert_eq!(rig.heard("A", 3).await, ["StockChanged"], "one is left elsewhere");
+    assert_eq!(
+        rig.heard("A", 3).await,
+        ["StockChanged"],
+        "one is left elsewhere"
+    );
     rig.reserve(hold(&[("A", 1)])).await.unwrap();
     assert_eq!(rig.heard("A", 4).await, ["StockChanged", "OutOfStock "]);
     rig.release(&held.reservation_id, Vec::new()).await.unwrap();
@@ -66,7 +73,11 @@ async fn low_is_told_by_what_may_be_promised() {
     rig.reserve(hold(&[("A", 1)])).await.unwrap();
     assert_eq!(rig.heard("A", 6).await, ["StockChanged"], "low was told");
     rig.reserve(hold(&[("A", 4)])).await.unwrap();
-    assert_eq!(rig.heard("A", 7).await, ["StockChanged", "OutOfStock "], "two are kept back");
+    assert_eq!(
+        rig.heard("A", 7).await,
+        ["StockChanged", "OutOfStock "],
+        "two are kept back"
+    );
     rig.release(&held.reservation_id, Vec::new()).await.unwrap();
     let expected = ["StockChanged", "BackInStock  1", "LowStock  1/5"];
     assert_eq!(rig.heard("A", 9).await, expected);
@@ -78,7 +89,10 @@ async fn a_policy_that_is_written_tells_how_it_stands() {
     let rig = Rig::start().await;
     rig.stock(&[("A", EAST, 4), ("A", WEST, 9)]).await;
     rig.keep(warned("A", 0, 20)).await.unwrap();
-    assert_eq!(rig.heard("A", 3).await, ["StockPolicyChanged", "LowStock  13/20"]);
+    assert_eq!(
+        rig.heard("A", 3).await,
+        ["StockPolicyChanged", "LowStock  13/20"]
+    );
     let mut watched = warned("A", 13, 0);
     watched.locations.push(pb::LocationStockPolicy {
         location_id: EAST.to_owned(),
@@ -89,7 +103,10 @@ async fn a_policy_that_is_written_tells_how_it_stands() {
     let expected = ["StockPolicyChanged", "OutOfStock ", "LowStock us-east 3/3"];
     assert_eq!(rig.heard("A", 5).await, expected);
     rig.keep(warned("A", 0, 0)).await.unwrap();
-    assert_eq!(rig.heard("A", 8).await, ["StockPolicyChanged", "BackInStock  13"]);
+    assert_eq!(
+        rig.heard("A", 8).await,
+        ["StockPolicyChanged", "BackInStock  13"]
+    );
     rig.audit().await;
 }
 
@@ -109,11 +126,20 @@ async fn a_location_with_a_threshold_is_told_of_for_itself() {
         ..hold(&[("A", units)])
     };
     rig.reserve(from_east(3)).await.unwrap();
-    assert_eq!(rig.heard("A", 4).await, ["StockChanged", "LowStock us-east 2/2"]);
+    assert_eq!(
+        rig.heard("A", 4).await,
+        ["StockChanged", "LowStock us-east 2/2"]
+    );
     rig.reserve(from_east(2)).await.unwrap();
-    assert_eq!(rig.heard("A", 6).await, ["StockChanged", "OutOfStock us-east"]);
+    assert_eq!(
+        rig.heard("A", 6).await,
+        ["StockChanged", "OutOfStock us-east"]
+    );
     rig.receive("A", EAST, 5).await;
-    assert_eq!(rig.heard("A", 8).await, ["StockChanged", "BackInStock us-east 5"]);
+    assert_eq!(
+        rig.heard("A", 8).await,
+        ["StockChanged", "BackInStock us-east 5"]
+    );
     rig.audit().await;
 }
 
@@ -144,7 +170,11 @@ async fn many_at_once_tell_it_once() {
             .fetch_one(&mut rig.db.connect().await)
             .await
             .unwrap();
-        if left == 0 { Ok(()) } else { Err(format!("{left} left")) }
+        if left == 0 {
+            Ok(())
+        } else {
+            Err(format!("{left} left"))
+        }
     })
     .await;
     let versions: Vec<i64> = sqlx::query_scalar(

@@ -35,7 +35,11 @@ const BATCHES_MAX: usize = 8;
 const READ_MAX: usize = 500;
 
 /// Events after which a SKU is read again.
-const TYPES: [&str; 3] = ["StockChanged", "StockPolicyChanged", "ExpectedSupplyChanged"];
+const TYPES: [&str; 3] = [
+    "StockChanged",
+    "StockPolicyChanged",
+    "ExpectedSupplyChanged",
+];
 
 /// All who watch in this process. Cheap to clone.
 #[derive(Clone)]
