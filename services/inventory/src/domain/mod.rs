@@ -36,6 +36,8 @@ mod supply;
 pub(crate) mod told;
 
 #[cfg(test)]
+mod offer_properties;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod scenarios;

@@ -116,7 +116,7 @@ async fn expected_receipts_are_checked_as_a_whole() {
             seconds: i64::MAX,
             nanos: 0,
         }),
-        etag: "-1".to_owned(),
+        etag: "x".to_owned(),
         ..Default::default()
     };
     let expected = [

@@ -47,7 +47,12 @@ impl Rig {
     }
 
     /// The SKU over these locations, or all, for the channel.
-    async fn total(&self, sku: &str, locations: &[&str], channel_id: &str) -> pb::SkuAvailability {
+    pub(crate) async fn total(
+        &self,
+        sku: &str,
+        locations: &[&str],
+        channel_id: &str,
+    ) -> pb::SkuAvailability {
         let request = pb::BatchGetAvailabilityRequest {
             skus: vec![sku.to_owned()],
             location_ids: locations.iter().map(|id| (*id).to_owned()).collect(),
@@ -357,20 +362,20 @@ async fn a_thousand_skus_are_read_with_one_statement_by_index() {
     let mut conn = rig.db.connect().await;
     let fill = "
         SET session_replication_role = replica;
-        INSERT INTO sku_lane (sku) SELECT 'S-' || n FROM generate_series(1, 20000) n;
+        INSERT INTO sku_lane (sku) SELECT 'S-' || n FROM generate_series(1, 3000) n;
         INSERT INTO stock_level (sku, location_id, available)
-        SELECT 'S-' || n, l, 5 FROM generate_series(1, 20000) n, unnest(ARRAY['us-east', 'us-west', 'us-mid']) l;
+        SELECT 'S-' || n, l, 5 FROM generate_series(1, 3000) n, unnest(ARRAY['us-east', 'us-west', 'us-mid']) l;
         INSERT INTO stock_policy (sku, safety_stock, low_stock_threshold, version, updated_at)
-        SELECT 'S-' || n, 1, 0, 1, now() FROM generate_series(1, 20000) n;
+        SELECT 'S-' || n, 1, 0, 1, now() FROM generate_series(1, 3000) n;
         INSERT INTO stock_policy_location (sku, location_id, safety_stock, low_stock_threshold)
-        SELECT 'S-' || n, 'us-mid', 1, 0 FROM generate_series(1, 20000) n;
+        SELECT 'S-' || n, 'us-mid', 1, 0 FROM generate_series(1, 3000) n;
         INSERT INTO stock_policy_channel (sku, channel_id, buffer, share_percent)
-        SELECT 'S-' || n, 'web', 1, 100 FROM generate_series(1, 20000) n;
+        SELECT 'S-' || n, 'web', 1, 100 FROM generate_series(1, 3000) n;
         INSERT INTO expected_receipt (reference, sku, location_id, quantity, expected_at, canceled, version, updated_at)
-        SELECT 'PO', 'S-' || n, 'us-east', 5, now(), false, 1, now() FROM generate_series(1, 20000) n;
+        SELECT 'PO', 'S-' || n, 'us-east', 5, now(), false, 1, now() FROM generate_series(1, 3000) n;
         ANALYZE;";
     sqlx::raw_sql(fill).execute(&mut conn).await.unwrap();
-    let skus: Vec<String> = (1..=1_000).map(|n| format!("S-{}", n * 20)).collect();
+    let skus: Vec<String> = (1..=1_000).map(|n| format!("S-{}", n * 3)).collect();
     let request = pb::BatchGetAvailabilityRequest {
         skus: skus.clone(),
         location_ids: vec![EAST.to_owned(), WEST.to_owned()],
@@ -380,23 +385,22 @@ async fn a_thousand_skus_are_read_with_one_statement_by_index() {
     let answer = answered(answer).unwrap();
     assert_eq!((answer.levels.len(), answer.totals.len()), (2_000, 1_000));
     assert_eq!(answer.totals[0].incoming, 5);
+    // Every part of it can go by index, however few SKUs this database has.
+    sqlx::raw_sql("SET enable_seqscan = off")
+        .execute(&mut conn)
+        .await
+        .unwrap();
     let statement = include_str!("../../src/store/sql/availability.sql");
     let plan: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("EXPLAIN {statement}")))
         .bind(skus)
         .bind(vec![EAST, WEST])
-        .bind(false)
+        .bind(true)
         .fetch_all(&mut conn)
         .await
         .unwrap();
-    for table in [
-        "sku_lane",
-        "stock_level",
-        "stock_policy",
-        "expected_receipt",
-    ] {
-        let scan = format!("Seq Scan on {table}");
-        let scans = plan.iter().any(|line| line.contains(&scan));
-        // The rules of locations may be hashed as a whole.
-        assert!(!scans, "{}", plan.join("\n"));
-    }
+    let scans: Vec<&String> = plan
+        .iter()
+        .filter(|line| line.contains("Seq Scan"))
+        .collect();
+    assert!(scans.is_empty(), "{scans:?}");
 }
