@@ -18,7 +18,9 @@ use fulfillment::wave_service_client::WaveServiceClient;
 use inventory::item_service_client::ItemServiceClient;
 use inventory::location_service_client::LocationServiceClient;
 use inventory::reservation_service_client::ReservationServiceClient;
+use inventory::stock_policy_service_client::StockPolicyServiceClient;
 use inventory::stock_service_client::StockServiceClient;
+use inventory::supply_service_client::SupplyServiceClient;
 use order::channel_service_client::ChannelServiceClient;
 use order::exception_service_client::ExceptionServiceClient;
 use order::hold_service_client::HoldServiceClient;
@@ -77,6 +79,10 @@ clients! {
     locations: inventory -> LocationServiceClient;
     /// Stock.
     stock: inventory -> StockServiceClient;
+    /// Stock policies.
+    stock_policies: inventory -> StockPolicyServiceClient;
+    /// Expected supply.
+    supply: inventory -> SupplyServiceClient;
     /// Reservations.
     reservations: inventory -> ReservationServiceClient;
     /// Events of the inventory service.

@@ -12,6 +12,7 @@ use super::account::Account;
 use super::effect::{Entry, EntryKey, Fact};
 use super::expected::{ExpectedKey, ExpectedReceipt};
 use super::level::{Buckets, Level, LevelKey};
+use super::offer::sums_of_free;
 use super::policy::Policy;
 use super::refusal::Refusal;
 use super::reservation::Reservation;
@@ -40,6 +41,8 @@ pub(crate) struct Board {
     actors: BTreeMap<ReservationId, String>,
     pub(super) levels_before: BTreeMap<LevelKey, Buckets>,
     pub(super) available_before: BTreeMap<Sku, i64>,
+    /// The same as the lanes hold it.
+    pub(super) available_stored: BTreeMap<Sku, i64>,
     pub(super) expected_before: BTreeMap<ExpectedKey, ExpectedReceipt>,
     reservations_before: BTreeMap<ReservationId, Reservation>,
 }
@@ -55,8 +58,10 @@ pub(crate) struct Loaded {
     pub(crate) reservations: Vec<Reservation>,
     /// Entries of outside causes that the ledger holds already.
     pub(crate) booked: BTreeSet<EntryKey>,
-    /// Free units of each SKU over all its levels.
+    /// Free units of each SKU over all its levels, as its lane holds them.
     pub(crate) available_of: BTreeMap<Sku, i64>,
+    /// Whether the levels are all that the SKUs have. Then their sums count, whatever the lanes hold.
+    pub(crate) has_all_levels: bool,
     /// Policies of the SKUs that have one. Levels of the locations with rules are among the levels.
     pub(crate) policies: BTreeMap<Sku, Policy>,
     /// Expected receipts under the references of the receipts.
@@ -88,12 +93,18 @@ impl Board {
             .into_iter()
             .map(|one| (one.key.clone(), one))
             .collect();
+        let available = if loaded.has_all_levels {
+            sums_of_free(&loaded.lanes, &levels)
+        } else {
+            loaded.available_of.clone()
+        };
         Self {
             now,
             lanes: loaded.lanes,
             policies: loaded.policies,
-            available_before: loaded.available_of.clone(),
-            available_of: loaded.available_of,
+            available_before: available.clone(),
+            available_of: available,
+            available_stored: loaded.available_of,
             expected_before: expected.clone(),
             expected,
             levels_before: levels.clone(),
@@ -190,8 +201,9 @@ impl Board {
                 })?;
             }
         }
-        self.levels.extend(touched);
-        self.count_free(&draft.entries);
+        for (key, buckets) in touched {
+            self.set_level(key, buckets);
+        }
         let actor = &self.actor;
         let stamped = draft.entries.into_iter().map(|entry| Entry {
             actor: actor.clone(),

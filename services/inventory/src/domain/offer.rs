@@ -11,7 +11,6 @@ use oms_core::{LocationId, Sku};
 use super::account::Account;
 use super::board::Board;
 use super::command::Reserve;
-use super::effect::Entry;
 use super::fit::{Caps, Supply};
 use super::level::{Buckets, Level, LevelKey};
 use super::policy::Policy;
@@ -83,17 +82,12 @@ impl Board {
             .any(|(_, units)| *units > 0)
     }
 
-    /// Keeps the sum of free units per SKU in step with entries that were made.
-    pub(super) fn count_free(&mut self, entries: &[Entry]) {
-        for entry in entries {
-            let delta = match (entry.from, entry.to) {
-                (_, Account::Available) => entry.quantity,
-                (Account::Available, _) => -entry.quantity,
-                _ => continue,
-            };
-            let available = self.available_of.entry(entry.key.sku.clone()).or_default();
-            *available = available.saturating_add(delta);
-        }
+    /// Changes a level, and with it the sum of free units of its SKU.
+    pub(super) fn set_level(&mut self, key: LevelKey, buckets: Buckets) {
+        let more = buckets.get(Account::Available) - self.available(&key);
+        let sum = self.available_of.entry(key.sku.clone()).or_default();
+        *sum = sum.saturating_add(more);
+        self.levels.insert(key, buckets);
     }
 
     /// What the lane of each SKU tells of this transaction, in the order of its events. SKUs without a change are
@@ -117,10 +111,14 @@ impl Board {
         facts
     }
 
-    /// What has to be added to the SKU's sum of free units.
-    pub(crate) fn available_delta(&self, sku: &Sku) -> i64 {
-        let of = |sums: &BTreeMap<Sku, i64>| sums.get(sku).copied().unwrap_or(0);
-        of(&self.available_of).saturating_sub(of(&self.available_before))
+    /// What has to be added to the sums of free units that the lanes hold; sums that are right are missing.
+    pub(crate) fn available_deltas(&self) -> BTreeMap<&Sku, i64> {
+        let stored = |sku| self.available_stored.get(sku).copied().unwrap_or(0);
+        self.available_of
+            .iter()
+            .map(|(sku, sum)| (sku, sum.saturating_sub(stored(sku))))
+            .filter(|(_, delta)| *delta != 0)
+            .collect()
     }
 
     fn signals(&self, sku: &Sku) -> Vec<Signal> {
@@ -165,6 +163,19 @@ fn free_at(levels: &BTreeMap<LevelKey, Buckets>, sku: &Sku, location: &LocationI
         .fold(0, |sum, (_, buckets)| {
             sum.saturating_add(buckets.get(Account::Available))
         })
+}
+
+/// Free units of each of these SKUs, of which all levels are here.
+pub(super) fn sums_of_free(
+    skus: &BTreeSet<Sku>,
+    levels: &BTreeMap<LevelKey, Buckets>,
+) -> BTreeMap<Sku, i64> {
+    let mut sums: BTreeMap<Sku, i64> = skus.iter().map(|sku| (sku.clone(), 0)).collect();
+    for (key, buckets) in levels {
+        let sum = sums.entry(key.sku.clone()).or_default();
+        *sum = sum.saturating_add(buckets.get(Account::Available));
+    }
+    sums
 }
 
 /// Takes units off the lots, the last first.

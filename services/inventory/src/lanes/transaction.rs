@@ -189,6 +189,7 @@ async fn load(
     Ok((
         Loaded {
             available_of: available.collect(),
+            has_all_levels: places.is_none(),
             lanes: skus.into_iter().collect(),
             levels,
             reservations,

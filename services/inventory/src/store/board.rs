@@ -1,6 +1,6 @@
 //! Writes what a board decided.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use oms_core::Sku;
 use oms_postgres::Error;
@@ -276,7 +276,7 @@ impl Levels {
     }
 }
 
-/// Lanes that tell something.
+/// Lanes that tell something, or whose sum of free units is another one.
 struct Lanes {
     skus: Vec<Sku>,
     events: Vec<i64>,
@@ -288,15 +288,23 @@ struct Lanes {
 
 impl Lanes {
     fn of(board: &Board, told: &Told, fencing: Option<&Fencing>) -> Self {
-        let skus: Vec<Sku> = told.keys().cloned().collect();
-        let events = |facts: &Vec<StockFact>| i64::try_from(facts.len()).unwrap_or(i64::MAX);
+        let deltas = board.available_deltas();
+        let skus: BTreeSet<&Sku> = told.keys().chain(deltas.keys().copied()).collect();
+        let skus: Vec<Sku> = skus.into_iter().cloned().collect();
+        let events = |sku: &Sku| told.get(sku).map_or(0, Vec::len);
         let token = |sku: &Sku| fencing.and_then(|fencing| fencing.tokens.get(sku).copied());
         let holder = fencing.map(|fencing| fencing.holder);
         Self {
             fences: skus.iter().map(token).collect(),
             holders: skus.iter().map(|sku| token(sku).and(holder)).collect(),
-            events: told.values().map(events).collect(),
-            available: skus.iter().map(|sku| board.available_delta(sku)).collect(),
+            events: skus
+                .iter()
+                .map(|sku| i64::try_from(events(sku)).unwrap_or(i64::MAX))
+                .collect(),
+            available: skus
+                .iter()
+                .map(|sku| deltas.get(sku).copied().unwrap_or(0))
+                .collect(),
             skus,
         }
     }
