@@ -61,13 +61,11 @@ pub(super) fn count(request: &SetStockRequest, violations: &mut Violations) -> O
         }
     };
     let quantity = counted("quantity", request.quantity, violations);
-    let expected = match request.expected_quantity {
-        Some(units) => counted("expected_quantity", units, violations),
-        None => {
-            violations.push("expected_quantity", checks::REQUIRED, "must be given");
-            0
-        }
-    };
+    if request.expected_quantity.is_none() {
+        violations.push("expected_quantity", checks::REQUIRED, "must be given");
+    }
+    let expected = request.expected_quantity.unwrap_or_default();
+    let expected = counted("expected_quantity", expected, violations);
     let reason = correction_reason(&request.reason, violations);
     Some(SetStock {
         key: LevelKey {

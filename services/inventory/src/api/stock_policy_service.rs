@@ -35,13 +35,11 @@ impl StockPolicyService for Api {
         let mut violations = Violations::default();
         let request_id = take_request_id(&mut request.request_id, &mut violations);
         let mut found = Violations::default();
-        let write = match &request.policy {
-            Some(given) => policy(given, &mut found),
-            None => {
-                violations.push("policy", checks::REQUIRED, "must not be empty");
-                None
-            }
-        };
+        let write = request.policy.as_ref();
+        let write = write.and_then(|given| policy(given, &mut found));
+        if request.policy.is_none() {
+            violations.push("policy", checks::REQUIRED, "must not be empty");
+        }
         violations.extend_under("policy", found);
         let (Some(request_id), Some(write), true) = (request_id, write, violations.is_empty())
         else {

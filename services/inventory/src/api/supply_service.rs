@@ -36,13 +36,11 @@ impl SupplyService for Api {
         let mut violations = Violations::default();
         let request_id = take_request_id(&mut request.request_id, &mut violations);
         let mut found = Violations::default();
-        let upsert = match &request.receipt {
-            Some(given) => receipt(given, &mut found),
-            None => {
-                violations.push("receipt", checks::REQUIRED, "must not be empty");
-                None
-            }
-        };
+        let upsert = request.receipt.as_ref();
+        let upsert = upsert.and_then(|given| receipt(given, &mut found));
+        if request.receipt.is_none() {
+            violations.push("receipt", checks::REQUIRED, "must not be empty");
+        }
         violations.extend_under("receipt", found);
         let (Some(request_id), Some(upsert), true) = (request_id, upsert, violations.is_empty())
         else {
@@ -125,13 +123,11 @@ fn receipt(
 ) -> Option<UpsertExpectedReceipt> {
     let key = receipt_key(&given.reference, &given.sku, &given.location_id, violations);
     let quantity = checks::units("quantity", given.quantity, violations);
-    let expected_at = match &given.expect_time {
-        Some(time) => self::time("expect_time", *time, violations),
-        None => {
-            violations.push("expect_time", checks::REQUIRED, "must not be empty");
-            None
-        }
-    };
+    if given.expect_time.is_none() {
+        violations.push("expect_time", checks::REQUIRED, "must not be empty");
+    }
+    let expected_at = given.expect_time;
+    let expected_at = expected_at.and_then(|given| time("expect_time", given, violations));
     let etag = oms_service::parse_etag(&given.etag, violations);
     Some(UpsertExpectedReceipt {
         key: key?,

@@ -98,8 +98,7 @@ pub(crate) fn signals(before: &Readings, after: &Readings) -> Vec<Signal> {
             (Standing::In | Standing::Low, Standing::Out) => &[SignalKind::OutOfStock],
             (Standing::Out, Standing::Low) => &[SignalKind::BackInStock, SignalKind::LowStock],
             (Standing::Out, Standing::In) => &[SignalKind::BackInStock],
-            (Standing::Low, Standing::In)
-            | (Standing::In, Standing::In)
+            (Standing::In | Standing::Low, Standing::In)
             | (Standing::Low, Standing::Low)
             | (Standing::Out, Standing::Out) => &[],
         };

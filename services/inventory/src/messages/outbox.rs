@@ -72,7 +72,7 @@ pub(crate) fn of_stock(
         for (fact, version) in facts.iter().zip(last + 1..) {
             let message = event::stock_fact(sku, fact);
             let mut event = stamp.event("stock", sku.to_string(), version, message);
-            event.attributes.location_id = fact.location().map(|id| id.to_string());
+            event.attributes.location_id = fact.location().map(ToString::to_string);
             events.push(event);
         }
     }

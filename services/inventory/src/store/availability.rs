@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 
 use crate::domain::availability::{Availability, Supply};
 use crate::domain::level::{Buckets, Level, LevelKey};
+use crate::domain::policy::Policy;
 
 use super::policies::{self, RuleRow};
 use super::{inconsistent, read, texts};
@@ -61,7 +62,7 @@ fn gather(rows: Vec<Row>) -> Result<Vec<Availability>, Error> {
             version,
             available,
             levels: Vec::new(),
-            policy: Default::default(),
+            policy: Policy::default(),
             supplies: Vec::new(),
             backordered: 0,
         };

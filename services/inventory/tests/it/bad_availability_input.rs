@@ -52,6 +52,13 @@ async fn policies_are_checked_as_a_whole() {
         "policy.locations REFERENCE_UNKNOWN",
     ];
     assert_eq!(upsert(Some(nowhere)).await, expected);
+    rig.audit().await;
+}
+
+#[tokio::test]
+async fn many_policies_are_checked_as_a_whole() {
+    let rig = Rig::start().await;
+    rig.stock(&[("A", EAST, 5)]).await;
     let request = pb::BatchUpsertStockPoliciesRequest {
         request_id: "x".to_owned(),
         policies: vec![policy("A", 1, 0, 0), policy("A", -1, 0, 0)],
@@ -129,6 +136,18 @@ async fn expected_receipts_are_checked_as_a_whole() {
     ];
     let answer = client.upsert_expected_receipt(upsert(bad)).await;
     assert_eq!(wrong(answered(answer)), expected);
+    rig.audit().await;
+}
+
+#[tokio::test]
+async fn expected_receipts_are_of_what_is_known() {
+    let rig = Rig::start().await;
+    rig.items(&["A"]).await;
+    let mut client = rig.api.supply.clone();
+    let upsert = |receipt: pb::ExpectedReceipt| pb::UpsertExpectedReceiptRequest {
+        request_id: id(),
+        receipt: Some(receipt),
+    };
     let good = pb::ExpectedReceipt {
         reference: "PO-1".to_owned(),
         sku: "A".to_owned(),
@@ -157,6 +176,13 @@ async fn expected_receipts_are_checked_as_a_whole() {
         "receipt.location_id REFERENCE_UNKNOWN",
     ];
     assert_eq!(wrong(answered(answer)), expected);
+    rig.audit().await;
+}
+
+#[tokio::test]
+async fn questions_about_supply_are_checked_as_a_whole() {
+    let rig = Rig::start().await;
+    let mut client = rig.api.supply.clone();
     let answer = client
         .cancel_expected_receipt(pb::CancelExpectedReceiptRequest::default())
         .await;
@@ -210,7 +236,7 @@ async fn expected_receipts_are_checked_as_a_whole() {
 }
 
 #[tokio::test]
-async fn counts_and_moves_are_checked_as_a_whole() {
+async fn counts_are_checked_as_a_whole() {
     let rig = Rig::start().await;
     rig.stock(&[("A", EAST, 5)]).await;
     let mut client = rig.api.stock.clone();
@@ -253,6 +279,15 @@ async fn counts_and_moves_are_checked_as_a_whole() {
         wrong(answered(client.set_stock(unknown).await)),
         ["sku SKU_UNKNOWN"]
     );
+    assert_eq!(rig.units("A", EAST).await, (5, 0, 0));
+    rig.audit().await;
+}
+
+#[tokio::test]
+async fn moves_are_checked_as_a_whole() {
+    let rig = Rig::start().await;
+    rig.stock(&[("A", EAST, 5)]).await;
+    let mut client = rig.api.stock.clone();
     let answer = client.move_stock(pb::MoveStockRequest::default()).await;
     let expected = [
         "request_id FIELD_REQUIRED",

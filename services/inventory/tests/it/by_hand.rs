@@ -21,24 +21,20 @@ fn count(measure: StockMeasure, expected: i64, quantity: i64) -> pb::SetStockReq
     }
 }
 
-fn place(location_id: &str, lot: &str) -> Option<pb::StockPlace> {
-    Some(pb::StockPlace {
+fn place(location_id: &str, lot: &str) -> pb::StockPlace {
+    pb::StockPlace {
         location_id: location_id.to_owned(),
         lot: lot.to_owned(),
-    })
+    }
 }
 
-fn move_of(
-    quantity: i64,
-    from: Option<pb::StockPlace>,
-    to: Option<pb::StockPlace>,
-) -> pb::MoveStockRequest {
+fn move_of(quantity: i64, from: pb::StockPlace, to: pb::StockPlace) -> pb::MoveStockRequest {
     pb::MoveStockRequest {
         request_id: id(),
         sku: "A".to_owned(),
         quantity,
-        from,
-        to,
+        from: Some(from),
+        to: Some(to),
         reason: "REPLENISHMENT".to_owned(),
     }
 }
