@@ -3,7 +3,7 @@
 //! The lanes are taken without leases: a policy is written now and then, and changes no stock. Whoever holds a lane next
 //! reads what was written here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use oms_core::{LocationId, Sku, Violations};
 use oms_postgres::{NewTask, idempotency, tasks};
@@ -85,10 +85,11 @@ fn check_known(
     writes: &[PolicyWrite],
     field: impl Fn(usize) -> String,
 ) -> Result<(), Refusal> {
+    let known: BTreeSet<&Sku> = lanes.iter().map(|lane| &lane.sku).collect();
     let mut violations = Violations::default();
     for (number, PolicyWrite { sku, .. }) in writes.iter().enumerate() {
         violations.check(
-            lanes.iter().any(|lane| lane.sku == *sku),
+            known.contains(sku),
             format!("{}.sku", field(number)),
             "SKU_UNKNOWN",
             format!("{sku} is not known"),
@@ -133,12 +134,15 @@ async fn facts(
     for Level { key, buckets } in &levels {
         *free.entry((&key.sku, &key.location)).or_default() += buckets.get(Account::Available);
     }
+    let lanes: BTreeMap<&Sku, i64> = lanes
+        .iter()
+        .map(|lane| (&lane.sku, lane.available))
+        .collect();
     let none = Policy::default();
     let mut facts = BTreeMap::new();
     for one in after {
         let was = before.get(&one.sku).map_or(&none, |stored| &stored.policy);
-        let lane = lanes.iter().find(|lane| lane.sku == one.sku);
-        let available = lane.map_or(0, |lane| lane.available);
+        let available = lanes.get(&one.sku).copied().unwrap_or(0);
         let told = told::of_policy(was, one, available, |location| {
             free.get(&(&one.sku, location)).copied().unwrap_or(0)
         });
