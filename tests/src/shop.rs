@@ -192,6 +192,7 @@ impl Actor {
         let request = BatchGetAvailabilityRequest {
             skus: vec![sku.to_owned()],
             location_ids: Vec::new(),
+            channel_id: String::new(),
         };
         Ok(self
             .clients

@@ -98,6 +98,7 @@ async fn every_mutating_call_can_be_repeated() -> anyhow::Result<()> {
     let mut done = Replayed::default();
     stock(&suite, &mut done).await?;
     books(&suite, &mut done).await?;
+    supply(&suite, &mut done).await?;
     reservations(&suite, &mut done).await?;
     orders(&suite, &mut done).await?;
     let order = floor(&suite, &mut done).await?;
@@ -268,6 +269,123 @@ async fn books(suite: &TestSuite, done: &mut Replayed) -> anyhow::Result<()> {
         }
     }
     inventory.close().await?;
+    Ok(())
+}
+
+async fn supply(suite: &TestSuite, done: &mut Replayed) -> anyhow::Result<()> {
+    let place = |location_id: &str| {
+        Some(i::StockPlace {
+            location_id: location_id.to_owned(),
+            lot: String::new(),
+        })
+    };
+    let request = i::SetStockRequest {
+        request_id: fresh_id(),
+        sku: "b".to_owned(),
+        location_id: "west".to_owned(),
+        quantity: 9,
+        expected_quantity: Some(0),
+        reason: "FOUND".to_owned(),
+        ..Default::default()
+    };
+    twice!(
+        done,
+        suite.clients.stock(),
+        set_stock,
+        "SetStock",
+        request,
+        |m: &mut i::SetStockRequest| m.quantity = 8
+    );
+    let request = i::MoveStockRequest {
+        request_id: fresh_id(),
+        sku: "b".to_owned(),
+        quantity: 4,
+        from: place("west"),
+        to: place("east"),
+        reason: "RELOCATION".to_owned(),
+    };
+    twice!(
+        done,
+        suite.clients.stock(),
+        move_stock,
+        "MoveStock",
+        request,
+        |m: &mut i::MoveStockRequest| m.quantity = 5
+    );
+    let levels = suite.levels("b").await?;
+    let free: Vec<i64> = levels.iter().map(|level| level.available).collect();
+    ensure!(free == [4, 5], "{levels:?}");
+    policies(suite, done).await?;
+    let request = i::UpsertExpectedReceiptRequest {
+        request_id: fresh_id(),
+        receipt: Some(i::ExpectedReceipt {
+            reference: "PO-1".to_owned(),
+            sku: "b".to_owned(),
+            location_id: "west".to_owned(),
+            quantity: 5,
+            expect_time: Some(prost_types::Timestamp::default()),
+            ..Default::default()
+        }),
+    };
+    twice!(
+        done,
+        suite.clients.supply(),
+        upsert_expected_receipt,
+        "UpsertExpectedReceipt",
+        request,
+        |m: &mut i::UpsertExpectedReceiptRequest| m.receipt.as_mut().unwrap().quantity = 6
+    );
+    let request = i::CancelExpectedReceiptRequest {
+        request_id: fresh_id(),
+        reference: "PO-1".to_owned(),
+        sku: "b".to_owned(),
+        location_id: "west".to_owned(),
+        etag: "1".to_owned(),
+    };
+    twice!(
+        done,
+        suite.clients.supply(),
+        cancel_expected_receipt,
+        "CancelExpectedReceipt",
+        request,
+        |m: &mut i::CancelExpectedReceiptRequest| m.etag.clear()
+    );
+    Ok(())
+}
+
+async fn policies(suite: &TestSuite, done: &mut Replayed) -> anyhow::Result<()> {
+    let policy = i::StockPolicy {
+        sku: "b".to_owned(),
+        safety_stock: 2,
+        ..Default::default()
+    };
+    let request = i::UpsertStockPolicyRequest {
+        request_id: fresh_id(),
+        policy: Some(policy.clone()),
+    };
+    twice!(
+        done,
+        suite.clients.stock_policies(),
+        upsert_stock_policy,
+        "UpsertStockPolicy",
+        request,
+        |m: &mut i::UpsertStockPolicyRequest| m.policy.as_mut().unwrap().safety_stock = 3
+    );
+    let request = i::BatchUpsertStockPoliciesRequest {
+        request_id: fresh_id(),
+        policies: vec![i::StockPolicy {
+            etag: "1".to_owned(),
+            ..policy
+        }],
+    };
+    twice!(
+        done,
+        suite.clients.stock_policies(),
+        batch_upsert_stock_policies,
+        "BatchUpsertStockPolicies",
+        request,
+        |m: &mut i::BatchUpsertStockPoliciesRequest| m.policies[0].safety_stock = 3
+    );
     Ok(())
 }
 

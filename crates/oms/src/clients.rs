@@ -19,7 +19,9 @@ use inventory::correction_service_client::CorrectionServiceClient;
 use inventory::item_service_client::ItemServiceClient;
 use inventory::location_service_client::LocationServiceClient;
 use inventory::reservation_service_client::ReservationServiceClient;
+use inventory::stock_policy_service_client::StockPolicyServiceClient;
 use inventory::stock_service_client::StockServiceClient;
+use inventory::supply_service_client::SupplyServiceClient;
 use order::channel_service_client::ChannelServiceClient;
 use order::exception_service_client::ExceptionServiceClient;
 use order::hold_service_client::HoldServiceClient;
@@ -80,6 +82,10 @@ clients! {
     stock: inventory -> StockServiceClient;
     /// Corrections of stock.
     corrections: inventory -> CorrectionServiceClient;
+    /// Stock policies.
+    stock_policies: inventory -> StockPolicyServiceClient;
+    /// Expected supply.
+    supply: inventory -> SupplyServiceClient;
     /// Reservations.
     reservations: inventory -> ReservationServiceClient;
     /// Events of the inventory service.

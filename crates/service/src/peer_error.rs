@@ -115,7 +115,10 @@ impl From<Status> for PeerError {
 /// Whether an error with this code and reason may be gone when the same is tried again.
 pub(crate) fn is_retryable(code: Code, reason: Option<ErrorReason>) -> bool {
     match code {
-        Code::Aborted => reason != Some(ErrorReason::EtagMismatch),
+        Code::Aborted => !matches!(
+            reason,
+            Some(ErrorReason::EtagMismatch | ErrorReason::QuantityChanged)
+        ),
         Code::ResourceExhausted => reason != Some(ErrorReason::MessageTooLarge),
         Code::Unavailable
         | Code::DeadlineExceeded

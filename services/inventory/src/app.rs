@@ -9,7 +9,9 @@ use oms_proto::inventory::v1::correction_service_server::CorrectionServiceServer
 use oms_proto::inventory::v1::item_service_server::ItemServiceServer;
 use oms_proto::inventory::v1::location_service_server::LocationServiceServer;
 use oms_proto::inventory::v1::reservation_service_server::ReservationServiceServer;
+use oms_proto::inventory::v1::stock_policy_service_server::StockPolicyServiceServer;
 use oms_proto::inventory::v1::stock_service_server::StockServiceServer;
+use oms_proto::inventory::v1::supply_service_server::SupplyServiceServer;
 use oms_service::{Common, Program, Setup};
 use sqlx::migrate::Migrator;
 
@@ -17,6 +19,7 @@ use crate::api::Api;
 use crate::config::Config;
 use crate::ctx::Ctx;
 use crate::lanes::{self, Lanes};
+use crate::queries::Watchers;
 use crate::store::known_locations::KnownLocations;
 use crate::{consumers, store, tasks};
 
@@ -68,14 +71,18 @@ impl Program for Inventory {
             verified_skus_max: config.ledger.page_skus,
         });
 
-        let api = Api::new(Arc::clone(&ctx));
+        let watchers = Watchers::new(setup.db.clone());
+        let api = Api::new(Arc::clone(&ctx), watchers.clone());
         setup.serve(ItemServiceServer::new(api.clone()));
         setup.serve(LocationServiceServer::new(api.clone()));
         setup.serve(StockServiceServer::new(api.clone()));
         setup.serve(CorrectionServiceServer::new(api.clone()));
+        setup.serve(StockPolicyServiceServer::new(api.clone()));
+        setup.serve(SupplyServiceServer::new(api.clone()));
         setup.serve(ReservationServiceServer::new(api));
 
         setup.background("lanes", |cancel| lanes.spawn(cancel));
+        setup.background("availability watch", |cancel| watchers.spawn(cancel));
         let verifications = tasks::Verifications {
             db: setup.db.clone(),
             clock: Arc::clone(&setup.clock),

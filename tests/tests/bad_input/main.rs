@@ -16,6 +16,7 @@ mod ids;
 mod orders;
 mod pages;
 mod stock;
+mod supply;
 mod table;
 mod wire;
 mod world;
@@ -35,6 +36,7 @@ async fn bad_input_is_refused_as_a_whole() -> anyhow::Result<()> {
     let mut table = Table::default();
     orders::cases(&world, &mut table).await?;
     stock::cases(&world, &mut table).await?;
+    supply::cases(&world, &mut table).await;
     floor::cases(&world, &mut table).await?;
     dock::cases(&world, &mut table).await?;
     desk::cases(&world, &mut table).await?;

@@ -96,6 +96,18 @@ pub(crate) async fn cases(world: &World, table: &mut Table) -> anyhow::Result<()
     );
     pages!(
         table,
+        clients.stock_policies(),
+        list_stock_policies,
+        i::ListStockPoliciesRequest::default()
+    );
+    pages!(
+        table,
+        clients.supply(),
+        list_expected_receipts,
+        i::ListExpectedReceiptsRequest::default()
+    );
+    pages!(
+        table,
         clients.fulfillment_orders(),
         list_fulfillment_orders,
         f::ListFulfillmentOrdersRequest::default()

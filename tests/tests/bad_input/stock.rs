@@ -208,6 +208,7 @@ fn reserve(sku: &str, quantity: i64) -> i::ReserveRequest {
         ranked_location_ids: vec!["west".to_owned(), "east".to_owned()],
         splits_max: 1,
         single_node_within_rank: 2,
+        ..Default::default()
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) const ALL: &[Invariant] = &[
              SELECT sku, location_id, lot, from_account, -quantity FROM stock_ledger
          ), booked AS (
              SELECT sku, location_id, lot, account, sum(quantity) AS units FROM moved
-             WHERE account NOT IN ('SUPPLIER', 'CUSTOMER', 'VARIANCE', 'SCRAP')
+             WHERE account NOT IN ('SUPPLIER', 'CUSTOMER', 'VARIANCE', 'SCRAP', 'IN_TRANSIT')
              GROUP BY sku, location_id, lot, account
          ), stored AS (
              SELECT sku, location_id, lot, account, units FROM stock_level
@@ -90,7 +90,9 @@ pub(super) const ALL: &[Invariant] = &[
              ('ISSUE', 'ALLOCATED', 'CUSTOMER'), ('RETURN_RECEIVE', 'CUSTOMER', 'QC'),
              ('RESTOCK', 'QC', 'AVAILABLE'), ('SCRAP', 'QC', 'SCRAP'), ('QUARANTINE_IN', 'QC', 'QUARANTINE'),
              ('QUARANTINE_IN', 'AVAILABLE', 'QUARANTINE'), ('ADJUST', 'VARIANCE', 'AVAILABLE'),
-             ('ADJUST', 'AVAILABLE', 'VARIANCE'), ('CORRECT', 'AVAILABLE', 'HELD'),
+             ('ADJUST', 'AVAILABLE', 'VARIANCE'), ('COUNT_VARIANCE', 'VARIANCE', 'AVAILABLE'),
+             ('COUNT_VARIANCE', 'AVAILABLE', 'VARIANCE'), ('TRANSFER_OUT', 'AVAILABLE', 'IN_TRANSIT'),
+             ('TRANSFER_IN', 'IN_TRANSIT', 'AVAILABLE'), ('CORRECT', 'AVAILABLE', 'HELD'),
              ('CORRECT', 'AVAILABLE', 'ALLOCATED'), ('CORRECT', 'HELD', 'AVAILABLE'),
              ('CORRECT', 'ALLOCATED', 'AVAILABLE'))
            -- A correction may find units of any bucket, or miss them.
@@ -99,14 +101,15 @@ pub(super) const ALL: &[Invariant] = &[
     ),
     always(
         "stock.conserved",
-        "per SKU, what was received, adjusted and returned is on hand, issued or scrapped",
+        "per SKU, what was received, adjusted, counted and returned is on hand, issued or scrapped",
         INVENTORY,
         "sku_lane",
         "WITH moved AS (
              SELECT sku,
                  sum(CASE WHEN entry_type IN ('RECEIVE', 'RETURN_RECEIVE') THEN quantity
-                     WHEN entry_type IN ('ADJUST', 'CORRECT') AND from_account = 'VARIANCE' THEN quantity
-                     WHEN entry_type IN ('ADJUST', 'CORRECT') AND to_account = 'VARIANCE' THEN -quantity
+                     WHEN entry_type IN ('ADJUST', 'COUNT_VARIANCE', 'CORRECT') AND from_account = 'VARIANCE' THEN quantity
+                     WHEN entry_type IN ('ADJUST', 'COUNT_VARIANCE', 'CORRECT') AND to_account = 'VARIANCE' THEN -quantity
+                     WHEN entry_type = 'TRANSFER_IN' THEN quantity WHEN entry_type = 'TRANSFER_OUT' THEN -quantity
                      WHEN entry_type IN ('ISSUE', 'SCRAP') THEN -quantity ELSE 0 END) AS units
              FROM stock_ledger GROUP BY sku
          ), on_hand AS (
@@ -186,5 +189,26 @@ pub(super) const ALL: &[Invariant] = &[
         "sku_lane",
         "SELECT sku FROM (SELECT sku FROM stock_level UNION SELECT sku FROM reservation_line UNION SELECT sku FROM stock_ledger) AS used
          WHERE NOT EXISTS (SELECT FROM sku_lane WHERE sku_lane.sku = used.sku)",
+    ),
+    always(
+        "stock.lanes_know_free_units",
+        "the lane of a SKU holds the sum of the free units of its levels, from which policies reckon",
+        INVENTORY,
+        "sku_lane",
+        "SELECT sku || ': ' || l.available || ' in the lane, ' || coalesce(s.units, 0) || ' free'
+         FROM sku_lane l LEFT JOIN (SELECT sku, sum(available) AS units FROM stock_level GROUP BY sku) s USING (sku)
+         WHERE l.available <> coalesce(s.units, 0)",
+    ),
+    always(
+        "stock.lanes_know_policies",
+        "the lane of a SKU knows whether a policy keeps something back or warns of something",
+        INVENTORY,
+        "sku_lane",
+        "WITH kept AS (
+             SELECT sku FROM stock_policy WHERE safety_stock > 0 OR low_stock_threshold > 0
+             UNION SELECT sku FROM stock_policy_location UNION SELECT sku FROM stock_policy_channel
+         )
+         SELECT sku || CASE WHEN has_policy THEN ' has no policy' ELSE ' has a policy' END
+         FROM sku_lane l WHERE has_policy <> EXISTS (SELECT FROM kept WHERE kept.sku = l.sku)",
     ),
 ];

@@ -33,28 +33,31 @@ const fn and(
 
 pub(crate) const DEFECTS: &[Defect] = &[
     // --- stock
-    only(
+    and(
         "stock.bucket_equals_ledger",
         Inventory,
         "UPDATE stock_level SET available = available - 1, quarantine = 1 WHERE sku = 'chair'",
+        &["stock.lanes_know_free_units"],
     ),
-    only(
+    and(
         "stock.held_equals_reservations",
         Inventory,
         "UPDATE stock_level SET available = available - 1, held = held + 1 WHERE sku = 'lamp';
          INSERT INTO stock_ledger (entry_type, sku, location_id, lot, from_account, to_account, quantity, cause, line, reason,
              reference, actor, created_at)
          VALUES ('HOLD', 'lamp', 'west', '', 'AVAILABLE', 'HELD', 1, 'reservation/none/1', '', '', '', '', now())",
+        &["stock.lanes_know_free_units"],
     ),
-    only(
+    and(
         "stock.allocated_equals_reservations",
         Inventory,
         "UPDATE stock_level SET available = available - 1, allocated = allocated + 1 WHERE sku = 'lamp';
          INSERT INTO stock_ledger (entry_type, sku, location_id, lot, from_account, to_account, quantity, cause, line, reason,
              reference, actor, created_at)
          VALUES ('ALLOCATE', 'lamp', 'west', '', 'AVAILABLE', 'ALLOCATED', 1, 'reservation/none/1', '', '', '', '', now())",
+        &["stock.lanes_know_free_units"],
     ),
-    only(
+    and(
         "stock.no_bucket_below_zero",
         Inventory,
         "ALTER TABLE stock_level DROP CONSTRAINT stock_level_available_not_negative;
@@ -62,8 +65,9 @@ pub(crate) const DEFECTS: &[Defect] = &[
          INSERT INTO stock_ledger (entry_type, sku, location_id, lot, from_account, to_account, quantity, cause, line, reason,
              reference, actor, created_at)
          VALUES ('ADJUST', 'chair', 'west', '', 'AVAILABLE', 'VARIANCE', 9, 'adjustment/2', '', '', '', '', now())",
+        &["stock.lanes_know_free_units"],
     ),
-    only(
+    and(
         "stock.cause_booked_once",
         Inventory,
         "ALTER TABLE stock_ledger DROP CONSTRAINT stock_ledger_cause_key;
@@ -71,14 +75,16 @@ pub(crate) const DEFECTS: &[Defect] = &[
          INSERT INTO stock_ledger (entry_type, sku, location_id, lot, from_account, to_account, quantity, cause, line, reason,
              reference, actor, created_at)
          VALUES ('ADJUST', 'lamp', 'west', '', 'AVAILABLE', 'VARIANCE', 1, 'adjustment/1', '', '', '', '', now())",
+        &["stock.lanes_know_free_units"],
     ),
-    only(
+    and(
         "stock.entries_follow_routes",
         Inventory,
         "UPDATE stock_level SET available = available - 1, damaged = 1 WHERE sku = 'chair';
          INSERT INTO stock_ledger (entry_type, sku, location_id, lot, from_account, to_account, quantity, cause, line, reason,
              reference, actor, created_at)
          VALUES ('QUARANTINE_IN', 'chair', 'west', '', 'AVAILABLE', 'DAMAGED', 1, 'x', '', '', '', '', now())",
+        &["stock.lanes_know_free_units"],
     ),
     and(
         "stock.conserved",
@@ -87,7 +93,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
          INSERT INTO stock_ledger (entry_type, sku, location_id, lot, from_account, to_account, quantity, cause, line, reason,
              reference, actor, created_at)
          VALUES ('RESTOCK', 'chair', 'west', '', 'SUPPLIER', 'AVAILABLE', 1, 'x', '', '', '', '', now())",
-        &["stock.entries_follow_routes"],
+        &["stock.lanes_know_free_units", "stock.entries_follow_routes"],
     ),
     only(
         "stock.consumed_equals_issued",
@@ -122,6 +128,16 @@ pub(crate) const DEFECTS: &[Defect] = &[
         "stock.every_stocked_sku_has_a_lane",
         Inventory,
         "ALTER TABLE stock_level DROP CONSTRAINT stock_level_sku_fkey; DELETE FROM sku_lane WHERE sku = 'chair'",
+    ),
+    only(
+        "stock.lanes_know_free_units",
+        Inventory,
+        "UPDATE sku_lane SET available = available + 1 WHERE sku = 'chair'",
+    ),
+    only(
+        "stock.lanes_know_policies",
+        Inventory,
+        "INSERT INTO stock_policy (sku, safety_stock, low_stock_threshold, version, updated_at) VALUES ('chair', 1, 0, 1, now())",
     ),
     // --- money
     and(

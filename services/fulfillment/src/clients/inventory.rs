@@ -191,6 +191,8 @@ impl Inventory {
                 .collect(),
             splits_max: proposal.splits_max,
             single_node_within_rank: proposal.single_node_within_rank,
+            // The order was promised these units before: no channel's buffer is for it.
+            channel_id: String::new(),
         };
         let answer = self
             .reservations

@@ -20,6 +20,16 @@ pub(super) struct About<'a> {
     pub(super) request_id: Uuid,
 }
 
+impl About<'static> {
+    /// About no reservation.
+    pub(super) fn request(request_id: Uuid) -> Self {
+        Self {
+            reservation: "",
+            request_id,
+        }
+    }
+}
+
 impl About<'_> {
     /// The status of an error.
     pub(super) fn status(&self, error: Error) -> Status {
@@ -72,6 +82,12 @@ impl About<'_> {
                 ApiError::failed_precondition(ErrorReason::StockCommitted, message)
                     .with("available", available)
             }
+            Refusal::QuantityChanged { present } => {
+                ApiError::new(Code::Aborted, ErrorReason::QuantityChanged, message)
+                    .with("quantity", present)
+            }
+            Refusal::Stale { sku, present } => ApiError::etag_mismatch(present).with("sku", sku),
+            Refusal::UnknownReceipt(receipt) => ApiError::not_found("expected_receipt", receipt),
             // Reserved units that are in no bucket: the books contradict each other.
             Refusal::NotThere { .. } => ApiError::internal(message),
             Refusal::TooMany { sku } => {

@@ -2,6 +2,7 @@
 //!
 //! `checks` reads the fields that several requests have; each service is in the file of its name.
 
+mod availability;
 mod checks;
 mod correction_service;
 mod error;
@@ -9,7 +10,10 @@ mod item_service;
 mod location_service;
 mod reservation_service;
 mod reserve;
+mod stock_by_hand;
+mod stock_policy_service;
 mod stock_service;
+mod supply_service;
 mod verify_ledger;
 
 use std::sync::Arc;
@@ -19,16 +23,18 @@ use prost::Message;
 use uuid::Uuid;
 
 use crate::ctx::{Call, Ctx};
+use crate::queries::Watchers;
 
 /// All gRPC services of inventory.
 #[derive(Clone)]
 pub(crate) struct Api {
     ctx: Arc<Ctx>,
+    watchers: Watchers,
 }
 
 impl Api {
-    pub(crate) fn new(ctx: Arc<Ctx>) -> Self {
-        Self { ctx }
+    pub(crate) fn new(ctx: Arc<Ctx>, watchers: Watchers) -> Self {
+        Self { ctx, watchers }
     }
 }
 

@@ -31,6 +31,7 @@ pub(super) fn reserve(request: &ReserveRequest, violations: &mut Violations) -> 
     let splits_max = not_negative("splits_max", request.splits_max, violations);
     let within = request.single_node_within_rank;
     let single_node_within_rank = not_negative("single_node_within_rank", within, violations);
+    let channel = super::availability::channel("channel_id", &request.channel_id, violations);
     let (lines, demands) = lines(&request.lines, violations);
     if !violations.is_empty() {
         return None;
@@ -38,6 +39,7 @@ pub(super) fn reserve(request: &ReserveRequest, violations: &mut Violations) -> 
     Some(Reserve {
         reservation: reservation?,
         order: order?,
+        channel,
         fingerprint: oms_service::fingerprint(request),
         mode: mode?,
         fill: fill?,

@@ -1,13 +1,14 @@
 //! `StockService`.
 
-use std::collections::BTreeSet;
-
-use oms_core::{LocationId, Sku, Violations};
+use futures::stream::BoxStream;
+use oms_core::{Sku, Violations};
 use oms_proto::inventory::v1::stock_service_server::StockService;
 use oms_proto::inventory::v1::{
     AdjustStockRequest, AdjustStockResponse, BatchGetAvailabilityRequest,
-    BatchGetAvailabilityResponse, ListLedgerRequest, ListLedgerResponse, ReceiveStockRequest,
-    ReceiveStockResponse, VerifyLedgerRequest, VerifyLedgerResponse,
+    BatchGetAvailabilityResponse, GetAvailabilityRequest, GetAvailabilityResponse,
+    ListLedgerRequest, ListLedgerResponse, MoveStockRequest, MoveStockResponse,
+    ReceiveStockRequest, ReceiveStockResponse, SetStockRequest, SetStockResponse,
+    VerifyLedgerRequest, VerifyLedgerResponse, WatchAvailabilityRequest, WatchAvailabilityResponse,
 };
 use oms_service::{ApiError, PageToken};
 use tonic::{Request, Response, Status};
@@ -18,26 +19,35 @@ use crate::messages;
 use crate::queries::{self, LedgerFilter};
 
 use super::error::About;
-use super::{Api, call, checks, take_request_id};
-
-/// Why free stock may be corrected by hand.
-const ADJUST_REASONS: [&str; 9] = [
-    "LOST",
-    "STOLEN",
-    "FOUND",
-    "DAMAGED",
-    "SAMPLE",
-    "MIS_SHIP_ORDERED",
-    "MIS_SHIP_SHIPPED",
-    "EXPIRED",
-    "OTHER",
-];
+use super::{Api, availability, call, checks, stock_by_hand, take_request_id};
 
 /// Most units of one correction, either way.
 const DELTA_MAX: i64 = oms_core::Quantity::MAX;
 
 #[tonic::async_trait]
 impl StockService for Api {
+    type WatchAvailabilityStream = BoxStream<'static, Result<WatchAvailabilityResponse, Status>>;
+
+    async fn get_availability(
+        &self,
+        request: Request<GetAvailabilityRequest>,
+    ) -> Result<Response<GetAvailabilityResponse>, Status> {
+        let request = request.into_inner();
+        let mut violations = Violations::default();
+        let sku: Option<Sku> = checks::required("sku", &request.sku, &mut violations);
+        let scope = availability::scope(&[], &request.channel_id, &mut violations);
+        let Some(sku) = sku.filter(|_| violations.is_empty()) else {
+            return Err(ApiError::from(violations).into());
+        };
+        let found = queries::get_availability(&self.ctx.db, &sku).await;
+        let found = found.map_err(ApiError::from)?;
+        let found = found.ok_or_else(|| ApiError::not_found("sku", &sku))?;
+        Ok(Response::new(GetAvailabilityResponse {
+            levels: scope.levels([&found].into_iter()),
+            total: Some(scope.total(&found)),
+        }))
+    }
+
     async fn batch_get_availability(
         &self,
         request: Request<BatchGetAvailabilityRequest>,
@@ -45,18 +55,32 @@ impl StockService for Api {
         let request = request.into_inner();
         let mut violations = Violations::default();
         let skus = checks::skus(&request.skus, &mut violations);
-        let ids = &request.location_ids;
-        let locations = checks::locations("location_ids", ids, 0..=1_000, &mut violations);
+        let (ids, channel) = (&request.location_ids, &request.channel_id);
+        let scope = availability::scope(ids, channel, &mut violations);
         violations.into_result().map_err(ApiError::from)?;
         let skus: Vec<Sku> = skus.into_iter().collect();
-        let locations: BTreeSet<LocationId> = locations.into_iter().collect();
-        let levels = queries::batch_get_availability(&self.ctx.db, &skus, &locations).await;
-        let levels = levels
-            .map_err(ApiError::from)?
-            .iter()
-            .map(messages::level)
-            .collect();
-        Ok(Response::new(BatchGetAvailabilityResponse { levels }))
+        let locations = scope.locations.as_ref();
+        let found = queries::batch_get_availability(&self.ctx.db, &skus, locations).await;
+        let found = found.map_err(ApiError::from)?;
+        Ok(Response::new(BatchGetAvailabilityResponse {
+            levels: scope.levels(found.iter()),
+            totals: found.iter().map(|one| scope.total(one)).collect(),
+        }))
+    }
+
+    async fn watch_availability(
+        &self,
+        request: Request<WatchAvailabilityRequest>,
+    ) -> Result<Response<Self::WatchAvailabilityStream>, Status> {
+        let request = request.into_inner();
+        let mut violations = Violations::default();
+        let skus = checks::skus(&request.skus, &mut violations);
+        let (ids, channel) = (&request.location_ids, &request.channel_id);
+        let scope = availability::scope(ids, channel, &mut violations);
+        violations.into_result().map_err(ApiError::from)?;
+        let changes = queries::watch_availability(&self.ctx.db, &self.watchers, skus).await;
+        let changes = changes.map_err(availability::status)?;
+        Ok(Response::new(scope.stream(changes)))
     }
 
     async fn receive_stock(
@@ -112,6 +136,49 @@ impl StockService for Api {
             })?;
         let level = Some(messages::level(&level));
         Ok(Response::new(AdjustStockResponse { level }))
+    }
+
+    async fn set_stock(
+        &self,
+        request: Request<SetStockRequest>,
+    ) -> Result<Response<SetStockResponse>, Status> {
+        let principal = oms_service::principal(&request);
+        let mut request = request.into_inner();
+        let mut violations = Violations::default();
+        let request_id = take_request_id(&mut request.request_id, &mut violations);
+        let count = stock_by_hand::count(&request, &mut violations);
+        let (Some(request_id), Some(count), true) = (request_id, count, violations.is_empty())
+        else {
+            return Err(ApiError::from(violations).into());
+        };
+        let call = call(principal, "SetStock", request_id, &request);
+        let about = About::request(request_id);
+        let set = commands::set_stock(&self.ctx, call, count).await;
+        let level = Some(messages::level(&set.map_err(|error| about.status(error))?));
+        Ok(Response::new(SetStockResponse { level }))
+    }
+
+    async fn move_stock(
+        &self,
+        request: Request<MoveStockRequest>,
+    ) -> Result<Response<MoveStockResponse>, Status> {
+        let principal = oms_service::principal(&request);
+        let mut request = request.into_inner();
+        let mut violations = Violations::default();
+        let request_id = take_request_id(&mut request.request_id, &mut violations);
+        let moved = stock_by_hand::moved(&request, &mut violations);
+        let (Some(request_id), Some(moved), true) = (request_id, moved, violations.is_empty())
+        else {
+            return Err(ApiError::from(violations).into());
+        };
+        let call = call(principal, "MoveStock", request_id, &request);
+        let about = About::request(request_id);
+        let moved = commands::move_stock(&self.ctx, call, moved).await;
+        let (from, to) = moved.map_err(|error| about.status(error))?;
+        Ok(Response::new(MoveStockResponse {
+            from: Some(messages::level(&from)),
+            to: Some(messages::level(&to)),
+        }))
     }
 
     async fn list_ledger(
@@ -182,13 +249,7 @@ fn adjustment(request: &AdjustStockRequest, violations: &mut Violations) -> Opti
     let fits = request.delta != 0 && (-DELTA_MAX..=DELTA_MAX).contains(&request.delta);
     let message = "must be -1000000000 to 1000000000 and not zero";
     violations.check(fits, "delta", "QUANTITY_INVALID", message);
-    if request.reason.is_empty() {
-        violations.push("reason", checks::REQUIRED, "must not be empty");
-    } else {
-        let is_known = ADJUST_REASONS.contains(&&*request.reason);
-        let message = format!("must be one of {}", ADJUST_REASONS.join(", "));
-        violations.check(is_known, "reason", checks::MALFORMED, message);
-    }
+    let reason = stock_by_hand::correction_reason(&request.reason, violations);
     Some(AdjustStock {
         key: LevelKey {
             sku: sku?,
@@ -196,6 +257,6 @@ fn adjustment(request: &AdjustStockRequest, violations: &mut Violations) -> Opti
             lot,
         },
         delta: request.delta,
-        reason: request.reason.clone(),
+        reason,
     })
 }

@@ -27,6 +27,8 @@ pub(crate) enum Account {
     Variance,
     /// Outside: thrown away.
     Scrap,
+    /// Outside: between two places.
+    InTransit,
 }
 
 use Account as A;
@@ -45,7 +47,7 @@ impl Account {
     ];
 
     /// All accounts.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         A::Available,
         A::Held,
         A::Allocated,
@@ -58,6 +60,7 @@ impl Account {
         A::Customer,
         A::Variance,
         A::Scrap,
+        A::InTransit,
     ];
 
     /// Place among the buckets; `None` for the accounts outside of the shelf.
@@ -80,6 +83,7 @@ impl Account {
             A::Customer => "CUSTOMER",
             A::Variance => "VARIANCE",
             A::Scrap => "SCRAP",
+            A::InTransit => "IN_TRANSIT",
         }
     }
 
@@ -122,6 +126,12 @@ pub(crate) enum EntryType {
     Adjust,
     /// Books that disagreed were brought together.
     Correct,
+    /// Counted.
+    CountVariance,
+    /// Left for another place.
+    TransferOut,
+    /// Came from another place.
+    TransferIn,
 }
 
 use EntryType as E;
@@ -164,11 +174,15 @@ pub(crate) const ROUTES: &[(EntryType, Account, Account)] = &[
     (E::Correct, A::Qc, A::Variance),
     (E::Correct, A::Damaged, A::Variance),
     (E::Correct, A::Refurb, A::Variance),
+    (E::CountVariance, A::Variance, A::Available),
+    (E::CountVariance, A::Available, A::Variance),
+    (E::TransferOut, A::Available, A::InTransit),
+    (E::TransferIn, A::InTransit, A::Available),
 ];
 
 impl EntryType {
     /// All types.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 17] = [
         E::Receive,
         E::Hold,
         E::HoldRelease,
@@ -183,6 +197,9 @@ impl EntryType {
         E::QuarantineIn,
         E::Adjust,
         E::Correct,
+        E::CountVariance,
+        E::TransferOut,
+        E::TransferIn,
     ];
 
     /// The name that the ledger holds.
@@ -202,6 +219,9 @@ impl EntryType {
             E::QuarantineIn => "QUARANTINE_IN",
             E::Adjust => "ADJUST",
             E::Correct => "CORRECT",
+            E::CountVariance => "COUNT_VARIANCE",
+            E::TransferOut => "TRANSFER_OUT",
+            E::TransferIn => "TRANSFER_IN",
         }
     }
 
@@ -221,9 +241,8 @@ mod tests {
     use super::*;
 
     const SQL: &str = include_str!("../../migrations/0002_stock.sql");
-
-    /// The last migration that names all types.
-    const ENTRY_TYPES: &str = include_str!("../../migrations/0004_ledger_checkpoints.sql");
+    /// Where the names were listed last.
+    const NAMES_SQL: &str = include_str!("../../migrations/0005_stock_policies.sql");
 
     #[test]
     fn names_round_trip() {
@@ -246,9 +265,9 @@ mod tests {
                 .map(|account| account.as_str())
                 .collect(),
         );
-        assert!(ENTRY_TYPES.contains(&format!("CHECK (entry_type {entries})")));
-        assert!(SQL.contains(&format!("CHECK (from_account {accounts})")));
-        assert!(SQL.contains(&format!("CHECK (to_account {accounts})")));
+        assert!(NAMES_SQL.contains(&format!("CHECK (entry_type {entries})")));
+        assert!(NAMES_SQL.contains(&format!("CHECK (from_account {accounts})")));
+        assert!(NAMES_SQL.contains(&format!("CHECK (to_account {accounts})")));
     }
 
     #[test]

@@ -11,7 +11,10 @@ use time::OffsetDateTime;
 use super::account::Account;
 use super::correct::{Corrections, OpenCorrection};
 use super::effect::{Entry, EntryKey, Fact};
+use super::expected::{ExpectedKey, ExpectedReceipt};
 use super::level::{Buckets, Level, LevelKey};
+use super::offer::sums_of_free;
+use super::policy::Policy;
 use super::refusal::Refusal;
 use super::reservation::Reservation;
 
@@ -25,6 +28,12 @@ pub(crate) struct Board {
     pub(super) reservations: BTreeMap<ReservationId, Reservation>,
     /// Entries of outside causes that the ledger holds already.
     pub(super) booked: BTreeSet<EntryKey>,
+    /// Policies of the SKUs that have one.
+    pub(super) policies: BTreeMap<Sku, Policy>,
+    /// Free units of each SKU over all its levels, loaded or not.
+    pub(super) available_of: BTreeMap<Sku, i64>,
+    /// Expected receipts under the references of the receipts.
+    pub(super) expected: BTreeMap<ExpectedKey, ExpectedReceipt>,
     pub(super) entries: Vec<Entry>,
     pub(super) facts: Vec<Fact>,
     pub(super) corrections: Corrections,
@@ -32,7 +41,11 @@ pub(crate) struct Board {
     pub(super) actor: String,
     /// Who changed a reservation last.
     actors: BTreeMap<ReservationId, String>,
-    levels_before: BTreeMap<LevelKey, Buckets>,
+    pub(super) levels_before: BTreeMap<LevelKey, Buckets>,
+    pub(super) available_before: BTreeMap<Sku, i64>,
+    /// The same as the lanes hold it.
+    pub(super) available_stored: BTreeMap<Sku, i64>,
+    pub(super) expected_before: BTreeMap<ExpectedKey, ExpectedReceipt>,
     reservations_before: BTreeMap<ReservationId, Reservation>,
 }
 
@@ -49,6 +62,14 @@ pub(crate) struct Loaded {
     pub(crate) booked: BTreeSet<EntryKey>,
     /// Corrections of the commands.
     pub(crate) corrections: Vec<OpenCorrection>,
+    /// Free units of each SKU over all its levels, as its lane holds them.
+    pub(crate) available_of: BTreeMap<Sku, i64>,
+    /// Whether the levels are all that the SKUs have. Then their sums count, whatever the lanes hold.
+    pub(crate) has_all_levels: bool,
+    /// Policies of the SKUs that have one. Levels of the locations with rules are among the levels.
+    pub(crate) policies: BTreeMap<Sku, Policy>,
+    /// Expected receipts under the references of the receipts.
+    pub(crate) expected: Vec<ExpectedReceipt>,
 }
 
 /// A change that was decided but not yet made.
@@ -73,9 +94,25 @@ impl Board {
             .into_iter()
             .map(|one| (one.id, one))
             .collect();
+        let expected: BTreeMap<_, _> = loaded
+            .expected
+            .into_iter()
+            .map(|one| (one.key.clone(), one))
+            .collect();
+        let available = if loaded.has_all_levels {
+            sums_of_free(&loaded.lanes, &levels)
+        } else {
+            loaded.available_of.clone()
+        };
         Self {
             now,
             lanes: loaded.lanes,
+            policies: loaded.policies,
+            available_before: available.clone(),
+            available_of: available,
+            available_stored: loaded.available_of,
+            expected_before: expected.clone(),
+            expected,
             levels_before: levels.clone(),
             levels,
             reservations_before: reservations.clone(),
@@ -174,11 +211,10 @@ impl Board {
                 })?;
             }
         }
-        self.levels.extend(touched);
-        for (key, buckets) in draft.repaired {
+        for (key, buckets) in touched.into_iter().chain(draft.repaired) {
             // A level that never was need not be.
             if buckets != self.levels.get(&key).copied().unwrap_or_default() {
-                self.levels.insert(key, buckets);
+                self.set_level(key, buckets);
             }
         }
         let actor = &self.actor;
@@ -199,13 +235,5 @@ impl Board {
         self.levels
             .get(key)
             .map_or(0, |buckets| buckets.get(Account::Available))
-    }
-
-    /// Whether any loaded level of the SKU has free units.
-    pub(crate) fn has_free(&self, sku: &Sku) -> bool {
-        let of_sku = self.levels.iter().filter(|(key, _)| key.sku == *sku);
-        of_sku
-            .into_iter()
-            .any(|(_, buckets)| buckets.get(Account::Available) > 0)
     }
 }

@@ -32,6 +32,7 @@ impl Board {
             })
             .collect();
         self.book(entries)?;
+        self.take_off_expected(receive);
         let keys = receive.lines.iter().map(|(key, _)| key.clone()).collect();
         Ok(self.levels_outcome(&keys))
     }
@@ -105,7 +106,7 @@ impl Board {
     }
 
     /// Makes a change to levels alone, and gives away what became free.
-    fn book(&mut self, entries: Vec<Entry>) -> Result<(), Refusal> {
+    pub(super) fn book(&mut self, entries: Vec<Entry>) -> Result<(), Refusal> {
         let freed = freed_by(&entries);
         self.commit(Draft {
             entries,
@@ -119,7 +120,7 @@ impl Board {
         Outcome::Levels(keys.iter().map(|key| self.level(key)).collect())
     }
 
-    fn check_sku(&self, field: &str, sku: &Sku) -> Result<(), Refusal> {
+    pub(super) fn check_sku(&self, field: &str, sku: &Sku) -> Result<(), Refusal> {
         let mut violations = Violations::default();
         let known = self.lanes.contains(sku);
         violations.check(known, field, "SKU_UNKNOWN", format!("{sku} is not known"));

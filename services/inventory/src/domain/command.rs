@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use oms_core::{CorrectionId, LocationId, OrderId, OrderLineId, ReservationId, ShipmentId, Sku};
+use oms_core::{
+    ChannelId, CorrectionId, LocationId, OrderId, OrderLineId, ReservationId, ShipmentId, Sku,
+};
 use time::Duration;
 
 use super::account::{Account, EntryType};
 use super::books::{Resolution, Sums};
+use super::expected::ExpectedKey;
 use super::fit::Demand;
 use super::level::LevelKey;
 use super::reservation::Place;
@@ -45,6 +48,10 @@ pub(crate) enum Command {
     Adjust(Adjust),
     /// Moves returned goods.
     MoveReturned(MoveReturned),
+    /// Sets stock to what was counted.
+    SetStock(SetStock),
+    /// Moves free stock to another place.
+    MoveStock(MoveStock),
     /// Allocates what waits for the SKU from what is free.
     AllocateBackorders {
         /// SKU.
@@ -61,6 +68,8 @@ pub(crate) struct Reserve {
     pub(crate) reservation: ReservationId,
     /// Order that takes the stock.
     pub(crate) order: OrderId,
+    /// Sales channel of the order, whose rule applies.
+    pub(crate) channel: Option<ChannelId>,
     /// Hash of the request; the same id with another hash is refused.
     pub(crate) fingerprint: [u8; 32],
     /// What becomes of units that can be taken.
@@ -165,6 +174,54 @@ pub(crate) struct Adjust {
     pub(crate) cause: String,
 }
 
+/// See [`Command::SetStock`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SetStock {
+    /// Level.
+    pub(crate) key: LevelKey,
+    /// What of it was counted.
+    pub(crate) measure: Measure,
+    /// Units that are there, at or above zero.
+    pub(crate) quantity: i64,
+    /// Units that the caller saw before.
+    pub(crate) expected: i64,
+    /// Reason code.
+    pub(crate) reason: String,
+    /// Cause in the ledger, such as `count/<request>`.
+    pub(crate) cause: String,
+}
+
+/// What of a level is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Measure {
+    /// Free units.
+    Available,
+    /// All units on the shelf.
+    OnHand,
+}
+
+/// See [`Command::MoveStock`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MoveStock {
+    /// Where the units are.
+    pub(crate) from: LevelKey,
+    /// Where they come; another place of the same SKU.
+    pub(crate) to: LevelKey,
+    /// Units, above zero.
+    pub(crate) quantity: i64,
+    /// Reason code.
+    pub(crate) reason: String,
+    /// Cause in the ledger, such as `move/<request>`.
+    pub(crate) cause: String,
+}
+
+impl MoveStock {
+    /// Both levels.
+    pub(crate) fn keys(&self) -> BTreeSet<LevelKey> {
+        [self.from.clone(), self.to.clone()].into()
+    }
+}
+
 /// See [`Command::MoveReturned`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MoveReturned {
@@ -233,6 +290,8 @@ impl Command {
             Self::Receive(_) => "receive_stock",
             Self::Adjust(_) => "adjust_stock",
             Self::MoveReturned(_) => "move_returned_stock",
+            Self::SetStock(_) => "set_stock",
+            Self::MoveStock(_) => "move_stock",
             Self::AllocateBackorders { .. } => "allocate_backorders",
             Self::Correct(_) => "approve_correction",
         }
@@ -251,6 +310,8 @@ impl Command {
             Self::Receive(_)
             | Self::Adjust(_)
             | Self::MoveReturned(_)
+            | Self::SetStock(_)
+            | Self::MoveStock(_)
             | Self::AllocateBackorders { .. }
             | Self::Correct(_) => None,
         }
@@ -279,6 +340,8 @@ impl Command {
                 .collect(),
             Self::Adjust(adjust) => [adjust.key.sku.clone()].into(),
             Self::MoveReturned(moved) => moved.moves.iter().map(|one| one.sku.clone()).collect(),
+            Self::SetStock(set) => [set.key.sku.clone()].into(),
+            Self::MoveStock(moved) => [moved.from.sku.clone()].into(),
             Self::AllocateBackorders { sku } => [sku.clone()].into(),
             Self::Correct(correct) => [correct.key.sku.clone()].into(),
             Self::Extend { .. }
@@ -300,6 +363,10 @@ impl Command {
             }
             Self::Adjust(adjust) => Locations::These(vec![&adjust.key.location]),
             Self::MoveReturned(moved) => Locations::These(vec![&moved.location]),
+            Self::SetStock(set) => Locations::These(vec![&set.key.location]),
+            Self::MoveStock(moved) => {
+                Locations::These(vec![&moved.from.location, &moved.to.location])
+            }
             // A repair sees the SKU as a whole.
             Self::AllocateBackorders { .. } | Self::Correct(_) => Locations::All,
             Self::Extend { .. }
@@ -318,9 +385,11 @@ impl Command {
             Self::Release(_)
             | Self::Expire { .. }
             | Self::Receive(_)
+            | Self::MoveStock(_)
             | Self::AllocateBackorders { .. }
             | Self::Correct(_) => true,
             Self::Adjust(adjust) => adjust.delta > 0,
+            Self::SetStock(set) => set.quantity > set.expected,
             Self::MoveReturned(moved) => moved
                 .moves
                 .iter()
@@ -328,6 +397,22 @@ impl Command {
             Self::Extend { .. } | Self::Confirm { .. } | Self::ReportShort(_) | Self::Issue(_) => {
                 false
             }
+        }
+    }
+
+    /// Expected receipts that it may be the arrival of.
+    pub(crate) fn may_be_expected(&self) -> Vec<ExpectedKey> {
+        match self {
+            Self::Receive(receive) if !receive.reference.is_empty() => receive
+                .lines
+                .iter()
+                .map(|(key, _)| ExpectedKey {
+                    reference: receive.reference.clone(),
+                    sku: key.sku.clone(),
+                    location: key.location.clone(),
+                })
+                .collect(),
+            _ => Vec::new(),
         }
     }
 

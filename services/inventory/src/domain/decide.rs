@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use oms_core::{LocationId, ReservationId, Sku, Violations};
+use oms_core::{ReservationId, Sku, Violations};
 
 use super::account::{Account, EntryType};
 use super::board::{Board, Draft};
 use super::book::freed_by;
 use super::command::{Command, Fill, Issue, Mode, Release, ReportShort, Reserve, Units};
 use super::effect::{Entry, Fact, Outcome};
-use super::fit::{self, Supply, Take};
+use super::fit::{self, Take};
 use super::level::LevelKey;
 use super::refusal::Refusal;
 use super::reservation::{
@@ -35,6 +35,8 @@ impl Board {
             Command::Receive(receive) => self.receive(receive),
             Command::Adjust(adjust) => self.adjust(adjust),
             Command::MoveReturned(moved) => self.move_returned(moved),
+            Command::SetStock(set) => self.set_stock(set),
+            Command::MoveStock(moved) => self.move_stock(moved),
             Command::AllocateBackorders { sku } => Ok(self.allocate_backorders(sku)),
             Command::Correct(correct) => self.correct(correct),
         }
@@ -55,6 +57,8 @@ impl Board {
         let keys: BTreeSet<LevelKey> = match command {
             Command::Receive(receive) => receive.lines.iter().map(|(key, _)| key.clone()).collect(),
             Command::Adjust(adjust) => [adjust.key.clone()].into(),
+            Command::SetStock(set) => [set.key.clone()].into(),
+            Command::MoveStock(moved) => moved.keys(),
             _ => BTreeSet::new(),
         };
         Ok(self.levels_outcome(&keys))
@@ -74,7 +78,8 @@ impl Board {
         let takes = match reserve.mode {
             Mode::Queue => Vec::new(),
             Mode::Hold(_) | Mode::Allocate => {
-                fit::fit(&reserve.demands, &reserve.wishes, &self.supply_for(reserve))
+                let (supply, caps) = (self.supply_for(reserve), self.caps_for(reserve));
+                fit::fit(&reserve.demands, &reserve.wishes, &supply, &caps)
             }
         };
         let shortages = shortages(reserve, &takes);
@@ -107,23 +112,6 @@ impl Board {
             .reservations
             .get(&reserve.reservation)
             .map_or(answer, self::answer))
-    }
-
-    /// Free units at the ranked locations. Lots come in the order of their names.
-    fn supply_for(&self, reserve: &Reserve) -> Supply {
-        let skus: BTreeSet<&Sku> = reserve.demands.iter().map(|demand| &demand.sku).collect();
-        let ranked: BTreeSet<&LocationId> = reserve.wishes.ranked.iter().collect();
-        let mut supply = Supply::new();
-        for (key, buckets) in &self.levels {
-            let free = buckets.get(Account::Available);
-            if free > 0 && skus.contains(&key.sku) && ranked.contains(&key.location) {
-                supply
-                    .entry((key.sku.clone(), key.location.clone()))
-                    .or_default()
-                    .push((key.lot.clone(), free));
-            }
-        }
-        supply
     }
 
     fn fresh(&self, reserve: &Reserve) -> Reservation {

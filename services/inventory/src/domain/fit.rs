@@ -35,6 +35,9 @@ pub(crate) struct Wishes {
 /// Free units by SKU and location, lots in the order they shall be used.
 pub(crate) type Supply = BTreeMap<(Sku, LocationId), Vec<(String, i64)>>;
 
+/// Most units of a SKU that may be taken over all locations; a SKU that is missing has no such limit.
+pub(crate) type Caps = BTreeMap<Sku, i64>;
+
 /// Units taken for a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Take {
@@ -49,25 +52,26 @@ pub(crate) struct Take {
 }
 
 /// Fits demand to supply. What the takes leave open is short.
-pub(crate) fn fit(lines: &[Demand], wishes: &Wishes, supply: &Supply) -> Vec<Take> {
+pub(crate) fn fit(lines: &[Demand], wishes: &Wishes, supply: &Supply, caps: &Caps) -> Vec<Take> {
     let needed: i64 = lines.iter().map(|line| line.quantity).sum();
     let single = wishes
         .ranked
         .iter()
         .take(wishes.single_node_within_rank)
-        .map(|node| serve(lines, &open_of(lines), node, supply))
+        .map(|node| serve(lines, &open_of(lines), node, (supply, caps)))
         .find(|takes| units(takes) == needed);
-    single.unwrap_or_else(|| greedy(lines, wishes, supply))
+    single.unwrap_or_else(|| greedy(lines, wishes, supply, caps.clone()))
 }
 
-fn greedy(lines: &[Demand], wishes: &Wishes, supply: &Supply) -> Vec<Take> {
+/// `caps` is what is left of them.
+fn greedy(lines: &[Demand], wishes: &Wishes, supply: &Supply, mut caps: Caps) -> Vec<Take> {
     let mut open = open_of(lines);
     let mut nodes: Vec<&LocationId> = wishes.ranked.iter().collect();
     let mut taken = Vec::new();
     for _ in 0..=wishes.splits_max {
         let mut best: Option<(usize, Vec<Take>)> = None;
         for (place, node) in nodes.iter().enumerate() {
-            let takes = serve(lines, &open, node, supply);
+            let takes = serve(lines, &open, node, (supply, &caps));
             let most = best.as_ref().map_or(0, |(_, best)| units(best));
             if units(&takes) > most {
                 best = Some((place, takes));
@@ -77,6 +81,12 @@ fn greedy(lines: &[Demand], wishes: &Wishes, supply: &Supply) -> Vec<Take> {
         nodes.remove(place);
         for take in &takes {
             if let Some(left) = open.get_mut(take.line) {
+                *left -= take.quantity;
+            }
+            let cap = lines
+                .get(take.line)
+                .and_then(|line| caps.get_mut(&line.sku));
+            if let Some(left) = cap {
                 *left -= take.quantity;
             }
         }
@@ -97,7 +107,12 @@ fn units(takes: &[Take]) -> i64 {
 }
 
 /// What one location gives to the lines that are still open.
-fn serve(lines: &[Demand], open: &[i64], node: &LocationId, supply: &Supply) -> Vec<Take> {
+fn serve(
+    lines: &[Demand],
+    open: &[i64],
+    node: &LocationId,
+    (supply, caps): (&Supply, &Caps),
+) -> Vec<Take> {
     let mut used: BTreeMap<&Sku, i64> = BTreeMap::new();
     let mut takes = Vec::new();
     for (number, (line, left)) in lines.iter().zip(open).enumerate() {
@@ -112,7 +127,8 @@ fn serve(lines: &[Demand], open: &[i64], node: &LocationId, supply: &Supply) -> 
             continue;
         };
         let used = used.entry(&line.sku).or_default();
-        let got = draw(lots, *used, *left, |lot, quantity| {
+        let cap = caps.get(&line.sku).map_or(i64::MAX, |cap| cap - *used);
+        let got = draw(lots, *used, cap.min(*left), |lot, quantity| {
             takes.push(Take {
                 line: number,
                 location: node.clone(),
@@ -175,6 +191,11 @@ mod tests {
             .iter()
             .map(|(item, at, units)| ((sku(item), node(at)), vec![(String::new(), *units)]))
             .collect()
+    }
+
+    /// Without caps.
+    fn fit(lines: &[Demand], wishes: &Wishes, supply: &Supply) -> Vec<Take> {
+        super::fit(lines, wishes, supply, &Caps::new())
     }
 
     fn summary(takes: &[Take]) -> Vec<(usize, &str, i64)> {
@@ -253,6 +274,26 @@ mod tests {
     }
 
     #[test]
+    fn a_cap_counts_over_lines_and_locations() {
+        let levels = supply(&[("A", "x", 3), ("A", "y", 9)]);
+        let caps: Caps = [(sku("A"), 5)].into();
+        let lines = [demand("A", 2), demand("A", 4)];
+        let takes = super::fit(&lines, &wishes(&["x", "y"], 1, 2), &levels, &caps);
+        assert_eq!(summary(&takes), [(0, "y", 2), (1, "y", 3)]);
+        // The location that fills everything is taken whichever it is: the cap belongs to no location.
+        let takes = super::fit(
+            &[demand("A", 5)],
+            &wishes(&["x", "y"], 0, 2),
+            &levels,
+            &caps,
+        );
+        assert_eq!(summary(&takes), [(0, "y", 5)]);
+        let split = supply(&[("A", "x", 3), ("A", "y", 3)]);
+        let takes = super::fit(&[demand("A", 9)], &wishes(&["x", "y"], 1, 0), &split, &caps);
+        assert_eq!(summary(&takes), [(0, "x", 3), (0, "y", 2)]);
+    }
+
+    #[test]
     fn lots_are_used_in_order() {
         let mut levels = Supply::new();
         levels.insert(
@@ -326,6 +367,16 @@ mod tests {
                 prop_assert!(taken <= free);
             }
             prop_assert!(nodes.len() <= wishes.splits_max + 1);
+        }
+
+        #[test]
+        fn never_takes_more_than_the_cap((lines, wishes, supply) in any_case(), cap in 0..12_i64) {
+            let caps: Caps = lines.iter().map(|line| (line.sku.clone(), cap)).collect();
+            let takes = super::fit(&lines, &wishes, &supply, &caps);
+            for item in caps.keys() {
+                let of_item = takes.iter().filter(|take| lines[take.line].sku == *item);
+                prop_assert!(of_item.map(|take| take.quantity).sum::<i64>() <= cap);
+            }
         }
 
         #[test]

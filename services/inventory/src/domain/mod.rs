@@ -6,31 +6,43 @@
 //! - [`fit`]: which locations an order takes its units from.
 //! - [`command`]: what can be asked of a lane; [`refusal`]: why it says no.
 //! - [`board`]: what is loaded under the lane locks; it decides commands one after another
-//!   (reservations in `decide`, stock in `book`), gives what became free to demand that waits (`supply`), and collects
+//!   (reservations in `decide`, stock in `book` and `by_hand`), gives what became free to demand that waits (`supply`), and collects
 //!   the effects ([`effect`]).
 //! - [`books`]: ledger, levels and reservations compared, in the runs of a [`verification`]; [`correction`]: what is
 //!   proposed where they disagree, applied by `correct`.
+//! - [`policy`]: what of the stock may be promised; `offer` is what a board makes of it, [`standing`] whether that is low.
+//! - [`expected`]: goods that are on their way; [`availability`]: what can be promised now and by a date.
+//! - [`told`]: what the lane of a SKU tells.
 //! - [`item`], [`location`]: the catalogue.
 
 pub(crate) mod account;
+pub(crate) mod availability;
 pub(crate) mod board;
 mod book;
 pub(crate) mod books;
+mod by_hand;
 pub(crate) mod command;
 pub(crate) mod correct;
 pub(crate) mod correction;
 mod decide;
 pub(crate) mod effect;
+pub(crate) mod expected;
 pub(crate) mod fit;
 pub(crate) mod item;
 pub(crate) mod level;
 pub(crate) mod location;
+mod offer;
+pub(crate) mod policy;
 pub(crate) mod refusal;
 pub(crate) mod reservation;
 mod rows;
+pub(crate) mod standing;
 mod supply;
+pub(crate) mod told;
 pub(crate) mod verification;
 
+#[cfg(test)]
+mod offer_properties;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

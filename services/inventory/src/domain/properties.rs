@@ -73,6 +73,7 @@ pub(super) fn reserve(id: u128, lines: &[(usize, i64)], mode: Mode, fill: Fill) 
     Command::Reserve(Reserve {
         reservation: reservation_id(id),
         order: OrderId::new(Uuid::from_u128(id)),
+        channel: None,
         fingerprint: [1; 32],
         mode,
         fill,
@@ -105,7 +106,7 @@ pub(super) fn of(outcome: Result<Outcome, Refusal>) -> Reservation {
 }
 
 /// Whether the books are in order; the string says what is not.
-fn audit(board: &Board) -> Result<(), String> {
+pub(super) fn audit(board: &Board) -> Result<(), String> {
     let mut from_ledger: BTreeMap<LevelKey, [i64; 8]> = BTreeMap::new();
     for entry in board.entries() {
         if entry.quantity <= 0 || !entry.entry.allows(entry.from, entry.to) {
@@ -169,7 +170,7 @@ fn events_are_contiguous(board: &Board) -> Result<(), String> {
 }
 
 #[derive(Debug, Clone)]
-enum Step {
+pub(super) enum Step {
     Reserve {
         id: u128,
         lines: Vec<(usize, i64)>,
@@ -215,7 +216,7 @@ enum Step {
     Expire(u128),
 }
 
-fn any_step() -> impl Strategy<Value = Step> {
+pub(super) fn any_step() -> impl Strategy<Value = Step> {
     let id = 1..6_u128;
     let row = 0..4_usize;
     let units = 1..6_i64;
@@ -283,7 +284,7 @@ fn move_returned(item: usize, at: usize, quantity: i64, entry: usize) -> Command
     })
 }
 
-fn command_of(board: &Board, step: &Step) -> Option<Command> {
+pub(super) fn command_of(board: &Board, step: &Step) -> Option<Command> {
     let command = match step.clone() {
         Step::Reserve {
             id,

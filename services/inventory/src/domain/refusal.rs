@@ -5,6 +5,7 @@ use oms_core::{CorrectionId, Sku, Violations};
 use super::account::Account;
 use super::books::BelowZero;
 use super::correction::CorrectionState;
+use super::expected::ExpectedKey;
 use super::reservation::{ReservationState, Shortage};
 
 /// The reason of a refusal.
@@ -49,6 +50,23 @@ pub(crate) enum Refusal {
         /// Free units.
         available: i64,
     },
+    /// The units are not those that the caller saw.
+    #[error("there are {present} units now")]
+    QuantityChanged {
+        /// Units that are there.
+        present: i64,
+    },
+    /// What was read before was changed since.
+    #[error("what is kept of {sku} was changed since it was read")]
+    Stale {
+        /// SKU that it is about.
+        sku: Sku,
+        /// Its version; 0 when there is none.
+        present: i64,
+    },
+    /// The expected receipt asked for does not exist.
+    #[error("expected receipt {0} is not known")]
+    UnknownReceipt(ExpectedKey),
     /// The units are not in the account they shall leave, yet.
     #[error("{sku} has too few units in {}", account.as_str())]
     NotThere {

@@ -23,8 +23,7 @@ impl Board {
             let Some(sku) = keys.first().map(|key| &key.sku) else {
                 continue;
             };
-            let mut free: Vec<(&LevelKey, i64)> =
-                keys.iter().map(|key| (*key, self.available(key))).collect();
+            let mut free = self.free_for_waiting(keys);
             for (id, row, mut open) in self.waiting(sku) {
                 for (key, units) in &mut free {
                     let quantity = open.min(*units);

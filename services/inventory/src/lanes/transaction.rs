@@ -12,6 +12,8 @@ use sqlx::PgConnection;
 use crate::domain::board::{Board, Loaded};
 use crate::domain::command::{Command, Correct, Locations};
 use crate::domain::effect::Outcome;
+use crate::domain::expected::ExpectedKey;
+use crate::domain::policy::Policy;
 use crate::domain::reservation::Reservation;
 use crate::messages::{self, Stamp};
 use crate::store;
@@ -67,9 +69,12 @@ pub(super) async fn decide(
         return Err(Undecided::Moved);
     }
     let (answers, told) = decide_all(&mut board, jobs, &calls);
-    store::board::write(conn, &board, fencing).await?;
+    let stock = board.stock_facts();
+    store::board::write(conn, &board, &stock, fencing).await?;
     store::corrections::write(conn, board.decided_corrections()).await?;
-    tell(conn, jobs, &board, &told, &lanes, ids).await?;
+    let expected: Vec<_> = board.changed_expected().collect();
+    store::expected_receipts::write(conn, &expected).await?;
+    tell(conn, jobs, &board, (&told, &stock), &lanes, ids).await?;
     record(conn, jobs, &calls, &answers).await?;
     go_on_with_backlog(conn, &board, &backlog, ids).await?;
     Ok(answers)
@@ -178,26 +183,52 @@ async fn load(
     let corrects: Vec<&Correct> = commands().filter_map(Command::correct).collect();
     let corrections = store::corrections::open(conn, &corrects).await?;
     let skus: Vec<Sku> = lanes.iter().map(|lane| lane.sku.clone()).collect();
-    let places = places(jobs, &reservations);
+    let policies = policies(conn, lanes).await?;
+    let expected: BTreeSet<ExpectedKey> = commands().flat_map(Command::may_be_expected).collect();
+    let expected = store::expected_receipts::get(conn, &expected).await?;
+    let places = places(jobs, &reservations, &policies);
     let levels = store::levels::of(conn, &skus, places.as_ref()).await?;
-    let lanes = skus.into_iter().collect();
+    let available = lanes.iter().map(|lane| (lane.sku.clone(), lane.available));
     Ok((
         Loaded {
-            lanes,
+            available_of: available.collect(),
+            has_all_levels: places.is_none(),
+            lanes: skus.into_iter().collect(),
             levels,
             reservations,
             booked,
             corrections,
+            policies,
+            expected,
         },
         backlog,
     ))
 }
 
-/// Locations whose levels the commands may need; `None` for all.
-fn places(jobs: &[Job], reservations: &[Reservation]) -> Option<BTreeSet<LocationId>> {
+/// Policies of the SKUs that have one. Read under the locks of the lanes, under which they are written.
+async fn policies(
+    conn: &mut PgConnection,
+    lanes: &[Lane],
+) -> Result<BTreeMap<Sku, Policy>, Undecided> {
+    let with_policy = lanes.iter().filter(|lane| lane.has_policy);
+    let skus: Vec<Sku> = with_policy.map(|lane| lane.sku.clone()).collect();
+    Ok(store::policies::of(conn, &skus).await?)
+}
+
+/// Locations whose levels the commands may need, and those with rules of their own; `None` for all.
+fn places(
+    jobs: &[Job],
+    reservations: &[Reservation],
+    policies: &BTreeMap<Sku, Policy>,
+) -> Option<BTreeSet<LocationId>> {
     let rows = reservations.iter().flat_map(|one| one.rows.keys());
     let mut places: BTreeSet<LocationId> = rows
         .filter_map(|key| Some(key.place.as_ref()?.location.clone()))
+        .chain(
+            policies
+                .values()
+                .flat_map(|one| one.locations.keys().cloned()),
+        )
         .collect();
     for job in jobs {
         match job.request.command.locations() {
@@ -213,7 +244,7 @@ async fn tell(
     conn: &mut PgConnection,
     jobs: &[Job],
     board: &Board,
-    told: &[Range<usize>],
+    (told, stock): (&[Range<usize>], &store::board::Told),
     lanes: &[Lane],
     ids: &dyn IdSource,
 ) -> Result<(), Undecided> {
@@ -243,15 +274,14 @@ async fn tell(
             .iter()
             .map(|lane| (lane.sku.clone(), lane.version))
             .collect();
-        let levels = board.changed_levels().map(|(level, _)| level);
         let actor = job.request.actor.to_string();
-        events.extend(messages::of_levels(
+        events.extend(messages::of_stock(
             Stamp {
                 ids,
                 actor: &actor,
                 now,
             },
-            levels,
+            stock,
             &versions,
         ));
         causes.resize(events.len(), span);

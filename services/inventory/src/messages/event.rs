@@ -7,11 +7,12 @@ use prost::Message as _;
 
 use crate::domain::effect::Fact;
 use crate::domain::item::Item;
-use crate::domain::level::Level;
 use crate::domain::location::Location;
+use crate::domain::standing::{Signal, SignalKind};
+use crate::domain::told::StockFact;
 
 use super::reservation::allocated;
-use super::{item, level, location, reservation};
+use super::{expected_receipt, item, level, location, reservation, stock_policy};
 
 /// Something that happened to a reservation.
 pub(super) fn fact(fact: &Fact) -> (&'static str, Vec<u8>) {
@@ -34,12 +35,41 @@ pub(super) fn fact(fact: &Fact) -> (&'static str, Vec<u8>) {
     })
 }
 
-/// Levels of a SKU changed.
-pub(super) fn stock_changed(sku: &Sku, levels: &[Level]) -> (&'static str, Vec<u8>) {
-    encode(Message::StockChanged(pb::StockChanged {
-        sku: sku.to_string(),
-        levels: levels.iter().map(level).collect(),
-    }))
+/// Something that the lane of a SKU tells.
+pub(super) fn stock_fact(sku: &Sku, fact: &StockFact) -> (&'static str, Vec<u8>) {
+    encode(match fact {
+        StockFact::Changed(levels) => Message::StockChanged(pb::StockChanged {
+            sku: sku.to_string(),
+            levels: levels.iter().map(level).collect(),
+        }),
+        StockFact::Policy(written) => Message::StockPolicyChanged(pb::StockPolicyChanged {
+            policy: Some(stock_policy(written)),
+        }),
+        StockFact::Expected(written) => Message::ExpectedSupplyChanged(pb::ExpectedSupplyChanged {
+            receipt: Some(expected_receipt(written)),
+        }),
+        StockFact::Signal(signal) => crossing(sku, signal),
+    })
+}
+
+fn crossing(sku: &Sku, signal: &Signal) -> Message {
+    let sku = sku.to_string();
+    let location = signal.location.as_ref().map(ToString::to_string);
+    let location_id = location.unwrap_or_default();
+    match signal.kind {
+        SignalKind::LowStock => Message::LowStock(pb::LowStock {
+            sku,
+            location_id,
+            available_to_promise: signal.promisable,
+            low_stock_threshold: signal.threshold,
+        }),
+        SignalKind::OutOfStock => Message::OutOfStock(pb::OutOfStock { sku, location_id }),
+        SignalKind::BackInStock => Message::BackInStock(pb::BackInStock {
+            sku,
+            location_id,
+            available_to_promise: signal.promisable,
+        }),
+    }
 }
 
 /// An item was created or changed.

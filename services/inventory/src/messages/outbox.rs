@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 
 use crate::domain::effect::Fact;
 use crate::domain::item::Item;
-use crate::domain::level::Level;
 use crate::domain::location::Location;
+use crate::domain::told::StockFact;
 
 use super::event;
 
@@ -60,26 +60,23 @@ pub(crate) fn of_facts(stamp: Stamp<'_>, facts: &[Fact]) -> Vec<NewEvent> {
     events.collect()
 }
 
-/// One event per SKU whose levels changed. `versions` holds the numbers of the SKUs' events before.
-pub(crate) fn of_levels(
+/// What the lanes of SKUs tell. `versions` holds the numbers of the SKUs' last events before.
+pub(crate) fn of_stock(
     stamp: Stamp<'_>,
-    changed: impl Iterator<Item = Level>,
+    told: &BTreeMap<Sku, Vec<StockFact>>,
     versions: &BTreeMap<Sku, i64>,
 ) -> Vec<NewEvent> {
-    let mut by_sku: BTreeMap<Sku, Vec<Level>> = BTreeMap::new();
-    for level in changed {
-        by_sku.entry(level.key.sku.clone()).or_default().push(level);
+    let mut events = Vec::new();
+    for (sku, facts) in told {
+        let last = versions.get(sku).copied().unwrap_or(0);
+        for (fact, version) in facts.iter().zip(last + 1..) {
+            let message = event::stock_fact(sku, fact);
+            let mut event = stamp.event("stock", sku.to_string(), version, message);
+            event.attributes.location_id = fact.location().map(ToString::to_string);
+            events.push(event);
+        }
     }
-    let events = by_sku.iter().map(|(sku, levels)| {
-        let version = versions.get(sku).copied().unwrap_or(0) + 1;
-        stamp.event(
-            "stock",
-            sku.to_string(),
-            version,
-            event::stock_changed(sku, levels),
-        )
-    });
-    events.collect()
+    events
 }
 
 /// An event per item.

@@ -63,6 +63,7 @@ pub(super) fn account(account: Account) -> pb::StockAccount {
         Account::Customer => pb::StockAccount::Customer,
         Account::Variance => pb::StockAccount::Variance,
         Account::Scrap => pb::StockAccount::Scrap,
+        Account::InTransit => pb::StockAccount::InTransit,
     }
 }
 
@@ -82,6 +83,9 @@ fn entry_type(entry: EntryType) -> pb::LedgerEntryType {
         EntryType::QuarantineIn => pb::LedgerEntryType::QuarantineIn,
         EntryType::Adjust => pb::LedgerEntryType::Adjust,
         EntryType::Correct => pb::LedgerEntryType::Correct,
+        EntryType::CountVariance => pb::LedgerEntryType::CountVariance,
+        EntryType::TransferOut => pb::LedgerEntryType::TransferOut,
+        EntryType::TransferIn => pb::LedgerEntryType::TransferIn,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Writes what a board decided.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use oms_core::Sku;
 use oms_postgres::Error;
@@ -12,15 +12,20 @@ use crate::domain::board::Board;
 use crate::domain::effect::Entry;
 use crate::domain::level::Level;
 use crate::domain::reservation::{Reservation, Row, RowKey};
+use crate::domain::told::StockFact;
 
 use super::lanes::Fencing;
 use super::reservations::write_shortages;
 
+/// What the lanes tell, by SKU.
+pub(crate) type Told = BTreeMap<Sku, Vec<StockFact>>;
+
 /// Writes entries, levels, reservations and lanes. Levels change by deltas; the rest is guarded by the lane locks, and
-/// a row that is not as it was read is an error.
+/// a row that is not as it was read is an error. The lanes' versions rise by as many events as they tell.
 pub(crate) async fn write(
     conn: &mut PgConnection,
     board: &Board,
+    told: &Told,
     fencing: Option<&Fencing>,
 ) -> Result<(), Error> {
     let headers = Headers::of(board);
@@ -30,7 +35,7 @@ pub(crate) async fn write(
     if headers.is_empty() && entries.is_empty() && levels.levels.is_empty() {
         return Ok(());
     }
-    let lanes = Lanes::of(board, fencing);
+    let lanes = Lanes::of(board, told, fencing);
     let written = sqlx::query_file!(
         "src/store/sql/write_board.sql",
         &headers.made.id,
@@ -82,6 +87,8 @@ pub(crate) async fn write(
         &lanes.holders as &[Option<Uuid>],
         &headers.changed.actor as &[&str],
         &texts(entries, |entry| &entry.actor) as &[&str],
+        &lanes.events,
+        &lanes.available,
     )
     .fetch_one(conn)
     .await?;
@@ -269,25 +276,36 @@ impl Levels {
     }
 }
 
-/// Lanes whose levels changed.
+/// Lanes that tell something, or whose sum of free units is another one.
 struct Lanes {
     skus: Vec<Sku>,
+    events: Vec<i64>,
+    /// What has to be added to the sums of free units.
+    available: Vec<i64>,
     fences: Vec<Option<i64>>,
     holders: Vec<Option<Uuid>>,
 }
 
 impl Lanes {
-    fn of(board: &Board, fencing: Option<&Fencing>) -> Self {
-        let skus: BTreeSet<Sku> = board
-            .changed_levels()
-            .map(|(level, _)| level.key.sku)
-            .collect();
+    fn of(board: &Board, told: &Told, fencing: Option<&Fencing>) -> Self {
+        let deltas = board.available_deltas();
+        let skus: BTreeSet<&Sku> = told.keys().chain(deltas.keys().copied()).collect();
+        let skus: Vec<Sku> = skus.into_iter().cloned().collect();
+        let events = |sku: &Sku| told.get(sku).map_or(0, Vec::len);
         let token = |sku: &Sku| fencing.and_then(|fencing| fencing.tokens.get(sku).copied());
         let holder = fencing.map(|fencing| fencing.holder);
         Self {
             fences: skus.iter().map(token).collect(),
             holders: skus.iter().map(|sku| token(sku).and(holder)).collect(),
-            skus: skus.into_iter().collect(),
+            events: skus
+                .iter()
+                .map(|sku| i64::try_from(events(sku)).unwrap_or(i64::MAX))
+                .collect(),
+            available: skus
+                .iter()
+                .map(|sku| deltas.get(sku).copied().unwrap_or(0))
+                .collect(),
+            skus,
         }
     }
 }

@@ -18,8 +18,12 @@ pub(crate) struct Lane {
     pub(crate) fence: i64,
     /// Who held that lease.
     pub(crate) holder: Option<Uuid>,
-    /// Number of the SKU's last StockChanged event.
+    /// Number of the SKU's last event.
     pub(crate) version: i64,
+    /// Free units over all its levels.
+    pub(crate) available: i64,
+    /// Whether it has a stock policy.
+    pub(crate) has_policy: bool,
 }
 
 /// The lease under which lanes are written. SKUs without a token are written without one: the lock of the lane alone
@@ -56,7 +60,7 @@ pub(crate) async fn open(conn: &mut PgConnection, skus: &[Sku]) -> Result<(), Er
 /// holders before have committed.
 pub(crate) async fn lock(conn: &mut PgConnection, skus: &[Sku]) -> Result<Vec<Lane>, Error> {
     let rows = sqlx::query!(
-        "SELECT sku, fence, holder, version FROM sku_lane WHERE sku = ANY($1) ORDER BY sku FOR UPDATE",
+        "SELECT sku, fence, holder, version, available, has_policy FROM sku_lane WHERE sku = ANY($1) ORDER BY sku FOR UPDATE",
         &texts(skus) as &[&str],
     )
     .fetch_all(conn)
@@ -67,9 +71,51 @@ pub(crate) async fn lock(conn: &mut PgConnection, skus: &[Sku]) -> Result<Vec<La
             fence: row.fence,
             holder: row.holder,
             version: row.version,
+            available: row.available,
+            has_policy: row.has_policy,
         })
     });
     lanes.collect()
+}
+
+/// Raises the versions of lanes by as many events as were told of each, without a lease: for what is written under the
+/// locks of lanes besides stock.
+pub(crate) async fn advance(
+    conn: &mut PgConnection,
+    told: impl Iterator<Item = (&Sku, usize)>,
+) -> Result<(), Error> {
+    let told: Vec<(&str, i64)> = told
+        .map(|(sku, events)| (sku.as_str(), i64::try_from(events).unwrap_or(i64::MAX)))
+        .collect();
+    let (skus, events): (Vec<&str>, Vec<i64>) = told.into_iter().unzip();
+    sqlx::query!(
+        "UPDATE sku_lane t SET version = t.version + n.events
+         FROM unnest($1::text[], $2::bigint[]) AS n (sku, events) WHERE t.sku = n.sku",
+        &skus as &[&str],
+        &events,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Says which SKUs have a policy from now on.
+pub(crate) async fn mark_policies(
+    conn: &mut PgConnection,
+    marks: impl Iterator<Item = (&Sku, bool)>,
+) -> Result<(), Error> {
+    let (skus, marks): (Vec<&str>, Vec<bool>) =
+        marks.map(|(sku, mark)| (sku.as_str(), mark)).unzip();
+    sqlx::query!(
+        "UPDATE sku_lane t SET has_policy = n.has_policy
+         FROM unnest($1::text[], $2::boolean[]) AS n (sku, has_policy)
+         WHERE t.sku = n.sku AND t.has_policy <> n.has_policy",
+        &skus as &[&str],
+        &marks,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// Of these SKUs, those that exist.

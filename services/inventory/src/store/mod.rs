@@ -2,17 +2,20 @@
 //!
 //! - [`items`], [`locations`]: the catalogue.
 //! - [`lanes`]: the rows that serialise writers of a SKU, and the fence in them.
-//! - [`levels`], [`reservations`], [`ledger`]: what the lanes read.
+//! - [`levels`], [`reservations`], [`ledger`], [`policies`], [`expected_receipts`]: what the lanes read.
+//! - [`availability`]: what may be promised of SKUs.
 //! - [`board`]: writes what a board decided, in one statement.
 //! - [`books`], [`checkpoints`], [`ledger_runs`], [`corrections`]: verification of the ledger.
 //! - [`known_locations`]: what was seen once and is there for good.
 //!
 //! A row that cannot be read as what the domain knows is an error that names table, column and row, never a guess.
 
+pub(crate) mod availability;
 pub(crate) mod board;
 pub(crate) mod books;
 pub(crate) mod checkpoints;
 pub(crate) mod corrections;
+pub(crate) mod expected_receipts;
 pub(crate) mod items;
 pub(crate) mod known_locations;
 pub(crate) mod lanes;
@@ -20,6 +23,7 @@ pub(crate) mod ledger;
 pub(crate) mod ledger_runs;
 pub(crate) mod levels;
 pub(crate) mod locations;
+pub(crate) mod policies;
 pub(crate) mod reservations;
 
 use std::fmt::Display;

@@ -7,7 +7,7 @@ use crate::corrections::{approval, rejection};
 use crate::rig::{EAST, Rig, answered, hold, id, item, location, receipt, refusal};
 
 /// `field REASON` of everything that is wrong.
-fn wrong<T>(answer: Result<T, PeerError>) -> Vec<String> {
+pub(crate) fn wrong<T>(answer: Result<T, PeerError>) -> Vec<String> {
     let error = answer.err().expect("it should be refused");
     assert_eq!(error.code(), tonic::Code::InvalidArgument, "{error}");
     let short = |one: &oms_service::FieldViolation| format!("{} {}", one.field, one.reason);

@@ -9,14 +9,20 @@
 )]
 
 mod backorders;
+mod bad_availability_input;
 mod bad_input;
+mod by_hand;
 mod catalogue;
 mod corrections;
 mod feeds;
 mod ledger;
 mod peers;
+mod policies;
 mod races;
 mod replays;
 mod reservations;
 mod rig;
+mod signals;
 mod stock;
+mod supply;
+mod watch;

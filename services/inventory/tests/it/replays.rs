@@ -4,7 +4,9 @@ use oms_proto::inventory::v1 as pb;
 
 use crate::corrections::{approval, rejection};
 use crate::ledger::request;
-use crate::rig::{EAST, Rig, allocate, answered, hold, id, item, location, part, receipt, refusal};
+use crate::rig::{
+    EAST, Rig, WEST, allocate, answered, hold, id, item, location, part, receipt, refusal,
+};
 
 const REUSED: &str = "InvalidArgument REQUEST_ID_REUSED";
 
@@ -91,7 +93,118 @@ async fn every_mutating_call() {
     held_and_released(&rig).await;
     allocated_and_shipped(&rig).await;
     verified_and_corrected(&rig).await;
+    counted_and_moved(&rig).await;
+    kept_back_and_expected(&rig).await;
     rig.audit().await;
+}
+
+async fn counted_and_moved(rig: &Rig) {
+    let api = &rig.api;
+    let request = pb::SetStockRequest {
+        request_id: id(),
+        sku: "A".to_owned(),
+        location_id: EAST.to_owned(),
+        quantity: 70,
+        expected_quantity: Some(80),
+        reason: "LOST".to_owned(),
+        ..Default::default()
+    };
+    twice!(
+        api.stock,
+        set_stock,
+        request,
+        |other: &mut pb::SetStockRequest| other.quantity += 1
+    );
+    let place = |location_id: &str| {
+        Some(pb::StockPlace {
+            location_id: location_id.to_owned(),
+            lot: String::new(),
+        })
+    };
+    let request = pb::MoveStockRequest {
+        request_id: id(),
+        sku: "A".to_owned(),
+        quantity: 30,
+        from: place(EAST),
+        to: place(WEST),
+        reason: "RELOCATION".to_owned(),
+    };
+    twice!(
+        api.stock,
+        move_stock,
+        request,
+        |other: &mut pb::MoveStockRequest| other.quantity += 1
+    );
+    assert_eq!(rig.units("A", EAST).await.0, 40);
+    assert_eq!(rig.units("A", WEST).await.0, 30);
+}
+
+async fn kept_back_and_expected(rig: &Rig) {
+    let api = &rig.api;
+    let policy = pb::StockPolicy {
+        sku: "A".to_owned(),
+        safety_stock: 3,
+        ..Default::default()
+    };
+    let request = pb::UpsertStockPolicyRequest {
+        request_id: id(),
+        policy: Some(policy.clone()),
+    };
+    twice!(
+        api.policies,
+        upsert_stock_policy,
+        request,
+        |other: &mut pb::UpsertStockPolicyRequest| other.policy.as_mut().unwrap().safety_stock += 1
+    );
+    // With the etag that was there before: the repeat does not meet its own effect.
+    let request = pb::BatchUpsertStockPoliciesRequest {
+        request_id: id(),
+        policies: vec![pb::StockPolicy {
+            etag: "1".to_owned(),
+            ..policy
+        }],
+    };
+    twice!(
+        api.policies,
+        batch_upsert_stock_policies,
+        request,
+        |other: &mut pb::BatchUpsertStockPoliciesRequest| other.policies[0].safety_stock += 1
+    );
+    let receipt = pb::ExpectedReceipt {
+        reference: "PO-1".to_owned(),
+        sku: "A".to_owned(),
+        location_id: EAST.to_owned(),
+        quantity: 5,
+        expect_time: Some(prost_types::Timestamp {
+            seconds: 4_000_000_000,
+            nanos: 123_456_789,
+        }),
+        ..Default::default()
+    };
+    let request = pb::UpsertExpectedReceiptRequest {
+        request_id: id(),
+        receipt: Some(receipt),
+    };
+    twice!(
+        api.supply,
+        upsert_expected_receipt,
+        request,
+        |other: &mut pb::UpsertExpectedReceiptRequest| other.receipt.as_mut().unwrap().quantity +=
+            1
+    );
+    let request = pb::CancelExpectedReceiptRequest {
+        request_id: id(),
+        reference: "PO-1".to_owned(),
+        sku: "A".to_owned(),
+        location_id: EAST.to_owned(),
+        etag: "1".to_owned(),
+    };
+    twice!(
+        api.supply,
+        cancel_expected_receipt,
+        request,
+        |other: &mut pb::CancelExpectedReceiptRequest| other.etag.clear()
+    );
 }
 
 async fn held_and_released(rig: &Rig) {

@@ -6,12 +6,16 @@ use oms_inventory::{Inventory, MIGRATOR};
 use oms_proto::common::v1::{Dimensions, FillPolicy, PostalAddress};
 use oms_proto::inventory::v1 as pb;
 use oms_proto::inventory::v1::correction_service_client::CorrectionServiceClient;
+use oms_proto::inventory::v1::inventory_event::Event;
 use oms_proto::inventory::v1::item_service_client::ItemServiceClient;
 use oms_proto::inventory::v1::location_service_client::LocationServiceClient;
 use oms_proto::inventory::v1::reservation_service_client::ReservationServiceClient;
+use oms_proto::inventory::v1::stock_policy_service_client::StockPolicyServiceClient;
 use oms_proto::inventory::v1::stock_service_client::StockServiceClient;
+use oms_proto::inventory::v1::supply_service_client::SupplyServiceClient;
 use oms_service::{AnyProgram, Layers, PeerError, Runtime, ServiceHandle};
 use oms_testkit::{MockClock, RedisPrefix, TestDb, redis_url, template_key};
+use prost::Message;
 use sqlx::Row;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Response, Status};
@@ -30,6 +34,8 @@ pub(crate) struct Clients {
     pub(crate) stock: StockServiceClient<Channel>,
     pub(crate) reservations: ReservationServiceClient<Channel>,
     pub(crate) corrections: CorrectionServiceClient<Channel>,
+    pub(crate) policies: StockPolicyServiceClient<Channel>,
+    pub(crate) supply: SupplyServiceClient<Channel>,
 }
 
 pub(crate) struct Rig {
@@ -41,7 +47,7 @@ pub(crate) struct Rig {
     pub(crate) db: TestDb,
     pub(crate) shipping: Feed,
     pub(crate) returns: Feed,
-    _services: Vec<ServiceHandle>,
+    services: Vec<ServiceHandle>,
 }
 
 /// A new id.
@@ -98,7 +104,7 @@ impl Rig {
             db,
             shipping,
             returns,
-            _services: services,
+            services,
         };
         for location in [EAST, WEST] {
             rig.location(location).await;
@@ -197,6 +203,7 @@ impl Rig {
         let request = pb::BatchGetAvailabilityRequest {
             skus: vec![sku.to_owned()],
             location_ids: vec![location_id.to_owned()],
+            channel_id: String::new(),
         };
         let answer = self.api.stock.clone().batch_get_availability(request).await;
         answer
@@ -213,6 +220,31 @@ impl Rig {
         (level.available, level.held, level.allocated)
     }
 
+    /// Has the first replica drain.
+    pub(crate) fn drain_first(&self) {
+        self.services[0].stop();
+    }
+
+    /// Type, location and message of every event of the SKU's stock, in the order of their versions.
+    pub(crate) async fn told(&self, sku: &str) -> Vec<(String, String, Event)> {
+        let mut conn = self.db.connect().await;
+        let rows: Vec<(String, Option<String>, Vec<u8>)> = sqlx::query_as(
+            "SELECT event_type, location_id, payload FROM (
+                 SELECT aggregate_type, aggregate_id, aggregate_version, event_type, location_id, payload FROM outbox
+                 UNION ALL
+                 SELECT aggregate_type, aggregate_id, aggregate_version, event_type, location_id, payload FROM feed
+             ) e WHERE aggregate_type = 'stock' AND aggregate_id = $1 ORDER BY aggregate_version",
+        )
+        .bind(sku)
+        .fetch_all(&mut conn)
+        .await
+        .unwrap();
+        let read = |payload: &[u8]| pb::InventoryEvent::decode(payload).unwrap().event.unwrap();
+        rows.into_iter()
+            .map(|(kind, location, payload)| (kind, location.unwrap_or_default(), read(&payload)))
+            .collect()
+    }
+
     /// The books in SQL: every query finds what contradicts them.
     pub(crate) async fn audit(&self) {
         let mut conn = self.db.connect().await;
@@ -224,7 +256,13 @@ impl Rig {
     }
 }
 
-const AUDIT: [(&str, &str); 5] = [
+const AUDIT: [(&str, &str); 6] = [
+    (
+        "lanes know the sum of free units",
+        "SELECT concat(sku, ': ', l.available, ' <> ', s.available) FROM sku_lane l
+         LEFT JOIN (SELECT sku, sum(available) AS available FROM stock_level GROUP BY sku) s USING (sku)
+         WHERE l.available <> COALESCE(s.available, 0)",
+    ),
     (
         "levels are the sums of the ledger",
         "WITH moves AS (
@@ -288,7 +326,9 @@ impl Clients {
             locations: LocationServiceClient::new(channel.clone()),
             stock: StockServiceClient::new(channel.clone()),
             reservations: ReservationServiceClient::new(channel.clone()),
-            corrections: CorrectionServiceClient::new(channel),
+            corrections: CorrectionServiceClient::new(channel.clone()),
+            policies: StockPolicyServiceClient::new(channel.clone()),
+            supply: SupplyServiceClient::new(channel),
         }
     }
 }
@@ -409,6 +449,7 @@ pub(crate) fn hold(lines: &[(&str, i64)]) -> pb::ReserveRequest {
         ranked_location_ids: vec![EAST.to_owned(), WEST.to_owned()],
         splits_max: 1,
         single_node_within_rank: 2,
+        channel_id: String::new(),
     }
 }
 

@@ -167,6 +167,7 @@ async fn availability_over_all_or_some_locations() {
         let request = pb::BatchGetAvailabilityRequest {
             skus: ["B", "A", "C"].map(str::to_owned).to_vec(),
             location_ids: locations.iter().map(|id| (*id).to_owned()).collect(),
+            channel_id: String::new(),
         };
         let mut client = rig.api.stock.clone();
         async move {

@@ -97,6 +97,7 @@ impl InventoryClient {
             ranked_location_ids: proposal.ranked.clone(),
             splits_max: proposal.splits_max,
             single_node_within_rank: proposal.single_node_within_rank,
+            channel_id: order.channel_id.clone(),
         };
         let answer = self
             .reservations
@@ -130,6 +131,7 @@ impl InventoryClient {
                 quantity,
                 eligible_location_ids: Vec::new(),
             }],
+            channel_id: order.channel_id.clone(),
             ..Default::default()
         };
         let answer = self

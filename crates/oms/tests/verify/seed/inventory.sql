@@ -3,7 +3,7 @@ VALUES ('chair', 'Chair', 1, 1, 1, 1, true, 1, now()), ('lamp', 'Lamp', 1, 1, 1,
 INSERT INTO locations (location_id, name, recipient, address_lines, locality, administrative_area, postal_code,
     country_code, phone, email, latitude, longitude, active, version, updated_at)
 VALUES ('west', 'West', 'West', ARRAY['Street 1'], 'Reno', 'NV', '89501', 'US', '', '', 39.5, -119.8, true, 1, now());
-INSERT INTO sku_lane (sku, version) VALUES ('chair', 2), ('lamp', 2);
+INSERT INTO sku_lane (sku, version, available) VALUES ('chair', 2, 8), ('lamp', 2, 6);
 
 -- Ten of each came in. Three chairs left and one came back. Of the lamps one is held, two are allocated, one was not found.
 INSERT INTO stock_level (sku, location_id, available, held, allocated, count_pending)

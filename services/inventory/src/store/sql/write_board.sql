@@ -66,8 +66,10 @@ WITH made AS (
     FROM deltas d WHERE d.is_new
 ), lanes AS (
     UPDATE sku_lane t
-    SET version = t.version + 1, fence = COALESCE(n.fence, t.fence), holder = COALESCE(n.holder, t.holder)
-    FROM unnest($45::text[], $46::bigint[], $47::uuid[]) AS n (sku, fence, holder)
+    SET version = t.version + n.events, available = t.available + n.available, fence = COALESCE(n.fence, t.fence),
+        holder = COALESCE(n.holder, t.holder)
+    FROM unnest($45::text[], $46::bigint[], $47::uuid[], $50::bigint[], $51::bigint[])
+         AS n (sku, fence, holder, events, available)
     WHERE t.sku = n.sku
     RETURNING 1
 )

@@ -1,0 +1,98 @@
+//! Reads what availability is asked for, and answers it.
+
+use std::collections::BTreeSet;
+
+use futures::stream::{self, BoxStream, StreamExt};
+use oms_core::{ChannelId, LocationId, Violations};
+use oms_proto::inventory::v1::{SkuAvailability, StockLevel, WatchAvailabilityResponse};
+use oms_service::ApiError;
+use tonic::Status;
+
+use crate::domain::availability::Availability;
+use crate::messages;
+use crate::queries::{Changes, WatchError};
+
+use super::checks;
+
+/// Most locations of a request.
+const LOCATIONS_MAX: usize = 1_000;
+
+/// For which places and whom.
+pub(super) struct Scope {
+    /// `None` for all.
+    pub(super) locations: Option<BTreeSet<LocationId>>,
+    channel: Option<ChannelId>,
+}
+
+/// Reads locations, of which none are all, and a channel.
+pub(super) fn scope(
+    location_ids: &[String],
+    channel_id: &str,
+    violations: &mut Violations,
+) -> Scope {
+    let locations = checks::locations("location_ids", location_ids, 0..=LOCATIONS_MAX, violations);
+    Scope {
+        locations: (!location_ids.is_empty()).then(|| locations.into_iter().collect()),
+        channel: channel("channel_id", channel_id, violations),
+    }
+}
+
+/// A sales channel; `None` when none was named.
+pub(super) fn channel(
+    field: &str,
+    channel_id: &str,
+    violations: &mut Violations,
+) -> Option<ChannelId> {
+    match channel_id {
+        "" => None,
+        id => checks::required(field, id, violations),
+    }
+}
+
+impl Scope {
+    /// Levels of the SKUs in their order.
+    pub(super) fn levels<'a>(
+        &self,
+        skus: impl Iterator<Item = &'a Availability>,
+    ) -> Vec<StockLevel> {
+        let locations = self.locations.as_ref();
+        let mut levels = Vec::new();
+        for one in skus {
+            levels.extend(one.levels_at(locations).map(messages::level));
+        }
+        levels
+    }
+
+    /// A SKU over these places, for this channel.
+    pub(super) fn total(&self, of: &Availability) -> SkuAvailability {
+        messages::total(of, self.locations.as_ref(), self.channel.as_ref())
+    }
+
+    /// The answers of a watch.
+    pub(super) fn stream(
+        self,
+        changes: Changes,
+    ) -> BoxStream<'static, Result<WatchAvailabilityResponse, Status>> {
+        let answers = stream::try_unfold((changes, self), |(mut changes, scope)| async move {
+            let told = changes.next().await.map_err(status)?;
+            let skus = || told.skus.iter().map(AsRef::as_ref);
+            let answer = WatchAvailabilityResponse {
+                levels: scope.levels(skus()),
+                totals: skus().map(|one| scope.total(one)).collect(),
+                is_complete: told.is_complete,
+            };
+            Ok(Some((answer, (changes, scope))))
+        });
+        answers.boxed()
+    }
+}
+
+/// Why a watch cannot begin or go on.
+pub(super) fn status(error: WatchError) -> Status {
+    let error = match error {
+        WatchError::TooMany => ApiError::overloaded(),
+        WatchError::Over => ApiError::unavailable("inventory"),
+        WatchError::Store(error) => error.into(),
+    };
+    error.into()
+}

@@ -1,0 +1,189 @@
+//! What a board offers: to an order that comes, and to demand that waits.
+//!
+//! An order is offered what is free beyond the safety stock of its locations, and over all of them no more than the
+//! SKU's safety stock and the rule of its channel leave. Demand that waits was promised before: safety stock is kept
+//! from it, too, buffers and shares of channels are not.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use oms_core::{LocationId, Sku};
+
+use super::account::Account;
+use super::board::Board;
+use super::command::Reserve;
+use super::fit::{Caps, Supply};
+use super::level::{Buckets, Level, LevelKey};
+use super::policy::Policy;
+use super::standing::{self, Signal};
+use super::told::StockFact;
+
+impl Board {
+    /// Free units at the ranked locations. Lots come in the order of their names; what is kept back is kept of the last.
+    pub(super) fn supply_for(&self, reserve: &Reserve) -> Supply {
+        let skus: BTreeSet<&Sku> = reserve.demands.iter().map(|demand| &demand.sku).collect();
+        let ranked: BTreeSet<&LocationId> = reserve.wishes.ranked.iter().collect();
+        let mut supply = Supply::new();
+        for (key, buckets) in &self.levels {
+            let free = buckets.get(Account::Available);
+            if free > 0 && skus.contains(&key.sku) && ranked.contains(&key.location) {
+                supply
+                    .entry((key.sku.clone(), key.location.clone()))
+                    .or_default()
+                    .push((key.lot.clone(), free));
+            }
+        }
+        for ((sku, location), lots) in &mut supply {
+            if let Some(policy) = self.policies.get(sku) {
+                keep_back(lots, policy.kept_at(location));
+            }
+        }
+        supply
+    }
+
+    /// Most units of each SKU that the order may take; SKUs without a policy are missing.
+    pub(super) fn caps_for(&self, reserve: &Reserve) -> Caps {
+        let mut caps = Caps::new();
+        for demand in &reserve.demands {
+            if let Some(policy) = self.policies.get(&demand.sku) {
+                let offered =
+                    policy.offered(self.promisable(&demand.sku), reserve.channel.as_ref());
+                caps.insert(demand.sku.clone(), offered);
+            }
+        }
+        caps
+    }
+
+    /// Of the free units at these levels of one SKU, those that demand that waits may have.
+    pub(super) fn free_for_waiting<'a>(&self, keys: &[&'a LevelKey]) -> Vec<(&'a LevelKey, i64)> {
+        let policy = keys.first().and_then(|key| self.policies.get(&key.sku));
+        let Some((policy, first)) = policy.zip(keys.first()) else {
+            return keys.iter().map(|key| (*key, self.available(key))).collect();
+        };
+        let mut left = self.promisable(&first.sku).max(0);
+        let mut left_at: BTreeMap<&LocationId, i64> = BTreeMap::new();
+        let mut free = Vec::with_capacity(keys.len());
+        for key in keys {
+            let here = left_at.entry(&key.location).or_insert_with(|| {
+                policy.free_at(&key.location, self.available_at(&key.sku, &key.location))
+            });
+            let units = self.available(key).min(*here).min(left);
+            *here -= units;
+            left -= units;
+            free.push((*key, units));
+        }
+        free
+    }
+
+    /// Whether any loaded level of the SKU has units that demand that waits may have.
+    pub(crate) fn has_free(&self, sku: &Sku) -> bool {
+        let keys: Vec<&LevelKey> = self.levels.keys().filter(|key| key.sku == *sku).collect();
+        self.free_for_waiting(&keys)
+            .iter()
+            .any(|(_, units)| *units > 0)
+    }
+
+    /// Changes a level, and with it the sum of free units of its SKU.
+    pub(super) fn set_level(&mut self, key: LevelKey, buckets: Buckets) {
+        let more = buckets.get(Account::Available) - self.available(&key);
+        let sum = self.available_of.entry(key.sku.clone()).or_default();
+        *sum = sum.saturating_add(more);
+        self.levels.insert(key, buckets);
+    }
+
+    /// What the lane of each SKU tells of this transaction, in the order of its events. SKUs without a change are
+    /// missing.
+    pub(crate) fn stock_facts(&self) -> BTreeMap<Sku, Vec<StockFact>> {
+        let mut levels: BTreeMap<Sku, Vec<Level>> = BTreeMap::new();
+        for (level, _) in self.changed_levels() {
+            levels.entry(level.key.sku.clone()).or_default().push(level);
+        }
+        let mut facts: BTreeMap<Sku, Vec<StockFact>> = levels
+            .into_iter()
+            .map(|(sku, levels)| (sku, vec![StockFact::Changed(levels)]))
+            .collect();
+        for one in self.changed_expected() {
+            let of_sku = facts.entry(one.key.sku.clone()).or_default();
+            of_sku.push(StockFact::Expected(one.clone()));
+        }
+        for (sku, of_sku) in &mut facts {
+            of_sku.extend(self.signals(sku).into_iter().map(StockFact::Signal));
+        }
+        facts
+    }
+
+    /// What has to be added to the sums of free units that the lanes hold; sums that are right are missing.
+    pub(crate) fn available_deltas(&self) -> BTreeMap<&Sku, i64> {
+        let stored = |sku| self.available_stored.get(sku).copied().unwrap_or(0);
+        self.available_of
+            .iter()
+            .map(|(sku, sum)| (sku, sum.saturating_sub(stored(sku))))
+            .filter(|(_, delta)| *delta != 0)
+            .collect()
+    }
+
+    fn signals(&self, sku: &Sku) -> Vec<Signal> {
+        let none = Policy::default();
+        let policy = self.policies.get(sku).unwrap_or(&none);
+        let of = |sums: &BTreeMap<Sku, i64>| sums.get(sku).copied().unwrap_or(0);
+        let before = standing::readings(policy, of(&self.available_before), |location| {
+            free_at(&self.levels_before, sku, location)
+        });
+        let after = standing::readings(policy, of(&self.available_of), |location| {
+            self.available_at(sku, location)
+        });
+        standing::signals(&before, &after)
+    }
+
+    /// Units of the SKU that may be promised, channels aside; below zero when less is free than shall be kept back.
+    fn promisable(&self, sku: &Sku) -> i64 {
+        let available = self.available_of.get(sku).copied().unwrap_or(0);
+        match self.policies.get(sku) {
+            None => available,
+            Some(policy) => {
+                policy.promisable(available, |location| self.available_at(sku, location))
+            }
+        }
+    }
+
+    /// Free units of the SKU at a location, all lots together.
+    fn available_at(&self, sku: &Sku, location: &LocationId) -> i64 {
+        free_at(&self.levels, sku, location)
+    }
+}
+
+fn free_at(levels: &BTreeMap<LevelKey, Buckets>, sku: &Sku, location: &LocationId) -> i64 {
+    let first = LevelKey {
+        sku: sku.clone(),
+        location: location.clone(),
+        lot: String::new(),
+    };
+    levels
+        .range(&first..)
+        .take_while(|(key, _)| key.sku == *sku && key.location == *location)
+        .fold(0, |sum, (_, buckets)| {
+            sum.saturating_add(buckets.get(Account::Available))
+        })
+}
+
+/// Free units of each of these SKUs, of which all levels are here.
+pub(super) fn sums_of_free(
+    skus: &BTreeSet<Sku>,
+    levels: &BTreeMap<LevelKey, Buckets>,
+) -> BTreeMap<Sku, i64> {
+    let mut sums: BTreeMap<Sku, i64> = skus.iter().map(|sku| (sku.clone(), 0)).collect();
+    for (key, buckets) in levels {
+        let sum = sums.entry(key.sku.clone()).or_default();
+        *sum = sum.saturating_add(buckets.get(Account::Available));
+    }
+    sums
+}
+
+/// Takes units off the lots, the last first.
+fn keep_back(lots: &mut Vec<(String, i64)>, mut units: i64) {
+    for (_, free) in lots.iter_mut().rev() {
+        let kept = units.min(*free);
+        *free -= kept;
+        units -= kept;
+    }
+    lots.retain(|(_, free)| *free > 0);
+}

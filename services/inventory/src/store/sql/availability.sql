@@ -1,0 +1,29 @@
+-- Everything that says how much of some SKUs may be promised, in one statement and so as of one moment. $2: locations
+-- whose levels are asked for, NULL for all; those with rules of their own come besides, since the rules need them. $3:
+-- whether demand that waits is counted.
+SELECT 'lane' AS "kind!", sku AS "sku!", '' AS "place!", '' AS "lot!", ARRAY[version, available] AS "units!",
+       NULL::timestamptz AS expected_at
+FROM sku_lane WHERE sku = ANY($1::text[])
+UNION ALL
+SELECT 'level', sku, location_id, lot,
+       ARRAY[available, held, allocated, count_pending, quarantine, qc, damaged, refurb], NULL
+FROM stock_level t
+WHERE sku = ANY($1)
+  AND ($2::text[] IS NULL OR location_id = ANY($2)
+       OR EXISTS (SELECT FROM stock_policy_location r WHERE r.sku = t.sku AND r.location_id = t.location_id))
+UNION ALL
+SELECT 'whole', sku, '', '', ARRAY[safety_stock, low_stock_threshold], NULL
+FROM stock_policy WHERE sku = ANY($1)
+UNION ALL
+SELECT 'location', sku, location_id, '', ARRAY[safety_stock, low_stock_threshold], NULL
+FROM stock_policy_location WHERE sku = ANY($1)
+UNION ALL
+SELECT 'channel', sku, channel_id, '', ARRAY[buffer, share_percent], NULL
+FROM stock_policy_channel WHERE sku = ANY($1)
+UNION ALL
+SELECT 'supply', sku, location_id, '', ARRAY[quantity - received], expected_at
+FROM expected_receipt WHERE sku = ANY($1) AND NOT canceled AND received < quantity
+UNION ALL
+SELECT 'waiting', sku, '', '', ARRAY[sum(quantity)::bigint], NULL
+FROM reservation_line WHERE state = 'BACKORDERED' AND sku = ANY($1) AND $3::boolean GROUP BY sku
+ORDER BY 2, 3, 4
