@@ -49,6 +49,11 @@ CREATE TABLE stock_policy_channel (
     CONSTRAINT stock_policy_channel_share_percent_range CHECK (share_percent BETWEEN 1 AND 100)
 );
 
+ALTER TABLE reservation
+    -- Sales channel of the order, whose rule applies also while its demand waits; NULL for none.
+    ADD COLUMN channel_id text,
+    ADD CONSTRAINT reservation_channel_id_length CHECK (char_length(channel_id) BETWEEN 1 AND 32);
+
 -- Goods on their way, one row per SKU and location of a purchase order or transfer. Written under the lock of the SKU's
 -- lane; a receipt under the same reference raises `received`.
 CREATE TABLE expected_receipt (

@@ -118,6 +118,7 @@ impl Board {
         Reservation {
             id: reserve.reservation,
             order: Some(reserve.order),
+            channel: reserve.channel.clone(),
             fingerprint: Some(reserve.fingerprint),
             state: S::Released,
             expires_at: match reserve.mode {

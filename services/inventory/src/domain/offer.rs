@@ -1,16 +1,16 @@
 //! What a board offers: to an order that comes, and to demand that waits.
 //!
 //! An order is offered what is free beyond the safety stock of its locations, and over all of them no more than the
-//! SKU's safety stock and the rule of its channel leave. Demand that waits was promised before: safety stock is kept
-//! from it, too, buffers and shares of channels are not.
+//! SKU's safety stock and the rule of its channel leave. Demand that waits is offered the same as an order that comes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use oms_core::{LocationId, Sku};
+use oms_core::{ChannelId, LocationId, Sku};
 
 use super::account::Account;
 use super::board::Board;
 use super::command::Reserve;
+use super::effect::Entry;
 use super::fit::{Caps, Supply};
 use super::level::{Buckets, Level, LevelKey};
 use super::policy::Policy;
@@ -53,33 +53,37 @@ impl Board {
         caps
     }
 
-    /// Of the free units at these levels of one SKU, those that demand that waits may have.
-    pub(super) fn free_for_waiting<'a>(&self, keys: &[&'a LevelKey]) -> Vec<(&'a LevelKey, i64)> {
-        let policy = keys.first().and_then(|key| self.policies.get(&key.sku));
-        let Some((policy, first)) = policy.zip(keys.first()) else {
-            return keys.iter().map(|key| (*key, self.available(key))).collect();
+    /// What demand that waits for the SKU of these levels may have of them.
+    pub(super) fn free_for_waiting<'a>(&'a self, keys: &[&'a LevelKey]) -> Free<'a> {
+        let sku = keys.first().map(|key| &key.sku);
+        let policy = sku.and_then(|sku| self.policies.get(sku));
+        let mut levels: Vec<_> = keys.iter().map(|key| (*key, self.available(key))).collect();
+        let Some((sku, policy)) = sku.zip(policy) else {
+            return Free {
+                levels,
+                limit: None,
+            };
         };
-        let mut left = self.promisable(&first.sku).max(0);
-        let mut left_at: BTreeMap<&LocationId, i64> = BTreeMap::new();
-        let mut free = Vec::with_capacity(keys.len());
-        for key in keys {
-            let here = left_at.entry(&key.location).or_insert_with(|| {
-                policy.free_at(&key.location, self.available_at(&key.sku, &key.location))
+        let mut left: BTreeMap<&LocationId, i64> = BTreeMap::new();
+        for (key, units) in &mut levels {
+            let here = left.entry(&key.location).or_insert_with(|| {
+                policy.free_at(&key.location, self.available_at(sku, &key.location))
             });
-            let units = self.available(key).min(*here).min(left);
-            *here -= units;
-            left -= units;
-            free.push((*key, units));
+            *units = (*units).min(*here);
+            *here -= *units;
         }
-        free
+        Free {
+            levels,
+            limit: Some((policy, self.promisable(sku))),
+        }
     }
 
-    /// Whether any loaded level of the SKU has units that demand that waits may have.
-    pub(crate) fn has_free(&self, sku: &Sku) -> bool {
+    /// Whether demand that waits for the SKU may find more on a second look: something was promised here, and something
+    /// is left.
+    pub(crate) fn may_serve_more(&self, sku: &Sku) -> bool {
+        let promised = |entry: &Entry| entry.key.sku == *sku && entry.from == Account::Available;
         let keys: Vec<&LevelKey> = self.levels.keys().filter(|key| key.sku == *sku).collect();
-        self.free_for_waiting(&keys)
-            .iter()
-            .any(|(_, units)| *units > 0)
+        self.entries.iter().any(promised) && !self.free_for_waiting(&keys).draw(1, None).is_empty()
     }
 
     /// Changes a level, and with it the sum of free units of its SKU.
@@ -163,6 +167,40 @@ fn free_at(levels: &BTreeMap<LevelKey, Buckets>, sku: &Sku, location: &LocationI
         .fold(0, |sum, (_, buckets)| {
             sum.saturating_add(buckets.get(Account::Available))
         })
+}
+
+/// What demand that waits for a SKU may have of some levels.
+pub(super) struct Free<'a> {
+    /// Levels with the units that their locations do not keep back.
+    levels: Vec<(&'a LevelKey, i64)>,
+    /// The policy of the SKU, and the units that may be promised over all locations.
+    limit: Option<(&'a Policy, i64)>,
+}
+
+impl Free<'_> {
+    /// Takes up to `want` units for an order of the channel off the levels, in their order.
+    pub(super) fn draw(
+        &mut self,
+        mut want: i64,
+        channel: Option<&ChannelId>,
+    ) -> Vec<(LevelKey, i64)> {
+        if let Some((policy, left)) = self.limit {
+            want = want.min(policy.offered(left, channel));
+        }
+        let mut drawn = Vec::new();
+        for (key, units) in &mut self.levels {
+            let quantity = want.min(*units);
+            if quantity > 0 {
+                *units -= quantity;
+                want -= quantity;
+                drawn.push(((*key).clone(), quantity));
+            }
+        }
+        if let Some((_, left)) = &mut self.limit {
+            *left -= drawn.iter().map(|(_, quantity)| quantity).sum::<i64>();
+        }
+        drawn
+    }
 }
 
 /// Free units of each of these SKUs, of which all levels are here.

@@ -95,11 +95,14 @@ impl Policy {
 
     /// Whether it keeps less back somewhere than the one before, so that demand that waits may be served.
     pub(crate) fn loosens(&self, before: &Self) -> bool {
+        let mut places = before.locations.iter();
+        let mut channels = before.channels.iter();
         self.safety_stock < before.safety_stock
-            || before
-                .locations
-                .iter()
-                .any(|(location, rule)| self.kept_at(location) < rule.safety_stock)
+            || places.any(|(location, rule)| self.kept_at(location) < rule.safety_stock)
+            || channels.any(|(channel, rule)| match self.channels.get(channel) {
+                None => true,
+                Some(now) => now.buffer < rule.buffer || now.share_percent > rule.share_percent,
+            })
     }
 
     /// Units that the channel is not offered.
@@ -172,6 +175,22 @@ mod tests {
         assert_eq!(policy.offered(-4, None), 0);
         // A location with less than it keeps back takes nothing from the others.
         assert_eq!(promisable(&policy, [10, 3, 0]), 8);
+    }
+
+    #[test]
+    fn a_policy_loosens_when_any_rule_does() {
+        let before = policy(2, [1, 0, 0], 3, 50);
+        assert!(!before.loosens(&before));
+        assert!(!policy(9, [1, 9, 0], 9, 10).loosens(&before));
+        for looser in [
+            policy(1, [9, 9, 9], 9, 10),
+            policy(9, [0, 9, 9], 9, 10),
+            policy(9, [9, 9, 9], 2, 10),
+            policy(9, [9, 9, 9], 9, 51),
+            Policy::default(),
+        ] {
+            assert!(looser.loosens(&before), "{looser:?}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use oms_core::{LocationId, OrderId, OrderLineId, ReservationId, Sku};
+use oms_core::{ChannelId, LocationId, OrderId, OrderLineId, ReservationId, Sku};
 use time::{Duration, OffsetDateTime};
 
 /// State of reserved units, and of a reservation as a whole.
@@ -185,6 +185,8 @@ pub(crate) struct Reservation {
     pub(crate) id: ReservationId,
     /// Order; `None` only on a tombstone.
     pub(crate) order: Option<OrderId>,
+    /// Sales channel of the order; `None` for none.
+    pub(crate) channel: Option<ChannelId>,
     /// Hash of the request that made it; `None` on a tombstone.
     pub(crate) fingerprint: Option<[u8; 32]>,
     /// State of the whole.
@@ -215,6 +217,7 @@ impl Reservation {
         Self {
             id,
             order,
+            channel: None,
             fingerprint: None,
             state: S::Released,
             expires_at: None,

@@ -24,21 +24,17 @@ impl Board {
                 continue;
             };
             let mut free = self.free_for_waiting(keys);
-            for (id, row, mut open) in self.waiting(sku) {
-                for (key, units) in &mut free {
-                    let quantity = open.min(*units);
-                    if quantity == 0 {
-                        continue;
-                    }
-                    *units -= quantity;
-                    open -= quantity;
+            for (id, row, open) in self.waiting(sku) {
+                let waits = self.reservations.get(&id);
+                let channel = waits.and_then(|one| one.channel.as_ref());
+                for (key, quantity) in free.draw(open, channel) {
                     if !gifts.contains_key(&id) {
                         order.push(id);
                     }
                     gifts
                         .entry(id)
                         .or_default()
-                        .push((row.clone(), key.clone(), quantity));
+                        .push((row.clone(), key, quantity));
                 }
             }
         }

@@ -297,7 +297,7 @@ async fn go_on_with_backlog(
 ) -> Result<(), Undecided> {
     let tasks: Vec<NewTask> = backlog
         .iter()
-        .filter(|sku| board.has_free(sku))
+        .filter(|sku| board.may_serve_more(sku))
         .map(|sku| NewTask {
             id: ids.next(),
             kind: ALLOCATE_BACKORDERS,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use oms_core::Sku;
+use oms_core::{ChannelId, Sku};
 use oms_postgres::Error;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -89,6 +89,7 @@ pub(crate) async fn write(
         &texts(entries, |entry| &entry.actor) as &[&str],
         &lanes.events,
         &lanes.available,
+        &headers.made.channel as &[Option<&str>],
     )
     .fetch_one(conn)
     .await?;
@@ -126,6 +127,7 @@ struct Headers<'a> {
 struct Made<'a> {
     id: Vec<Uuid>,
     order: Vec<Option<Uuid>>,
+    channel: Vec<Option<&'a str>>,
     fingerprint: Vec<Option<&'a [u8]>>,
     state: Vec<&'a str>,
     expires_at: Vec<Option<OffsetDateTime>>,
@@ -166,6 +168,8 @@ impl<'a> Made<'a> {
     fn push(&mut self, now: &'a Reservation, actor: &'a str) {
         self.id.push(now.id.uuid());
         self.order.push(now.order.map(Into::into));
+        self.channel
+            .push(now.channel.as_ref().map(ChannelId::as_str));
         self.fingerprint
             .push(now.fingerprint.as_ref().map(<[u8; 32]>::as_slice));
         self.state.push(now.state.as_str());

@@ -41,7 +41,7 @@ pub(crate) async fn load(
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     let rows = sqlx::query_as!(
         JoinedRow,
-        r#"SELECT r.reservation_id AS "reservation_id!", r.order_id, r.fingerprint, r.state AS "state!", r.expires_at,
+        r#"SELECT r.reservation_id AS "reservation_id!", r.order_id, r.channel_id, r.fingerprint, r.state AS "state!", r.expires_at,
                   r.shortages, r.version AS "version!", r.created_at AS "created_at!", l.order_line_id AS "order_line_id?", l.location_id AS "location_id?",
                   l.lot AS "lot?", l.state AS "row_state?", l.sku AS "sku?", l.quantity AS "quantity?",
                   l.queued_at AS "queued_at?"
@@ -61,7 +61,7 @@ pub(crate) async fn of_order(
 ) -> Result<Vec<Reservation>, Error> {
     let rows = sqlx::query_as!(
         JoinedRow,
-        r#"SELECT r.reservation_id AS "reservation_id!", r.order_id, r.fingerprint, r.state AS "state!", r.expires_at,
+        r#"SELECT r.reservation_id AS "reservation_id!", r.order_id, r.channel_id, r.fingerprint, r.state AS "state!", r.expires_at,
                   r.shortages, r.version AS "version!", r.created_at AS "created_at!", l.order_line_id AS "order_line_id?", l.location_id AS "location_id?",
                   l.lot AS "lot?", l.state AS "row_state?", l.sku AS "sku?", l.quantity AS "quantity?",
                   l.queued_at AS "queued_at?"
@@ -148,6 +148,7 @@ pub(crate) async fn due(
 struct JoinedRow {
     reservation_id: Uuid,
     order_id: Option<Uuid>,
+    channel_id: Option<String>,
     fingerprint: Option<Vec<u8>>,
     state: String,
     expires_at: Option<OffsetDateTime>,
@@ -182,10 +183,13 @@ fn fold(rows: Vec<JoinedRow>) -> Result<Vec<Reservation>, Error> {
 
 fn header(row: JoinedRow) -> Result<Reservation, Error> {
     let id = row.reservation_id;
+    let channel = row.channel_id.as_deref();
+    let channel = channel.map(|channel| read(channel, TABLE, "channel_id", id));
     let fingerprint = row.fingerprint.map(<[u8; 32]>::try_from).transpose();
     Ok(Reservation {
         id: ReservationId::new(id),
         order: row.order_id.map(OrderId::new),
+        channel: channel.transpose()?,
         fingerprint: fingerprint.map_err(|_| inconsistent(TABLE, "fingerprint", id))?,
         state: state(&row.state, TABLE, id)?,
         expires_at: row.expires_at,

@@ -163,11 +163,11 @@ async fn demand_that_waits_gets_no_safety_stock_until_a_policy_lets_go() {
     rig.keep(policy("A", 1, 5, 9)).await.unwrap();
     let request = pb::ReserveRequest {
         fill_policy: FillPolicy::FillAll.into(),
-        ..of_web(allocate(&[("A", 4)]))
+        ..allocate(&[("A", 4)])
     };
     let waits = rig.reserve(request).await.unwrap();
     assert_eq!(rows(&waits), [("BACKORDERED", "", 4)]);
-    // Of two that come one is left over, once the location and the SKU have theirs. A buffer is for new orders only.
+    // Of two that come one is left over, once the location and the SKU have theirs.
     rig.receive("A", EAST, 1).await;
     let waits = rig.get(&waits.reservation_id).await;
     assert_eq!(
@@ -185,6 +185,51 @@ async fn demand_that_waits_gets_no_safety_stock_until_a_policy_lets_go() {
     })
     .await;
     assert_eq!(rig.units("A", EAST).await, (3, 0, 3));
+    rig.audit().await;
+}
+
+#[tokio::test]
+async fn demand_that_waits_is_offered_what_its_channel_is() {
+    let rig = Rig::start().await;
+    rig.items(&["A"]).await;
+    rig.keep(policy("A", 0, 0, 2)).await.unwrap();
+    let waiting = pb::ReserveRequest {
+        fill_policy: FillPolicy::FillAll.into(),
+        ..allocate(&[("A", 3)])
+    };
+    let web = rig.reserve(of_web(waiting.clone())).await.unwrap();
+    rig.clock.advance(std::time::Duration::from_secs(1));
+    let store = pb::ReserveRequest {
+        request_id: id(),
+        reservation_id: id(),
+        ..waiting
+    };
+    let store = rig.reserve(store).await.unwrap();
+    let allocated = async |reservation: &pb::Reservation| {
+        let now = rig.get(&reservation.reservation_id).await;
+        let lines = now
+            .lines
+            .iter()
+            .filter(|line| line.state() == pb::ReservationState::Allocated);
+        lines.map(|line| line.quantity).sum::<i64>()
+    };
+    rig.receive("A", EAST, 4).await;
+    assert_eq!((allocated(&web).await, allocated(&store).await), (2, 2));
+    rig.receive("A", EAST, 1).await;
+    assert_eq!((allocated(&web).await, allocated(&store).await), (2, 3));
+    rig.receive("A", EAST, 2).await;
+    assert_eq!(
+        (allocated(&web).await, rig.units("A", EAST).await.0),
+        (2, 2)
+    );
+    rig.keep(policy("A", 0, 0, 1)).await.unwrap();
+    wait_for("what the channel is offered now", || async {
+        match allocated(&web).await {
+            3 => Ok(()),
+            units => Err(format!("{units} allocated")),
+        }
+    })
+    .await;
     rig.audit().await;
 }
 

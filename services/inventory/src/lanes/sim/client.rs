@@ -247,6 +247,7 @@ impl Client {
         Reserve {
             reservation: id,
             order: OrderId::new(self.world.id()),
+            channel: None,
             fingerprint: [7; 32],
             mode,
             fill: *self

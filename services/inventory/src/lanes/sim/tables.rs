@@ -61,6 +61,8 @@ impl Tables {
                 fence: 0,
                 holder: None,
                 version: 0,
+                available: 0,
+                has_policy: false,
             };
             (sku.clone(), lane)
         };
@@ -242,7 +244,8 @@ impl SimBooks {
                 .iter()
                 .flat_map(|cause| rows.booked_for(cause))
                 .collect(),
-            corrections: Vec::new(),
+            has_all_levels: true,
+            ..Loaded::default()
         };
         drop(rows);
         (loaded, held)

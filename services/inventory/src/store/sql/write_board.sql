@@ -3,12 +3,13 @@
 WITH made AS (
     -- A plain insert: when somebody else made the id meanwhile, the batch fails here and is decided again.
     INSERT INTO reservation (reservation_id, order_id, fingerprint, state, expires_at, shortages, version, actor,
-                             created_at, updated_at)
+                             created_at, updated_at, channel_id)
     SELECT r.reservation_id, r.order_id, r.fingerprint, r.state, r.expires_at, r.shortages, r.version, r.actor,
-           r.created_at, $10
+           r.created_at, $10, r.channel_id
     FROM unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::text[], $5::timestamptz[], $6::jsonb[], $7::bigint[],
-                $8::timestamptz[], $9::text[])
-         AS r (reservation_id, order_id, fingerprint, state, expires_at, shortages, version, created_at, actor)
+                $8::timestamptz[], $9::text[], $52::text[])
+         AS r (reservation_id, order_id, fingerprint, state, expires_at, shortages, version, created_at, actor,
+               channel_id)
 ), changed AS (
     UPDATE reservation t
     SET state = r.state, expires_at = r.expires_at, version = r.version, actor = r.actor, updated_at = $10
