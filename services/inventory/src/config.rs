@@ -1,5 +1,6 @@
 //! Configuration; the keys are explained in `defaults.toml`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use oms_lock::LeaseConfig;
@@ -34,6 +35,10 @@ pub struct Lanes {
     pub lease_wait_ms: u64,
     /// How often expired reservations are looked for, in milliseconds.
     pub sweep_interval_ms: u64,
+    /// For the crash suite, and refused without `insecure_dev`: a file that, when it comes to be, stops the process at
+    /// its next batch with leases, right before BEGIN.
+    #[serde(default)]
+    pub failpoint_before_begin: Option<PathBuf>,
 }
 
 /// See `[lease]`.
@@ -74,6 +79,9 @@ impl Config {
         if lanes.sweep_interval_ms == 0 {
             return Err("lanes.sweep_interval_ms: must be at least 1".to_owned());
         }
+        if lanes.failpoint_before_begin.is_some() && !self.common.insecure_dev {
+            return Err("lanes.failpoint_before_begin: only with insecure_dev".to_owned());
+        }
         self.lease()
             .map_or(Ok(()), |lease| lease.check())
             .map_err(|cause| format!("lease: {cause}"))
@@ -86,6 +94,7 @@ impl Config {
             batch_max: self.lanes.batch_max,
             lease_wait: Duration::from_millis(self.lanes.lease_wait_ms),
             sweep_interval: Duration::from_millis(self.lanes.sweep_interval_ms),
+            failpoint_before_begin: self.lanes.failpoint_before_begin.clone(),
         }
     }
 
@@ -134,5 +143,20 @@ mod tests {
                 "{refused}"
             );
         }
+    }
+
+    #[test]
+    fn the_failpoint_is_for_development_only() {
+        let layers = |insecure_dev: bool| {
+            Layers::of_text(format!(
+                "insecure_dev = {insecure_dev}\n[lanes]\nfailpoint_before_begin = \"stop\""
+            ))
+        };
+        let refused = Inventory.check_config(&layers(false)).unwrap_err();
+        assert!(
+            refused.to_string().contains("lanes.failpoint_before_begin"),
+            "{refused}"
+        );
+        assert!(Inventory.check_config(&layers(true)).is_ok());
     }
 }
