@@ -6,7 +6,7 @@ use oms_core::Clock;
 
 use crate::domain::account::Account;
 use crate::domain::level::LevelKey;
-use crate::domain::reservation::{Place, ReservationState as S};
+use crate::domain::reservation::{Place, Reservation, ReservationState as S};
 
 use super::client::Promises;
 use super::tables::Rows;
@@ -109,7 +109,7 @@ fn promises_are_kept(rows: &Rows, promises: &Promises, wrong: &mut Vec<String>) 
         }
     }
     for id in lock(&promises.released).iter() {
-        if rows.reservations.get(id).is_none_or(|one| one.is_live()) {
+        if rows.reservations.get(id).is_none_or(Reservation::is_live) {
             wrong.push(format!("{id} was released and lives"));
         }
     }
