@@ -43,7 +43,8 @@ pub(crate) enum Early {
     None,
     /// All who want several SKUs come at once and want more than there is.
     Mixed,
-    /// Buyers come little by little while faults happen, and want four fifths of what is there.
+    /// Buyers come little by little while faults happen and want four fifths of what is there; after them, as long as
+    /// faults happen, people who give back what they took.
     Paced,
 }
 
@@ -98,6 +99,20 @@ impl Plan {
         plan.add_early(scenario, seed, &mut dice);
         plan.add_rush(scenario, seed, &mut dice);
         plan
+    }
+
+    /// People without end who take a unit and give it back.
+    pub(crate) fn lookers(
+        stock: &BTreeMap<String, i64>,
+        seed: u64,
+    ) -> impl Iterator<Item = Order> + use<> {
+        let skus: Vec<String> = stock.keys().cloned().collect();
+        let mut dice = Dice::new(seed);
+        (0..).map(move |number: u64| {
+            let lines = vec![(skus[dice.below(skus.len())].clone(), 1)];
+            let name = format!("{seed}/looker/{number}");
+            Order::new(name, lines, Intent::Abandon, &mut dice)
+        })
     }
 
     /// Units that buyers of the early phase certainly keep, because there is enough for all of them.

@@ -16,7 +16,7 @@ const TOLD: usize = 20;
 pub(crate) struct Outcome {
     name: &'static str,
     seed: u64,
-    buyers: usize,
+    pub(crate) buyers: usize,
     units: i64,
     pub(crate) struck: Vec<Struck>,
     /// Units that somebody has in the end.
@@ -45,7 +45,7 @@ impl Outcome {
         Self {
             name: scenario.name,
             seed,
-            buyers: plan.early.len() + plan.rush.len(),
+            buyers: 0,
             units: plan.stock.values().sum(),
             struck: Vec::new(),
             sold: 0,

@@ -23,11 +23,13 @@ use crate::report::{Outcome, say};
 
 /// Three, as many as it takes for two to be wrong about the third.
 const REPLICAS: usize = 3;
-/// Buyers that arrive together while faults happen, and the pause after them when the phase begins.
+/// Buyers that arrive together while faults happen, and the pause after them.
 const BURST: usize = 6;
 const BURST_PAUSE: Duration = Duration::from_millis(50);
 /// Buyers who wait for an answer at the same time while faults happen.
 const WAITING_MAX: usize = 60;
+/// Somebody who only looks takes the room of so many buyers: together they hold no more than is left over.
+const LOOKER: u32 = 6;
 /// Most buyers who are served between two faults.
 const BETWEEN_FAULTS: usize = 30;
 /// Lines of each log that are told when something is wrong.
@@ -102,21 +104,25 @@ impl Sale {
             .await
     }
 
-    /// Buyers arrive in bursts, ever fewer and ever more slowly, so that some are left however long it takes until
-    /// `over`; then all who are left, so many at the same time.
+    /// Buyers arrive in bursts; when all who were planned have come, people who only look, until `over`. Then all of the
+    /// plan who are left, so many at the same time.
     async fn arrive(
         self: &Arc<Self>,
-        mut orders: Vec<Order>,
+        planned: Vec<Order>,
+        mut lookers: impl Iterator<Item = Order>,
         over: CancellationToken,
         callers: usize,
     ) -> anyhow::Result<Vec<Record>> {
-        let total = orders.len();
-        let waiting = Arc::new(Semaphore::new(WAITING_MAX));
+        let room = Arc::new(Semaphore::new(WAITING_MAX));
+        let mut planned = planned.into_iter();
         let mut served = JoinSet::new();
-        while !orders.is_empty() && !over.is_cancelled() {
-            let burst = (orders.len() / 16).clamp(1, BURST);
-            for order in orders.split_off(orders.len() - burst) {
-                let permit = Arc::clone(&waiting).acquire_owned().await?;
+        while !over.is_cancelled() {
+            for _ in 0..BURST {
+                let buyer = planned.next().map(|order| (order, 1));
+                let Some((order, width)) = buyer.or_else(|| Some((lookers.next()?, LOOKER))) else {
+                    break;
+                };
+                let permit = Arc::clone(&room).acquire_many_owned(width).await?;
                 let sale = Arc::clone(self);
                 served.spawn(async move {
                     let record = sale.serve(order).await;
@@ -124,15 +130,12 @@ impl Sale {
                     record
                 });
             }
-            // Twice as long whenever half of those are left who were left before.
-            let halvings = (total / orders.len().max(1)).ilog2();
             tokio::select! {
                 () = over.cancelled() => {}
-                () = tokio::time::sleep(BURST_PAUSE * 2_u32.pow(halvings)) => {}
+                () = tokio::time::sleep(BURST_PAUSE) => {}
             }
         }
-        over.cancelled().await;
-        let mut records = self.rush(orders, callers).await;
+        let mut records = self.rush(planned.collect(), callers).await;
         while let Some(record) = served.join_next().await {
             records.push(record?);
         }
@@ -214,7 +217,8 @@ async fn sell_at(
         Early::Mixed => sale.rush(plan.early, scenario.callers).await,
         Early::Paced => {
             let over = CancellationToken::new();
-            let arrive = sale.arrive(plan.early, over.clone(), scenario.callers);
+            let lookers = Plan::lookers(&plan.stock, seed);
+            let arrive = sale.arrive(plan.early, lookers, over.clone(), scenario.callers);
             let strike = async {
                 let _over = over.drop_guard();
                 strike_all(&scenario.faults, seed, replicas, &sale).await
@@ -227,6 +231,7 @@ async fn sell_at(
     let early = records.len();
     say(format!("{}: the rush, after {early} orders", scenario.name));
     records.extend(sale.rush(plan.rush, scenario.callers).await);
+    figures.buyers = records.len();
     figures.sold_in = began.elapsed();
     figures.retries = sale.buyers.retries();
     figures.fenced = replicas.total(FENCED, |_| true).await?;
