@@ -34,12 +34,15 @@ clean-data: ## Forgets the data below .oms/ (asks nothing; downloaded engines st
 	@scripts/clean-data.sh
 
 ##@ Test
-.PHONY: test $(SERVICES:%=test-%) tidy ci
+.PHONY: test $(SERVICES:%=test-%) crash tidy ci
 test: setup ## Runs every test
 	@scripts/test.sh
 
 $(SERVICES:%=test-%): test-%: setup ## Runs the tests of one service: test-order, test-inventory ..
 	@scripts/test.sh oms-$* $(ARGS)
+
+crash: setup ## Sells out over three replicas while Redis, Postgres and replicas die (the long form; ARGS: --seed, --rounds, --only, --release)
+	@scripts/crash.sh $(ARGS)
 
 # Compiled by itself: two seconds, where the package takes all services with it. `make test` runs it too.
 tidy: setup ## Checks the house rules: imports, crate arrows, SQL, migrations, sizes, docs

@@ -5,6 +5,8 @@
 pub mod desk;
 pub mod floor;
 pub mod nodes;
+pub mod process;
+pub mod replicas;
 pub mod shop;
 pub mod suite;
 pub mod wire;

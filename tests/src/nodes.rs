@@ -1,35 +1,19 @@
 //! The five services as processes of their own, so that a test can kill them.
 
-use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-
 use anyhow::Context;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use oms::clients::Clients;
 use oms::suite::SERVICES;
 use oms_engines::Engines;
 
-use crate::suite::{Actor, engines, wait_for};
-
-/// One service and its process.
-#[derive(Debug)]
-struct Node {
-    name: &'static str,
-    port: u16,
-    config: PathBuf,
-    process: Option<Child>,
-}
+use crate::process::Process;
+use crate::suite::{Actor, engines};
 
 /// Engines and the five services, each in a process of its own. Dropping it kills them.
 #[derive(Debug)]
 pub struct Nodes {
+    nodes: Vec<Process>,
     /// The engines.
     pub engines: Engines,
-    program: PathBuf,
-    otlp_endpoint: Option<String>,
-    nodes: Vec<Node>,
 }
 
 impl Nodes {
@@ -44,21 +28,12 @@ impl Nodes {
         let nodes = SERVICES
             .iter()
             .map(|(name, _)| {
-                let config = engines.dir().join(format!("{name}.toml"));
-                Ok(Node {
-                    name,
-                    port: free_port()?,
-                    config,
-                    process: None,
-                })
+                let mut node = Process::new(program, name, engines.dir(), name)?;
+                node.export_to(otlp_endpoint.clone());
+                Ok(node)
             })
             .collect::<anyhow::Result<Vec<_>>>()?;
-        let mut all = Self {
-            engines,
-            program: program.into(),
-            otlp_endpoint,
-            nodes,
-        };
+        let mut all = Self { nodes, engines };
         all.write_configs()?;
         for (name, _) in SERVICES {
             all.engines.create_database(&format!("oms_{name}"))?;
@@ -72,28 +47,29 @@ impl Nodes {
 
     fn write_configs(&self) -> anyhow::Result<()> {
         for node in &self.nodes {
+            let name = node.service();
             let mut text = format!(
-                "listen = \"127.0.0.1:{}\"\nadmin_listen = \"127.0.0.1:{}\"\n[database]\nurl = {:?}\n",
-                node.port,
-                free_port()?,
-                self.engines.database_url(&format!("oms_{}", node.name)),
+                "[database]\nurl = {:?}\n",
+                self.engines.database_url(&format!("oms_{name}")),
             );
-            for peer in self.nodes.iter().filter(|peer| peer.name != node.name) {
-                text += &format!(
-                    "[peers.{}]\nurl = \"http://127.0.0.1:{}\"\n",
-                    peer.name, peer.port
-                );
+            for peer in self.nodes.iter().filter(|peer| peer.service() != name) {
+                text += &format!("[peers.{}]\nurl = {:?}\n", peer.service(), peer.url());
             }
-            if node.name == "inventory" {
+            if name == "inventory" {
                 text += &format!("[lease]\nredis_url = {:?}\n", self.engines.redis_url());
             }
-            std::fs::write(&node.config, text)?;
+            node.configure(&text)?;
         }
         Ok(())
     }
 
-    fn node(&mut self, name: &str) -> anyhow::Result<&mut Node> {
-        let found = self.nodes.iter_mut().find(|node| node.name == name);
+    fn node(&self, name: &str) -> anyhow::Result<&Process> {
+        let found = self.nodes.iter().find(|node| node.service() == name);
+        found.with_context(|| format!("no service {name}"))
+    }
+
+    fn node_mut(&mut self, name: &str) -> anyhow::Result<&mut Process> {
+        let found = self.nodes.iter_mut().find(|node| node.service() == name);
         found.with_context(|| format!("no service {name}"))
     }
 
@@ -102,25 +78,7 @@ impl Nodes {
     /// # Errors
     /// When the process cannot be made.
     pub fn spawn(&mut self, name: &str) -> anyhow::Result<()> {
-        let (program, endpoint) = (self.program.clone(), self.otlp_endpoint.clone());
-        let node = self.node(name)?;
-        let log = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(log_of(&node.config))?;
-        let mut command = Command::new(program);
-        command
-            .args([name, "serve", "--insecure-dev", "--config"])
-            .arg(&node.config)
-            .env("RUST_LOG", "info")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log);
-        if let Some(endpoint) = endpoint {
-            command.env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint);
-        }
-        node.process = Some(command.spawn().context("cannot start a service")?);
-        Ok(())
+        self.node_mut(name)?.spawn()
     }
 
     /// Kills a service at once, as a crash would.
@@ -128,11 +86,7 @@ impl Nodes {
     /// # Errors
     /// When it is not running.
     pub fn kill(&mut self, name: &str) -> anyhow::Result<()> {
-        let process = self.node(name)?.process.take();
-        let mut process = process.with_context(|| format!("{name} is not running"))?;
-        process.kill()?;
-        process.wait()?;
-        Ok(())
+        self.node_mut(name)?.kill()
     }
 
     /// Asks all services to end and waits for them; what they still had to tell is told.
@@ -140,15 +94,11 @@ impl Nodes {
     /// # Errors
     /// When a process cannot be asked.
     pub fn end(&mut self) -> anyhow::Result<()> {
-        for node in &mut self.nodes {
-            if let Some(process) = &node.process {
-                kill(Pid::from_raw(i32::try_from(process.id())?), Signal::SIGTERM)?;
-            }
+        for node in self.nodes.iter().filter(|node| node.is_running()) {
+            node.ask_to_end()?;
         }
         for node in &mut self.nodes {
-            if let Some(mut process) = node.process.take() {
-                process.wait()?;
-            }
+            node.ended()?;
         }
         Ok(())
     }
@@ -158,16 +108,7 @@ impl Nodes {
     /// # Errors
     /// When it does not answer within a minute.
     pub async fn until_ready(&self, name: &str) -> anyhow::Result<()> {
-        let node = self.nodes.iter().find(|node| node.name == name);
-        let node = node.with_context(|| format!("no service {name}"))?;
-        let ready = wait_for("a service to answer", || async {
-            let connected = tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, node.port)).await;
-            Ok(connected.map(|_| ()).map_err(|error| error.to_string()))
-        });
-        let log = || std::fs::read_to_string(log_of(&node.config)).unwrap_or_default();
-        ready
-            .await
-            .with_context(|| format!("{name} said:\n{}", log()))
+        self.node(name)?.until_ready().await
     }
 
     /// Somebody who acts in this suite.
@@ -175,37 +116,11 @@ impl Nodes {
     /// # Errors
     /// When an address is malformed.
     pub fn actor(&self) -> anyhow::Result<Actor> {
-        let url = |service: &str| {
-            let node = self.nodes.iter().find(|node| node.name == service);
-            let port = node.with_context(|| format!("no service {service}"))?.port;
-            Ok(format!("http://127.0.0.1:{port}"))
-        };
+        let url = |service: &str| Ok(self.node(service)?.url());
         let clients = Clients::connect(url, "user:test")?;
         Ok(Actor {
             clients,
             postgres_url: self.engines.postgres_url(),
         })
     }
-}
-
-impl Drop for Nodes {
-    fn drop(&mut self) {
-        for node in &mut self.nodes {
-            if let Some(process) = &mut node.process {
-                // It may have ended by itself.
-                let _ = process.kill();
-                let _ = process.wait();
-            }
-        }
-    }
-}
-
-fn log_of(config: &Path) -> PathBuf {
-    config.with_extension("log")
-}
-
-fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-        .local_addr()?
-        .port())
 }

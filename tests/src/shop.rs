@@ -104,6 +104,14 @@ impl Actor {
     pub async fn set_up(&self, skus: &[&str]) -> anyhow::Result<()> {
         self.upsert_channel(channel("web", PaymentPolicy::AuthThenCaptureOnShip))
             .await?;
+        self.set_up_stock(skus).await
+    }
+
+    /// Makes locations `west` and `east`, and these items.
+    ///
+    /// # Errors
+    /// When one is refused.
+    pub async fn set_up_stock(&self, skus: &[&str]) -> anyhow::Result<()> {
         for (location_id, state, postal_code, latitude, longitude) in LOCATIONS {
             let address = PostalAddress {
                 recipient: format!("Warehouse {location_id}"),

@@ -45,11 +45,13 @@ impl Deref for TestSuite {
 /// # Errors
 /// When no directory can be made.
 pub fn engines() -> anyhow::Result<EnginesConfig> {
+    Ok(engines_in(oms_engines::scratch::create()?))
+}
+
+/// Throwaway engines in this directory.
+pub fn engines_in(dir: PathBuf) -> EnginesConfig {
     let cache = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../.oms/engines");
-    Ok(EnginesConfig::throwaway(
-        oms_engines::scratch::create()?,
-        cache,
-    ))
+    EnginesConfig::throwaway(dir, cache)
 }
 
 impl TestSuite {

@@ -156,6 +156,12 @@ impl Postgres {
         self.engine.kill();
     }
 
+    /// Ends it at once but by itself, as `pg_ctl stop -m immediate`: clients are told, nothing is written any more, and
+    /// the next start recovers from the log. Restart it with [`Postgres::restart`].
+    pub fn stop_immediately(&self) {
+        self.engine.quit(Signal::SIGQUIT);
+    }
+
     /// Stops all its processes where they are: connections stay open, nobody answers.
     pub fn pause(&self) -> Result<(), Error> {
         self.engine.pause()

@@ -1,7 +1,7 @@
 //! A private Redis (or Valkey, its twin).
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -143,6 +143,22 @@ impl Redis {
         self.engine.resume()
     }
 
+    /// Makes it forget everything (FLUSHALL), as a failover to an empty replica would.
+    pub fn flush(&self) -> Result<(), Error> {
+        let patience = Duration::from_secs(5);
+        let answer = ask(self.engine.port(), "FLUSHALL", patience);
+        match answer
+            .doing("empty Redis, see", self.engine.log())?
+            .as_str()
+        {
+            "+OK" => Ok(()),
+            other => Err(Error::Program {
+                program: "FLUSHALL".to_owned(),
+                message: other.to_owned(),
+            }),
+        }
+    }
+
     /// Kills it unless it is dead already and starts it again, empty, at the same address.
     pub fn restart(&self) -> Result<(), Error> {
         self.engine.restart()
@@ -190,15 +206,17 @@ fn settings(dir: &Path, port: u16, options: &RedisOptions) -> Result<String, Err
 }
 
 fn ready(launch: &Launch, _pid: u32) -> bool {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, launch.port));
     let patience = Duration::from_millis(500);
-    let ping = || -> std::io::Result<bool> {
-        let mut stream = TcpStream::connect_timeout(&address, patience)?;
-        stream.set_read_timeout(Some(patience))?;
-        stream.write_all(b"PING\r\n")?;
-        let mut answer = [0; 5];
-        stream.read_exact(&mut answer)?;
-        Ok(&answer == b"+PONG")
-    };
-    ping().unwrap_or(false)
+    ask(launch.port, "PING", patience).is_ok_and(|answer| answer == "+PONG")
+}
+
+/// Sends a command of one word and reads the line that is answered.
+fn ask(port: u16, command: &str, patience: Duration) -> std::io::Result<String> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let mut stream = TcpStream::connect_timeout(&address, patience)?;
+    stream.set_read_timeout(Some(patience))?;
+    stream.write_all(format!("{command}\r\n").as_bytes())?;
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line)?;
+    Ok(line.trim_end().to_owned())
 }

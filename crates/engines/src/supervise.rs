@@ -111,6 +111,14 @@ impl Supervised {
         }
     }
 
+    /// Ends it by this signal, and by force when it does not obey.
+    pub(crate) fn quit(&self, signal: Signal) {
+        let mut running = self.running();
+        if let Some(running) = running.take() {
+            self.end_by(signal, running, self.launch.stop_patience);
+        }
+    }
+
     /// Stops all its processes where they are: connections stay open, nobody answers.
     pub(crate) fn pause(&self) -> Result<(), Error> {
         self.signal_all(Signal::SIGSTOP)
@@ -216,12 +224,16 @@ impl Supervised {
         }
     }
 
-    fn end(&self, mut running: Running, patience: Duration) {
+    fn end(&self, running: Running, patience: Duration) {
+        self.end_by(self.launch.gentle, running, patience);
+    }
+
+    fn end_by(&self, signal: Signal, mut running: Running, patience: Duration) {
         if !patience.is_zero()
             && let Ok(pid) = i32::try_from(running.child.id())
         {
             process::signal(&self.processes(), Signal::SIGCONT);
-            process::signal(&[Pid::from_raw(pid)], self.launch.gentle);
+            process::signal(&[Pid::from_raw(pid)], signal);
             let deadline = Instant::now() + patience;
             while matches!(running.child.try_wait(), Ok(None)) && Instant::now() < deadline {
                 thread::sleep(POLL);

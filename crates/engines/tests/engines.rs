@@ -109,6 +109,17 @@ fn postgres_keeps_its_data_through_crashes_and_restarts() {
     postgres.restart().unwrap();
     assert_eq!(sql(&postgres, "orders", "SELECT n FROM t"), "7");
 
+    sql(&postgres, "orders", "UPDATE t SET n = 8");
+    postgres.stop_immediately();
+    assert_eq!(postgres.pid(), None);
+    let log = fs::read_to_string(postgres.log()).unwrap();
+    assert!(
+        log.contains("immediate shutdown"),
+        "it was not killed: {log}"
+    );
+    postgres.restart().unwrap();
+    assert_eq!(sql(&postgres, "orders", "SELECT n FROM t"), "8");
+
     drop(postgres);
     let postgres = Postgres::start(&dir.0, &durable()).unwrap();
     assert_eq!(
@@ -116,7 +127,7 @@ fn postgres_keeps_its_data_through_crashes_and_restarts() {
         url,
         "the address stays when the port is free"
     );
-    assert_eq!(sql(&postgres, "orders", "SELECT n FROM t"), "7");
+    assert_eq!(sql(&postgres, "orders", "SELECT n FROM t"), "8");
     assert_eq!(sql(&postgres, "orders", "SHOW fsync"), "on");
     assert_eq!(sql(&postgres, "orders", "SHOW max_connections"), "200");
 }
@@ -165,6 +176,9 @@ fn redis_is_killed_paused_and_comes_back_empty() {
     );
     redis.resume().unwrap();
     assert_eq!(ask(&url, "GET a").unwrap(), "$1\r\n1");
+    redis.flush().unwrap();
+    assert_eq!(ask(&url, "GET a").unwrap(), "$-1");
+    assert_eq!(ask(&url, "SET a 1").unwrap(), "+OK");
 
     redis.kill();
     assert!(connect(&url).is_err());

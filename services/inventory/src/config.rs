@@ -1,5 +1,6 @@
 //! Configuration; the keys are explained in `defaults.toml`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use oms_lock::LeaseConfig;
@@ -36,6 +37,10 @@ pub struct Lanes {
     pub lease_wait_ms: u64,
     /// How often expired reservations are looked for, in milliseconds.
     pub sweep_interval_ms: u64,
+    /// For the crash suite, and refused without `insecure_dev`: a file that, when it comes to be, stops the process at
+    /// its next batch with leases, right before BEGIN.
+    #[serde(default)]
+    pub failpoint_before_begin: Option<PathBuf>,
 }
 
 /// See `[ledger]`.
@@ -89,6 +94,9 @@ impl Config {
         if !(1..=1_000).contains(&self.ledger.page_skus) {
             return Err("ledger.page_skus: must be 1 to 1000".to_owned());
         }
+        if lanes.failpoint_before_begin.is_some() && !self.common.insecure_dev {
+            return Err("lanes.failpoint_before_begin: only with insecure_dev".to_owned());
+        }
         self.lease()
             .map_or(Ok(()), |lease| lease.check())
             .map_err(|cause| format!("lease: {cause}"))
@@ -101,6 +109,7 @@ impl Config {
             batch_max: self.lanes.batch_max,
             lease_wait: Duration::from_millis(self.lanes.lease_wait_ms),
             sweep_interval: Duration::from_millis(self.lanes.sweep_interval_ms),
+            failpoint_before_begin: self.lanes.failpoint_before_begin.clone(),
         }
     }
 
@@ -155,5 +164,20 @@ mod tests {
                 "{refused}"
             );
         }
+    }
+
+    #[test]
+    fn the_failpoint_is_for_development_only() {
+        let layers = |insecure_dev: bool| {
+            Layers::of_text(format!(
+                "insecure_dev = {insecure_dev}\n[lanes]\nfailpoint_before_begin = \"stop\""
+            ))
+        };
+        let refused = Inventory.check_config(&layers(false)).unwrap_err();
+        assert!(
+            refused.to_string().contains("lanes.failpoint_before_begin"),
+            "{refused}"
+        );
+        assert!(Inventory.check_config(&layers(true)).is_ok());
     }
 }

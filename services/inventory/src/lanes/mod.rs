@@ -11,6 +11,7 @@
 
 mod books;
 mod error;
+mod failpoint;
 mod job;
 mod lease;
 mod queue;
@@ -21,6 +22,7 @@ mod sweeper;
 mod transaction;
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,6 +59,8 @@ pub(crate) struct LanesConfig {
     pub(crate) lease_wait: Duration,
     /// How often what ran out is looked for.
     pub(crate) sweep_interval: Duration,
+    /// For the crash suite; see `failpoint`.
+    pub(crate) failpoint_before_begin: Option<PathBuf>,
 }
 
 /// What a lane needs to know of a command.
@@ -76,6 +80,10 @@ pub(crate) fn describe_metrics() {
     describe_counter!(
         lease::YIELDS,
         "batches after which another replica was let go first"
+    );
+    describe_counter!(
+        runner::FENCED,
+        "batches refused because a lane has seen a later lease"
     );
     describe_histogram!(runner::BATCH_SIZE, "commands decided in one transaction");
     describe_gauge!(queue::QUEUE_DEPTH, "commands that wait for their lanes");

@@ -14,10 +14,13 @@ use crate::domain::effect::Outcome;
 use super::job::{Claim, Job};
 use super::lease::{self, Grant, Grip};
 use super::transaction::Undecided;
-use super::{Error, Shared};
+use super::{Error, Shared, failpoint};
 
 /// Commands decided together.
 pub(super) const BATCH_SIZE: &str = "oms_inventory_lane_batch_size";
+
+/// Batches refused because a lane has seen a later lease than theirs.
+pub(super) const FENCED: &str = "oms_inventory_lease_fenced_total";
 
 /// How often a batch may be fenced off before it goes without leases.
 const FENCED_MAX: u32 = 2;
@@ -64,8 +67,10 @@ impl Shared {
                 self.give_back(grip).await;
                 continue;
             }
+            failpoint::before_begin(&self.config, grip.as_ref());
             let decided = self.transact(&batch.jobs, grip.as_ref()).await;
             if let Err(Undecided::Fenced(skus)) = &decided {
+                counter!(FENCED).increment(1);
                 self.begin_generations(grip.as_ref(), skus).await;
                 self.give_back(grip).await;
                 fenced += 1;

@@ -117,6 +117,7 @@ fn begin(world: &Arc<World>, tables: &Arc<Tables>, redis: Option<&Arc<SimRedis>>
         batch_max: 8,
         lease_wait: Duration::from_millis(150),
         sweep_interval: Duration::from_secs(1),
+        failpoint_before_begin: None,
     };
     let lanes = Lanes::of(Arc::new(books), gate, Arc::clone(world) as _, config);
     let cancel = CancellationToken::new();

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# The long form of the crash suite: scripts/crash.sh [--seed N] [--rounds N] [--only NAME] [--release]
+# --seed repeats a run whose seed was printed; --only runs the sales whose name begins so: R4, R5, R6, R7 ..
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/lib.sh
+. scripts/lib.sh
+
+profile=()
+while [ $# -gt 0 ]; do
+    case $1 in
+    --seed) export OMS_CRASH_SEED=${2:?--seed takes a number} ;;
+    --rounds) export OMS_CRASH_ROUNDS=${2:?--rounds takes a number} ;;
+    --only) export OMS_CRASH_ONLY=${2:?--only takes the beginning of a name} ;;
+    --release)
+        profile=(--release)
+        shift
+        continue
+        ;;
+    *) die "$1 is no option: --seed N, --rounds N, --only NAME, --release" ;;
+    esac
+    shift 2
+done
+
+exec cargo test --locked --quiet "${profile[@]}" --package oms-tests --test crash_reservations -- \
+    --ignored --exact --nocapture the_long_form
