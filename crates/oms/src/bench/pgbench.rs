@@ -49,7 +49,7 @@ impl Pgbench {
     pub(crate) fn of(engines: &Engines, database_url: String) -> anyhow::Result<Self> {
         let program = engines.postgres_program("pgbench").context(
             "no pgbench beside this Postgres, and without it there is nothing to compare with: install the package that \
-             brings it (Debian: postgresql and postgresql-contrib; Fedora: postgresql-contrib), or set OMS_POSTGRES_BIN to \
+             brings it (Debian: postgresql, Fedora: postgresql-contrib), or set OMS_POSTGRES_BIN to \
              a directory with postgres, initdb, psql and pgbench",
         )?;
         Ok(Self {

@@ -90,6 +90,13 @@ impl Comparison {
         self
     }
 
+    fn shown(&self) -> String {
+        match self.target {
+            Some(Target::Exactly(_)) => format!("{:.0}", self.value),
+            _ => format!("{} {}", short(self.value), self.unit),
+        }
+    }
+
     fn verdict(&self) -> &'static str {
         match self.met {
             Some(true) => "ok",
@@ -121,7 +128,7 @@ impl Report {
         println!("{}", self.table());
         println!("{}", self.facts.sentence());
         println!(
-            "medians of {} rounds of {} s; ratios are medians of the rounds' ratios",
+            "medians over {} x {} s; a ratio is the median of the rounds' ratios",
             self.rounds, self.seconds
         );
         for warning in self.facts.warnings() {
@@ -152,43 +159,30 @@ impl Report {
         table.load_style(UTF8_FULL_CONDENSED);
         table.set_header([
             "measure",
+            "",
             "per second",
-            "p50 / p99 ms",
-            "beside",
-            "per second",
-            "p50 / p99 ms",
+            "p50 ms",
+            "p99 ms",
             "",
             "target",
             "",
         ]);
         for measure in &self.measures {
-            let mut first = [
-                measure.says.clone(),
-                speed(&measure.ours),
-                latency(&measure.ours),
-            ];
+            let mut row = vec![measure.says.clone(), "through gRPC".to_owned()];
+            row.extend(measure.ours.shown());
+            table.add_row(row);
             for comparison in &measure.against {
-                let floor = |show: fn(&Figures) -> String| {
-                    comparison.floor.as_ref().map_or_else(String::new, show)
-                };
-                let [says, ours, times] = std::mem::take(&mut first);
-                table.add_row([
-                    says,
-                    ours,
-                    times,
-                    comparison.with.to_owned(),
-                    floor(speed),
-                    floor(latency),
-                    format!("{} {}", short(comparison.value), comparison.unit),
-                    comparison
-                        .target
-                        .map(|target| target.to_string())
-                        .unwrap_or_default(),
-                    comparison.verdict().to_owned(),
-                ]);
+                let floor = comparison.floor.as_ref().map(Figures::shown);
+                let target = comparison.target.map(|target| target.to_string());
+                let mut row = vec![String::new(), comparison.with.to_owned()];
+                row.extend(floor.unwrap_or_default());
+                row.push(comparison.shown());
+                row.push(target.unwrap_or_default());
+                row.push(comparison.verdict().to_owned());
+                table.add_row(row);
             }
         }
-        for column in [1, 2, 4, 5, 6, 7] {
+        for column in 2..=6 {
             if let Some(column) = table.column_mut(column) {
                 column.set_cell_alignment(CellAlignment::Right);
             }
@@ -197,12 +191,14 @@ impl Report {
     }
 }
 
-fn speed(figures: &Figures) -> String {
-    format!("{:.0}", figures.per_second)
-}
-
-fn latency(figures: &Figures) -> String {
-    format!("{} / {}", short(figures.p50_ms), short(figures.p99_ms))
+impl Figures {
+    fn shown(&self) -> [String; 3] {
+        [
+            format!("{:.0}", self.per_second),
+            short(self.p50_ms),
+            short(self.p99_ms),
+        ]
+    }
 }
 
 /// Three digits that matter, as people read numbers.

@@ -73,6 +73,8 @@ pub(crate) struct Sale {
 pub(crate) struct Plan {
     rounds: u32,
     seconds: u32,
+    /// Seconds before the first round of which nothing is counted; connections, caches and plans get warm.
+    warm_up: u32,
     callers: u32,
     skus: u32,
     replicas: u32,
@@ -87,6 +89,7 @@ impl Plan {
         Self {
             rounds: args.rounds,
             seconds: args.seconds,
+            warm_up: 1,
             callers: args.callers,
             skus: args.skus,
             replicas: args.replicas,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use indicatif::ProgressBar;
+
 use super::Bench;
 use super::callers::{Callers, Pick, Until};
 use super::catalogue::HOT;
@@ -10,62 +12,62 @@ use crate::bench::figures::{Figures, Target, ratio};
 use crate::bench::pgbench::Length;
 use crate::bench::report::{Comparison, Outcome};
 
-/// Both sides run this long before the first round and nothing is counted: connections, caches and plans get warm.
-const WARM_UP_SECONDS: u32 = 1;
-
 /// Everybody wants one SKU.
 pub(super) async fn hot(bench: &mut Bench<'_>) -> anyhow::Result<Outcome> {
     let callers = bench.plan.callers;
-    let pick = Pick::One(HOT.to_owned());
-    let measured = rounds(
-        bench,
-        "hot",
+    let floors = &[Floor::classic(), Floor::single_statement()];
+    let load = Load {
         callers,
-        &pick,
-        &[Floor::classic(), Floor::single_statement()],
-    )
-    .await?;
+        pick: Pick::One(HOT.to_owned()),
+        floors,
+    };
+    let measured = rounds(bench, "hot", load).await?;
     let says = format!("one hot SKU, {callers} callers");
-    Ok(measured.outcome(
-        "hot",
-        says,
-        throughput,
-        "x throughput",
-        [Some(Target::AtLeast(20.0)), None],
-    ))
+    let targets = [Some(Target::AtLeast(20.0)), None];
+    Ok(measured.outcome("hot", says, throughput, "x throughput", targets))
 }
 
 /// Everybody wants another SKU.
 pub(super) async fn spread(bench: &mut Bench<'_>) -> anyhow::Result<Outcome> {
     let (callers, skus) = (bench.plan.callers, bench.plan.skus);
-    let floors = [Floor::single_statement_spread(skus)];
-    let measured = rounds(bench, "spread", callers, &Pick::Spread(skus), &floors).await?;
+    let floors = &[Floor::single_statement_spread(skus)];
+    let load = Load {
+        callers,
+        pick: Pick::Spread(skus),
+        floors,
+    };
+    let measured = rounds(bench, "spread", load).await?;
     let says = format!("{skus} SKUs, {callers} callers");
-    Ok(measured.outcome(
-        "spread",
-        says,
-        throughput,
-        "x throughput",
-        [Some(Target::AtLeast(1.5))],
-    ))
+    let targets = [Some(Target::AtLeast(1.5))];
+    Ok(measured.outcome("spread", says, throughput, "x throughput", targets))
 }
 
 /// One caller, and nobody else.
 pub(super) async fn idle(bench: &mut Bench<'_>) -> anyhow::Result<Outcome> {
-    let floors = [Floor::classic(), Floor::single_statement()];
-    let measured = rounds(bench, "idle", 1, &Pick::One(HOT.to_owned()), &floors).await?;
-    let says = "one caller alone".to_owned();
-    Ok(measured.outcome(
-        "idle",
-        says,
-        |figures| figures.p50_ms,
-        "x p50",
-        [Some(Target::AtMost(2.0)), None],
-    ))
+    let floors = &[Floor::classic(), Floor::single_statement()];
+    let load = Load {
+        callers: 1,
+        pick: Pick::One(HOT.to_owned()),
+        floors,
+    };
+    let measured = rounds(bench, "idle", load).await?;
+    let targets = [Some(Target::AtMost(2.0)), None];
+    Ok(measured.outcome("idle", "one caller alone".to_owned(), p50, "x p50", targets))
 }
 
 fn throughput(figures: &Figures) -> f64 {
     figures.per_second
+}
+
+fn p50(figures: &Figures) -> f64 {
+    figures.p50_ms
+}
+
+/// What is compared: calls of ours, and transactions of as many clients.
+struct Load<'a> {
+    callers: u32,
+    pick: Pick,
+    floors: &'a [Floor],
 }
 
 /// What the rounds of ours and of every floor came to.
@@ -79,73 +81,74 @@ struct Measured {
 async fn rounds(
     bench: &mut Bench<'_>,
     name: &'static str,
-    callers: u32,
-    pick: &Pick,
-    floors: &[Floor],
+    load: Load<'_>,
 ) -> anyhow::Result<Measured> {
-    let steps = u64::from(bench.plan.rounds + 1) * (1 + floors.len() as u64);
+    let (count, seconds, warm_up) = (bench.plan.rounds, bench.plan.seconds, bench.plan.warm_up);
+    let steps = (u64::from(count) + u64::from(warm_up > 0)) * (1 + load.floors.len() as u64);
     let bar = bench.bars.add(name, steps);
-    let mut measured = Measured {
-        ours: Vec::new(),
-        floors: floors
-            .iter()
-            .map(|floor| (floor.name, Vec::new()))
-            .collect(),
-        events_behind: 0,
-        repeated: 0,
-    };
-    let mut shop = bench.rig.callers(callers).await?;
-    for round in 0..=bench.plan.rounds {
-        let is_warm_up = round == 0;
-        let seconds = if is_warm_up {
-            WARM_UP_SECONDS
-        } else {
-            bench.plan.seconds
-        };
-        bar.set_message("ours");
-        let ours = ours(bench, &mut shop, pick, seconds, &mut measured).await?;
-        bar.inc(1);
-        if !is_warm_up {
-            measured.ours.push(ours);
-        }
-        for (floor, (_, rounds)) in floors.iter().zip(&mut measured.floors) {
-            bar.set_message(floor.name);
-            let theirs = bench
-                .rig
-                .floor
-                .run(floor.script(), callers, Length::Seconds(seconds))
-                .await?;
-            bar.inc(1);
-            if !is_warm_up {
-                rounds.push(theirs);
-            }
-        }
+    let mut shop = bench.rig.callers(load.callers).await?;
+    if warm_up > 0 {
+        let mut forgotten = Measured::of(load.floors);
+        round(bench, &mut shop, &load, warm_up, &mut forgotten, &bar).await?;
+    }
+    let mut measured = Measured::of(load.floors);
+    for _ in 0..count {
+        round(bench, &mut shop, &load, seconds, &mut measured, &bar).await?;
     }
     bar.finish_with_message("");
     Ok(measured)
 }
 
-async fn ours(
+async fn round(
     bench: &mut Bench<'_>,
     shop: &mut Callers,
-    pick: &Pick,
+    load: &Load<'_>,
     seconds: u32,
     measured: &mut Measured,
-) -> anyhow::Result<Figures> {
+    bar: &ProgressBar,
+) -> anyhow::Result<()> {
+    bar.set_message("through gRPC");
     let time = Duration::from_secs(u64::from(seconds));
-    let tally = shop.buy(pick, Until::Time(time)).await?;
+    let tally = shop.buy(&load.pick, Until::Time(time)).await?;
+    bench.rig.acknowledged += tally.sold;
     anyhow::ensure!(
         tally.refused == 0,
         "{} calls were refused though there is plenty",
         tally.refused
     );
-    bench.rig.acknowledged += tally.sold;
+    let behind = bench.rig.settle().await?;
+    measured.ours.push(tally.figures());
     measured.repeated += tally.repeated;
-    measured.events_behind = measured.events_behind.max(bench.rig.settle().await?);
-    Ok(tally.figures())
+    measured.events_behind = measured.events_behind.max(behind);
+    bar.inc(1);
+    for (floor, (_, rounds)) in load.floors.iter().zip(&mut measured.floors) {
+        bar.set_message(floor.name);
+        let length = Length::Seconds(seconds);
+        rounds.push(
+            bench
+                .rig
+                .floor
+                .run(floor.script(), load.callers, length)
+                .await?,
+        );
+        bar.inc(1);
+    }
+    Ok(())
 }
 
 impl Measured {
+    fn of(floors: &[Floor]) -> Self {
+        Self {
+            ours: Vec::new(),
+            floors: floors
+                .iter()
+                .map(|floor| (floor.name, Vec::new()))
+                .collect(),
+            events_behind: 0,
+            repeated: 0,
+        }
+    }
+
     /// One target per floor.
     fn outcome<const N: usize>(
         self,

@@ -10,22 +10,24 @@ use crate::bench::store::{self, Books};
 /// More buyers than units: each asks once.
 pub(super) async fn buyers(bench: &mut Bench<'_>) -> anyhow::Result<Outcome> {
     let sale = bench.plan.few;
-    let sales = rounds(bench, "buyers", sale, Until::Calls(1)).await?;
+    let until = Until::Calls(1);
+    let sales = rounds(bench, "buyers", sale, until).await?;
     let says = format!("{} buyers, {} units", sale.callers, sale.units);
-    Ok(sales.outcome("buyers", says, sale, Some(Target::Below(0.5))))
+    Ok(sales.outcome("buyers", says, (sale, until), Some(Target::Below(0.5))))
 }
 
 /// A flash sale over several replicas: callers buy until they are told that nothing is left.
 pub(super) async fn flash(bench: &mut Bench<'_>) -> anyhow::Result<Outcome> {
     let (sale, replicas) = (bench.plan.flash, bench.plan.replicas);
     bench.rig.scale(replicas).await?;
-    let sales = rounds(bench, "flash", sale, Until::SoldOut).await?;
+    let until = Until::SoldOut;
+    let sales = rounds(bench, "flash", sale, until).await?;
     bench.rig.scale(1).await?;
     let says = format!(
         "{} units, {} callers, {replicas} replicas",
         sale.units, sale.callers
     );
-    Ok(sales.outcome("flash", says, sale, None))
+    Ok(sales.outcome("flash", says, (sale, until), None))
 }
 
 /// What the rounds came to.
@@ -33,31 +35,30 @@ pub(super) async fn flash(bench: &mut Bench<'_>) -> anyhow::Result<Outcome> {
 struct Sales {
     figures: Vec<Figures>,
     seconds: Vec<f64>,
-    /// Units sold in the round that was farthest off.
-    sold: u64,
+    sold: Vec<u64>,
+    refused: Vec<u64>,
     events_behind: i64,
     repeated: u64,
 }
 
-/// The round before the first is as the others, but nothing of it is counted: replicas get warm.
+/// The round before the first is as the others, but its times do not count.
 async fn rounds(
     bench: &mut Bench<'_>,
     name: &'static str,
     sale: Sale,
     until: Until,
 ) -> anyhow::Result<Sales> {
-    let bar = bench.bars.add(name, u64::from(bench.plan.rounds + 1));
+    let first = u32::from(bench.plan.warm_up == 0);
+    let bar = bench
+        .bars
+        .add(name, u64::from(bench.plan.rounds + 1 - first));
     let mut shop = bench.rig.callers(sale.callers).await?;
-    let mut sales = Sales {
-        sold: sale.units,
-        ..Sales::default()
-    };
-    for round in 0..=bench.plan.rounds {
+    let mut sales = Sales::default();
+    for round in first..=bench.plan.rounds {
         let sku = format!("{}-{round}", name.to_uppercase());
         let tally = sell(bench, &mut shop, &sku, sale, until).await?;
-        if tally.sold.abs_diff(sale.units) > sales.sold.abs_diff(sale.units) {
-            sales.sold = tally.sold;
-        }
+        sales.sold.push(tally.sold);
+        sales.refused.push(tally.refused);
         sales.repeated += tally.repeated;
         sales.events_behind = sales.events_behind.max(bench.rig.settle().await?);
         if round > 0 {
@@ -89,15 +90,20 @@ async fn sell(
     Ok(tally)
 }
 
-/// What callers were told, and what the books say, but should not.
-fn wrong(sku: &str, sale: Sale, until: Until, tally: &Tally, books: Books) -> Vec<String> {
-    let refused = match until {
+/// Calls that must be refused.
+fn refusals(sale: Sale, until: Until) -> u64 {
+    match until {
         Until::Calls(calls) => {
             (u64::from(sale.callers) * u64::from(calls)).saturating_sub(sale.units)
         }
         // Everybody goes home with a refusal.
         Until::SoldOut | Until::Time(_) => u64::from(sale.callers),
-    };
+    }
+}
+
+/// What callers were told, and what the books say, but should not.
+fn wrong(sku: &str, sale: Sale, until: Until, tally: &Tally, books: Books) -> Vec<String> {
+    let refused = refusals(sale, until);
     let mut wrong = Vec::new();
     if (tally.sold, tally.refused) != (sale.units, refused) {
         wrong.push(format!(
@@ -124,12 +130,9 @@ impl Sales {
         self,
         name: &'static str,
         says: String,
-        sale: Sale,
+        (sale, until): (Sale, Until),
         within: Option<Target>,
     ) -> Outcome {
-        let exactly = Some(Target::Exactly(sale.units));
-        #[expect(clippy::cast_precision_loss, reason = "a count for people")]
-        let sold = self.sold as f64;
         let seconds = median(self.seconds.into_iter());
         Outcome {
             name,
@@ -139,11 +142,24 @@ impl Sales {
             events_behind: self.events_behind,
             repeated: self.repeated,
             against: vec![
-                Comparison::of("units sold", sold, "units", exactly),
+                exactly("sold", &self.sold, sale.units),
+                exactly(
+                    "refused with a shortage",
+                    &self.refused,
+                    refusals(sale, until),
+                ),
                 Comparison::of("all answered", seconds, "s", within),
             ],
         }
     }
+}
+
+/// The round that was farthest from what it should be.
+fn exactly(what: &'static str, rounds: &[u64], right: u64) -> Comparison {
+    let farthest = rounds.iter().max_by_key(|count| count.abs_diff(right));
+    #[expect(clippy::cast_precision_loss, reason = "a count for people")]
+    let value = farthest.copied().unwrap_or_default() as f64;
+    Comparison::of(what, value, "", Some(Target::Exactly(right)))
 }
 
 #[cfg(test)]
@@ -179,6 +195,14 @@ mod tests {
     fn exactly_what_is_there_is_right() {
         assert!(wrong("FEW", SALE, Until::Calls(1), &tally(50, 150), SOLD_OUT).is_empty());
         assert!(wrong("FEW", SALE, Until::SoldOut, &tally(50, 200), SOLD_OUT).is_empty());
+    }
+
+    #[test]
+    fn the_worst_round_is_told() {
+        let told = exactly("sold", &[50, 53, 49, 50], 50);
+        assert_eq!((told.value, told.met), (53.0, Some(false)));
+        assert_eq!(exactly("sold", &[50, 50], 50).met, Some(true));
+        assert_eq!(exactly("sold", &[], 50).met, Some(false));
     }
 
     #[test]

@@ -35,6 +35,7 @@ async fn exactly_what_is_there_is_sold_and_the_books_are_right() {
     let plan = Plan {
         rounds: 1,
         seconds: 1,
+        warm_up: 0,
         callers: 4,
         skus: 20,
         replicas: 3,
@@ -53,21 +54,17 @@ async fn exactly_what_is_there_is_sold_and_the_books_are_right() {
         .unwrap();
     assert_eq!(report.violations, Vec::<String>::new());
     assert!(report.invariants > 5, "{} invariants", report.invariants);
-    let sold = |measure: &str| {
-        let measure = report
-            .measures
-            .iter()
-            .find(|one| one.name == measure)
-            .unwrap();
-        let sold = measure
-            .against
-            .iter()
-            .find(|one| one.with == "units sold")
-            .unwrap();
-        (sold.value, sold.met)
+    let told = |measure: &str, what: &str| {
+        let measure = report.measures.iter().find(|one| one.name == measure);
+        let told = measure.unwrap().against.iter().find(|one| one.with == what);
+        (told.unwrap().value, told.unwrap().met)
     };
-    assert_eq!(sold("buyers"), (50.0, Some(true)));
-    assert_eq!(sold("flash"), (300.0, Some(true)));
+    assert_eq!(told("buyers", "sold"), (50.0, Some(true)));
+    assert_eq!(
+        told("buyers", "refused with a shortage"),
+        (150.0, Some(true))
+    );
+    assert_eq!(told("flash", "sold"), (300.0, Some(true)));
     for measure in &report.measures {
         assert!(measure.ours.per_second > 0.0, "{measure:?}");
     }
