@@ -72,7 +72,14 @@ pub(crate) fn inherited(repo: &Repo) -> Vec<Finding> {
     let mut findings = Vec::new();
     for manifest in manifests(repo) {
         for dependency in dependencies(manifest) {
-            if dependency.text.trim() != format!("{}.workspace = true", dependency.name) {
+            let inherits = format!("{}.workspace = true", dependency.name);
+            // A virtual clock must not ship: in the root manifest its feature would be everybody's.
+            let for_tests = format!(
+                "{} = {{ workspace = true, features = [\"test-util\"] }}",
+                dependency.name
+            );
+            let is_for_tests = dependency.for_tests && dependency.text.trim() == for_tests;
+            if dependency.text.trim() != inherits && !is_for_tests {
                 let message = format!(
                     "`{}`: write `{}.workspace = true`, version and features stand in the root manifest",
                     dependency.text.trim(),

@@ -126,6 +126,13 @@ fn of_rust() -> Vec<Case> {
             "write `tokio.workspace = true`",
             "[dependencies]\ntokio.workspace = true",
         ),
+        case(
+            crates::inherited,
+            MANIFEST,
+            "[dependencies]\ntokio = { workspace = true, features = [\"test-util\"] }",
+            "write `tokio.workspace = true`",
+            "[dev-dependencies]\ntokio = { workspace = true, features = [\"test-util\"] }",
+        ),
     ]
 }
 
