@@ -1,6 +1,7 @@
 //! The calls behind [`crate::Leases`]: scripts, on one group of names or on several at once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::join_all;
 use redis::{ScriptInvocation, from_redis_value};
@@ -179,6 +180,9 @@ impl Shared {
     }
 }
 
-fn milliseconds(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+/// At least one: Redis knows no time to live of nothing.
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis())
+        .unwrap_or(u64::MAX)
+        .max(1)
 }

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use oms_lock::{ConfigError, LeaseConfig, Leases};
+use oms_testkit::private_redis;
 use uuid::Uuid;
 
-use crate::holders::{Holders, acquired, busy, eventually_acquired, names, released, token};
+use crate::holders::{Holders, acquired, busy, eventually_acquired, names, released, send, token};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_holder_at_a_time_and_tokens_grow() {
@@ -201,4 +202,21 @@ fn configurations_that_cannot_work_are_refused() {
 fn an_address_is_not_shown() {
     let config = LeaseConfig::new("redis://:hunter2@localhost");
     assert!(!format!("{config:?}").contains("hunter2"));
+}
+
+/// The commands that the README tells to allow are enough.
+#[tokio::test]
+async fn a_user_of_redis_needs_few_rights() {
+    let redis = private_redis().await;
+    let rights = "+evalsha +script|load +mget +get +set +del +incr";
+    let mut user = vec!["SETUSER", "oms", "on", ">p@ss", "~test:*"];
+    user.extend(rights.split(' '));
+    send(&redis.url(), "ACL", &user).await;
+    let holders = Holders::on(format!("redis://oms:p%40ss@127.0.0.1:{}/", redis.port()));
+    let (one, other) = (holders.holder(), holders.holder());
+    let lease = acquired(&one, &["a", "b"]).await;
+    busy(&other, &["a"]).await;
+    let fenced = token(&lease, "b");
+    assert_eq!(one.renew_generation("b", fenced).await, Ok(true));
+    assert_eq!(one.release(lease).await.unwrap().waited_for, ["a"]);
 }
