@@ -232,6 +232,7 @@ impl Order {
             ranked_location_ids: vec!["west".to_owned(), "east".to_owned()],
             splits_max: 1,
             single_node_within_rank: 2,
+            ..Default::default()
         }
     }
 

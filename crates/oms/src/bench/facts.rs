@@ -43,7 +43,7 @@ pub(crate) async fn collect(postgres_url: &str, redis_url: &str) -> anyhow::Resu
         cores: std::thread::available_parallelism().map_or(0, std::num::NonZero::get),
         processor: value_of("model name", &read("/proc/cpuinfo")).unwrap_or_default(),
         memory_mib: value_of("MemTotal", &read("/proc/meminfo"))
-            .and_then(mebibytes)
+            .and_then(|text| mebibytes(&text))
             .unwrap_or_default(),
         load_before: load
             .split(' ')
@@ -98,7 +98,7 @@ fn value_of(name: &str, text: &str) -> Option<String> {
 }
 
 /// `24576 kB` -> 24.
-fn mebibytes(text: String) -> Option<u64> {
+fn mebibytes(text: &str) -> Option<u64> {
     let kibibytes: u64 = text.strip_suffix(" kB")?.parse().ok()?;
     Some(kibibytes / 1024)
 }
@@ -139,7 +139,10 @@ mod tests {
     #[test]
     fn reads_what_the_system_says() {
         let text = "MemTotal:       24576 kB\nMemFree:          1024 kB\n";
-        assert_eq!(value_of("MemTotal", text).and_then(mebibytes), Some(24));
+        assert_eq!(
+            value_of("MemTotal", text).and_then(|text| mebibytes(&text)),
+            Some(24)
+        );
         assert_eq!(value_of("SwapTotal", text), None);
     }
 

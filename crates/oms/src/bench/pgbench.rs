@@ -61,7 +61,7 @@ impl Pgbench {
     }
 
     /// Gives all scripts a variable.
-    pub(crate) fn set(&mut self, name: &'static str, value: impl ToString) {
+    pub(crate) fn set(&mut self, name: &'static str, value: &impl ToString) {
         self.variables.push((name, value.to_string()));
     }
 

@@ -52,9 +52,12 @@ impl Books for PostgresBooks {
             [only] => only.request.command.name(),
             _ => "decide_batch",
         };
-        let (clock, ids) = (&*self.clock, &*self.ids);
+        let world = (&*self.clock, &*self.ids);
+        let mut is_new = transaction::seems_new(jobs);
         let decided = self.db.run_tx(name, move |tx| {
-            Box::pin(transaction::decide(tx.conn(), jobs, fencing, clock, ids))
+            // Tried again it is not new any more: somebody was faster.
+            let is_new = std::mem::take(&mut is_new);
+            Box::pin(transaction::decide(tx.conn(), jobs, fencing, is_new, world))
         });
         decided.boxed()
     }

@@ -28,10 +28,8 @@ pub(crate) async fn write(
     told: &Told,
     fencing: Option<&Fencing>,
 ) -> Result<(), Error> {
-    let headers = Headers::of(board);
-    let rows = Rows::of(board);
-    let entries = board.entries();
-    let levels = Levels::of(board);
+    let (headers, rows) = (Headers::of(board), Rows::of(board));
+    let (entries, levels) = (board.entries(), Levels::of(board));
     if headers.is_empty() && entries.is_empty() && levels.levels.is_empty() {
         return Ok(());
     }

@@ -143,6 +143,7 @@ async fn client(url: &str) -> anyhow::Result<Client> {
     Ok(ReservationServiceClient::with_interceptor(channel, sign))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "what an interceptor is")]
 fn sign(mut request: Request<()>) -> Result<Request<()>, Status> {
     let name = tonic::metadata::MetadataValue::from_static(ACTOR);
     request.metadata_mut().insert("oms-principal", name);

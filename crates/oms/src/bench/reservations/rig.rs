@@ -86,11 +86,11 @@ impl Rig {
         self.settle().await?;
         store::tidy_up(&mut self.conn).await?;
         let bytes = store::event_bytes(&mut self.conn).await?;
-        self.floor.set("location", catalogue::LOCATION);
-        self.floor.set("actor", ACTOR);
+        self.floor.set("location", &catalogue::LOCATION);
+        self.floor.set("actor", &ACTOR);
         self.floor
-            .set("reservation_changed_bytes", bytes.reservation_changed);
-        self.floor.set("stock_changed_bytes", bytes.stock_changed);
+            .set("reservation_changed_bytes", &bytes.reservation_changed);
+        self.floor.set("stock_changed_bytes", &bytes.stock_changed);
         Ok(())
     }
 
