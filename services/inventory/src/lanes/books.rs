@@ -52,12 +52,9 @@ impl Books for PostgresBooks {
             [only] => only.request.command.name(),
             _ => "decide_batch",
         };
-        let world = (&*self.clock, &*self.ids);
-        let mut is_new = transaction::seems_new(jobs);
+        let (clock, ids) = (&*self.clock, &*self.ids);
         let decided = self.db.run_tx(name, move |tx| {
-            // Tried again it is not new any more: somebody was faster.
-            let is_new = std::mem::take(&mut is_new);
-            Box::pin(transaction::decide(tx.conn(), jobs, fencing, is_new, world))
+            Box::pin(transaction::decide(tx.conn(), jobs, fencing, clock, ids))
         });
         decided.boxed()
     }

@@ -10,7 +10,7 @@ use oms_telemetry::TraceContext;
 use sqlx::PgConnection;
 
 use crate::domain::board::{Board, Loaded};
-use crate::domain::command::{Command, Correct, Locations, Mode};
+use crate::domain::command::{Command, Correct, Locations};
 use crate::domain::effect::Outcome;
 use crate::domain::expected::ExpectedKey;
 use crate::domain::policy::Policy;
@@ -50,32 +50,17 @@ impl From<oms_postgres::Error> for Undecided {
     }
 }
 
-/// Whether the batch is one new reservation, as far as anybody knows. Then nothing is looked up that the keys of the
-/// database will tell: two round trips less for a caller who is alone, one try more for a repeat.
-pub(super) fn seems_new(jobs: &[Job]) -> bool {
-    let [job] = jobs else { return false };
-    match &job.request.command {
-        Command::Reserve(reserve) => reserve.mode != Mode::Queue && job.looked == 0,
-        _ => false,
-    }
-}
-
-/// Decides a batch. Refused commands change nothing; the others commit together. `is_new` says that neither the call
-/// nor its reservation can be known; when that is wrong, the transaction fails on their keys.
+/// Decides a batch. Refused commands change nothing; the others commit together.
 pub(super) async fn decide(
     conn: &mut PgConnection,
     jobs: &[Job],
     fencing: Option<&Fencing>,
-    is_new: bool,
-    (clock, ids): (&dyn Clock, &dyn IdSource),
+    clock: &dyn Clock,
+    ids: &dyn IdSource,
 ) -> Result<Answers, Undecided> {
     let lanes = lock_lanes(conn, jobs, fencing).await?;
-    let calls = if is_new {
-        vec![Found::Nothing; jobs.len()]
-    } else {
-        look_up(conn, jobs).await?
-    };
-    let (loaded, backlog) = load(conn, jobs, &lanes, is_new).await?;
+    let calls = look_up(conn, jobs).await?;
+    let (loaded, backlog) = load(conn, jobs, &lanes).await?;
     let mut board = Board::new(clock.now(), loaded);
     let reservations = jobs
         .iter()
@@ -175,11 +160,9 @@ async fn load(
     conn: &mut PgConnection,
     jobs: &[Job],
     lanes: &[Lane],
-    is_new: bool,
 ) -> Result<(Loaded, BTreeSet<Sku>), Undecided> {
     let commands = || jobs.iter().map(|job| &job.request.command);
-    let known = commands().filter(|_| !is_new);
-    let mut ids: BTreeSet<ReservationId> = known.filter_map(Command::reservation).collect();
+    let mut ids: BTreeSet<ReservationId> = commands().filter_map(Command::reservation).collect();
     let freeing = jobs
         .iter()
         .filter(|job| job.request.command.may_free_stock());
