@@ -55,7 +55,7 @@ const DEFECTS: [(&str, Found); 10] = [
         |outcome| !outcome.other.is_empty(),
     ),
     (
-        "UPDATE feed SET payload = '' WHERE pos = (SELECT max(pos) FROM feed WHERE aggregate_type = 'stock')",
+        "UPDATE feed SET payload = '' WHERE pos = (SELECT max(pos) FROM feed WHERE event_type = 'StockChanged')",
         |outcome| outcome.other.len() == 1,
     ),
 ];
