@@ -59,6 +59,10 @@ impl About<'_> {
             Refusal::OutOfStock(shortages) => {
                 ApiError::out_of_stock(shortages.iter().map(messages::shortage))
             }
+            Refusal::QueueFull(shortages) => {
+                ApiError::backorder_cap_reached(shortages.iter().map(messages::shortage))
+            }
+            Refusal::Recomposed => ApiError::conflict(),
             Refusal::Ended(state) => {
                 ApiError::failed_precondition(ErrorReason::ReservationExpired, message)
                     .with("reservation_id", self.reservation)

@@ -63,7 +63,7 @@ pub(crate) async fn write(
         &rows.kept.location as &[&str],
         &rows.kept.lot as &[&str],
         &rows.kept.state as &[&str],
-        &rows.kept_sku as &[&str],
+        &rows.kept.sku as &[&str],
         &rows.kept_quantity,
         &rows.kept_queued_at,
         &texts(entries, |entry| entry.entry.as_str()) as &[&str],
@@ -90,6 +90,15 @@ pub(crate) async fn write(
         &lanes.events,
         &lanes.available,
         &headers.made.channel as &[Option<&str>],
+        &headers.made.class,
+        &headers.made.promise_at as &[Option<OffsetDateTime>],
+        &headers.made.ship_complete,
+        &rows.vanished.sku as &[&str],
+        &rows.kept_class,
+        &rows.kept_promise_at as &[Option<OffsetDateTime>],
+        &rows.kept_ship_complete,
+        &lanes.backordered,
+        &lanes.displaced,
     )
     .fetch_one(conn)
     .await?;
@@ -135,6 +144,9 @@ struct Made<'a> {
     version: Vec<i64>,
     created_at: Vec<OffsetDateTime>,
     actor: Vec<&'a str>,
+    class: Vec<i16>,
+    promise_at: Vec<Option<OffsetDateTime>>,
+    ship_complete: Vec<bool>,
 }
 
 #[derive(Default)]
@@ -178,6 +190,9 @@ impl<'a> Made<'a> {
         self.version.push(now.version);
         self.created_at.push(now.created_at);
         self.actor.push(actor);
+        self.class.push(now.urgency.class);
+        self.promise_at.push(now.urgency.promise_at);
+        self.ship_complete.push(now.ship_complete);
     }
 }
 
@@ -197,15 +212,18 @@ impl<'a> Changed<'a> {
 struct Rows<'a> {
     vanished: Keys<'a>,
     kept: Keys<'a>,
-    kept_sku: Vec<&'a str>,
     kept_quantity: Vec<i64>,
     kept_queued_at: Vec<OffsetDateTime>,
+    kept_class: Vec<i16>,
+    kept_promise_at: Vec<Option<OffsetDateTime>>,
+    kept_ship_complete: Vec<bool>,
 }
 
 #[derive(Default)]
 struct Keys<'a> {
     reservation: Vec<Uuid>,
     order_line: Vec<Uuid>,
+    sku: Vec<&'a str>,
     location: Vec<&'a str>,
     lot: Vec<&'a str>,
     state: Vec<&'a str>,
@@ -220,6 +238,7 @@ impl<'a> Keys<'a> {
         let place = key.place.as_ref();
         self.reservation.push(reservation);
         self.order_line.push(key.order_line.uuid());
+        self.sku.push(key.sku.as_str());
         self.location
             .push(place.map_or("", |place| place.location.as_str()));
         self.lot.push(place.map_or("", |place| &place.lot));
@@ -234,7 +253,7 @@ impl<'a> Rows<'a> {
             let before = board.reservation_before(now.id);
             for (key, row) in &now.rows {
                 if before.and_then(|before| before.rows.get(key)) != Some(row) {
-                    rows.keep(now.id.uuid(), key, row);
+                    rows.keep(now, key, row);
                 }
             }
             let gone = before.into_iter().flat_map(|before| before.rows.keys());
@@ -245,11 +264,13 @@ impl<'a> Rows<'a> {
         rows
     }
 
-    fn keep(&mut self, reservation: Uuid, key: &'a RowKey, row: &'a Row) {
-        self.kept.push(reservation, key);
-        self.kept_sku.push(row.sku.as_str());
+    fn keep(&mut self, reservation: &Reservation, key: &'a RowKey, row: &'a Row) {
+        self.kept.push(reservation.id.uuid(), key);
         self.kept_quantity.push(row.quantity);
         self.kept_queued_at.push(row.queued_at);
+        self.kept_class.push(reservation.urgency.class);
+        self.kept_promise_at.push(reservation.urgency.promise_at);
+        self.kept_ship_complete.push(reservation.ship_complete);
     }
 }
 
@@ -280,7 +301,7 @@ impl Levels {
     }
 }
 
-/// Lanes that tell something, or whose sum of free units is another one.
+/// Lanes that tell something, or of which something else changed.
 struct Lanes {
     skus: Vec<Sku>,
     events: Vec<i64>,
@@ -288,16 +309,25 @@ struct Lanes {
     available: Vec<i64>,
     fences: Vec<Option<i64>>,
     holders: Vec<Option<Uuid>>,
+    /// What has to be added to the numbers of units that wait.
+    backordered: Vec<i64>,
+    displaced: Vec<i64>,
 }
 
 impl Lanes {
     fn of(board: &Board, told: &Told, fencing: Option<&Fencing>) -> Self {
         let deltas = board.available_deltas();
-        let skus: BTreeSet<&Sku> = told.keys().chain(deltas.keys().copied()).collect();
+        let queues = board.changed_queues();
+        let skus: BTreeSet<&Sku> = told
+            .keys()
+            .chain(deltas.keys().copied())
+            .chain(queues.keys().copied())
+            .collect();
         let skus: Vec<Sku> = skus.into_iter().cloned().collect();
         let events = |sku: &Sku| told.get(sku).map_or(0, Vec::len);
         let token = |sku: &Sku| fencing.and_then(|fencing| fencing.tokens.get(sku).copied());
         let holder = fencing.map(|fencing| fencing.holder);
+        let queue = |sku: &Sku| queues.get(sku).copied().unwrap_or_default();
         Self {
             fences: skus.iter().map(token).collect(),
             holders: skus.iter().map(|sku| token(sku).and(holder)).collect(),
@@ -309,6 +339,8 @@ impl Lanes {
                 .iter()
                 .map(|sku| deltas.get(sku).copied().unwrap_or(0))
                 .collect(),
+            backordered: skus.iter().map(|sku| queue(sku).backordered).collect(),
+            displaced: skus.iter().map(|sku| queue(sku).displaced).collect(),
             skus,
         }
     }

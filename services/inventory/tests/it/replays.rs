@@ -300,6 +300,25 @@ async fn allocated_and_shipped(rig: &Rig) {
         (level.available, level.allocated, level.count_pending),
         (80, 5, 1)
     );
+    rig.receive("A", WEST, 9).await;
+    let request = pb::MoveReservationRequest {
+        request_id: id(),
+        reservation_id: allocated.reservation_id.clone(),
+        lines: vec![pb::MoveReservationLine {
+            units: Some(part(&allocated.lines[0], 2)),
+            to_location_id: WEST.to_owned(),
+            to_lot: String::new(),
+        }],
+    };
+    twice!(
+        api.reservations,
+        move_reservation,
+        request,
+        |other: &mut pb::MoveReservationRequest| {
+            other.lines[0].to_lot.push('X');
+        }
+    );
+    assert_eq!(rig.units("A", WEST).await, (7, 0, 2));
 }
 
 async fn verified_and_corrected(rig: &Rig) {
