@@ -4,16 +4,19 @@
 -- The ids of a SKU's entries rise in the order in which they are committed: they are drawn while the SKU's lane is
 -- locked, from a sequence without a cache. So every entry that is not there yet gets an id above all that can be seen.
 
--- Up to here the ledger, the levels and the reservations of a SKU agreed. Refers to items, not to sku_lane: the check
--- of a foreign key locks the row it refers to, and lanes shall not wait for a verification.
+-- How far the ledger of a SKU was summed up, and how far it was seen to agree with levels and reservations. Refers to
+-- items, not to sku_lane: the check of a foreign key locks the row it refers to, and lanes shall not wait for it.
 CREATE TABLE ledger_checkpoint (
     sku text CONSTRAINT ledger_checkpoint_pkey PRIMARY KEY CONSTRAINT ledger_checkpoint_sku_fkey REFERENCES items (sku),
     -- Last entry of the SKU that is in the sums.
     entry_id bigint NOT NULL,
-    CONSTRAINT ledger_checkpoint_entry_id_positive CHECK (entry_id > 0)
+    -- Last entry at which all books agreed; 0 when they never have.
+    agreed_entry_id bigint NOT NULL,
+    CONSTRAINT ledger_checkpoint_entry_id_positive CHECK (entry_id > 0),
+    CONSTRAINT ledger_checkpoint_agreed_range CHECK (agreed_entry_id BETWEEN 0 AND entry_id)
 );
 
--- Sums of the ledger up to the checkpoint, bucket by bucket. A level without a row has had no units.
+-- The sums, bucket by bucket. A level without a row has had no units.
 CREATE TABLE ledger_checkpoint_level (
     sku text NOT NULL CONSTRAINT ledger_checkpoint_level_sku_fkey REFERENCES ledger_checkpoint (sku),
     location_id text NOT NULL,
@@ -33,7 +36,7 @@ CREATE TABLE ledger_checkpoint_level (
 CREATE TABLE ledger_run (
     run_id uuid CONSTRAINT ledger_run_pkey PRIMARY KEY,
     requested_by text NOT NULL,
-    -- Whether it reads from the first entry instead of from the checkpoints.
+    -- Whether it reads from the first entry instead of from where the sums end.
     is_full boolean NOT NULL,
     -- Whether it looks at some SKUs only.
     is_partial boolean NOT NULL,
@@ -68,6 +71,10 @@ CREATE TABLE stock_correction (
     proposed_at timestamptz NOT NULL,
     -- Somebody else whose run has found it, too; NULL when nobody's has.
     confirmed_by text,
+    -- The ledger of the level when it was last seen so: the eight sums of the buckets of stock_level, in their order, up to
+    -- this entry. An approval only reads what came after.
+    summed_entry_id bigint NOT NULL,
+    sums bigint[] NOT NULL,
     decided_by text,
     decided_at timestamptz,
     -- Why it was decided so, in words.
@@ -76,6 +83,7 @@ CREATE TABLE stock_correction (
     CONSTRAINT stock_correction_state_known CHECK (state IN ('PROPOSED', 'APPROVED', 'REJECTED', 'STALE')),
     CONSTRAINT stock_correction_resolution_known CHECK (resolution IN ('FOLLOW_LEDGER', 'KEEP_LEVEL')),
     CONSTRAINT stock_correction_decided CHECK ((state = 'PROPOSED') = (decided_by IS NULL) AND (decided_by IS NULL) = (decided_at IS NULL)),
+    CONSTRAINT stock_correction_sums_complete CHECK (cardinality(sums) = 8),
     CONSTRAINT stock_correction_version_positive CHECK (version > 0)
 );
 -- One open proposal per level.

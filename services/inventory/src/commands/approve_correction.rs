@@ -2,14 +2,15 @@
 
 use oms_core::CorrectionId;
 
-use crate::domain::books::Resolution;
+use crate::domain::books::{Resolution, Sums};
 use crate::domain::command::{Command, Correct};
 use crate::domain::correction::{Correction, CorrectionState};
 use crate::domain::effect::Outcome;
 use crate::domain::refusal::Refusal;
 use crate::store;
+use crate::store::checkpoints::Checkpoint;
 
-use super::read_books::{From, read_books};
+use super::read_books::read_books;
 use super::verify_ledger::outdate;
 use super::{Call, Ctx, Error};
 
@@ -40,15 +41,9 @@ pub(crate) async fn approve_correction(
             .pop();
         found.ok_or(Refusal::UnknownCorrection(id))?
     };
-    let read = match found.state {
-        // The whole ledger is read before the lane is locked; under the lock only what came after.
-        CorrectionState::Proposed => {
-            let sku = found.key.sku.clone();
-            let books = read_books(ctx, &[sku], From::Start).await?;
-            let of_sku = books.get(&found.key.sku);
-            of_sku.map(|books| (books.ledger.entry_id, books.sums(&found.key)))
-        }
-        _ => None,
+    let summed = match found.state {
+        CorrectionState::Proposed => catch_up(ctx, &found).await?,
+        _ => found.summed,
     };
     let command = Command::Correct(Correct {
         correction: id,
@@ -56,7 +51,7 @@ pub(crate) async fn approve_correction(
         version: approve.version,
         resolution: approve.resolution,
         note: approve.note,
-        read: read.unwrap_or_default(),
+        summed,
     });
     let decided = ctx.submit(call, command).await;
     if matches!(&decided, Err(Error::Refused(Refusal::CorrectionStale(_)))) {
@@ -66,6 +61,20 @@ pub(crate) async fn approve_correction(
         Outcome::Correction(correction) => Ok(*correction),
         Outcome::Reservation { .. } | Outcome::Levels(_) => Err(Error::Conflict),
     }
+}
+
+/// Reads the ledger on to its end before the lane is locked, which then adds the few entries that come meanwhile.
+async fn catch_up(ctx: &Ctx, found: &Correction) -> Result<(i64, Sums), Error> {
+    let (entry_id, sums) = found.summed;
+    let from = Checkpoint {
+        entry_id,
+        sums: [(found.key.clone(), sums)].into(),
+        ..Checkpoint::default()
+    };
+    let sku = &found.key.sku;
+    let books = read_books(ctx, [(sku.clone(), from)].into(), false, i64::MAX).await?;
+    let ledger = books.get(sku).map(|books| &books.ledger);
+    Ok(ledger.map_or(found.summed, |ledger| ledger.at(&found.key)))
 }
 
 async fn mark_stale(ctx: &Ctx, found: &Correction) -> Result<(), Error> {

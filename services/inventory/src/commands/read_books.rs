@@ -4,33 +4,25 @@ use std::collections::BTreeMap;
 
 use oms_core::Sku;
 
-use crate::domain::books::{Books, Sums};
+use crate::domain::books::Books;
 use crate::domain::level::LevelKey;
 use crate::store;
 use crate::store::books::SkuRead;
-use crate::store::checkpoints::Checkpoint;
+use crate::store::checkpoints::{Checkpoint, Moved};
 
 use super::{Ctx, Error};
 
 /// Entries that one statement reads at most, so that none runs for long.
 const ENTRIES_MAX: i64 = 100_000;
 
-/// Where reading begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum From {
-    /// Where the books of each SKU last agreed.
-    Checkpoint,
-    /// Before the first entry.
-    Start,
-}
+/// From where each SKU is read.
+pub(super) type From = BTreeMap<Sku, Checkpoint>;
 
 /// The books of a SKU.
 #[derive(Debug, Clone)]
 pub(super) struct SkuBooks {
     /// Entries that were read.
     pub(super) entries: i64,
-    /// Whether there were entries after where reading began.
-    pub(super) has_more: bool,
     /// The ledger up to its end.
     pub(super) ledger: Checkpoint,
     /// The books per level, as they were together at one moment.
@@ -42,60 +34,98 @@ impl SkuBooks {
     pub(super) fn agree(&self) -> bool {
         self.levels.values().all(|books| books.drifts().is_empty())
     }
-
-    /// Sums of the ledger of a level.
-    pub(super) fn sums(&self, key: &LevelKey) -> Sums {
-        self.ledger.sums.get(key).copied().unwrap_or_default()
-    }
 }
 
-/// Reads the books of SKUs without locking anything. Each is compared in one snapshot, with all entries that can be
+/// Each SKU from its first entry.
+pub(super) fn from_start(skus: &[Sku]) -> From {
+    let skus = skus.iter().cloned();
+    skus.map(|sku| (sku, Checkpoint::default())).collect()
+}
+
+/// Each SKU from its checkpoint.
+pub(super) async fn from_checkpoints(ctx: &Ctx, skus: &[Sku]) -> Result<From, Error> {
+    let mut conn = ctx.db.read().await?;
+    let mut known = store::checkpoints::of(&mut conn, skus).await?;
+    let skus = skus.iter().cloned();
+    Ok(skus
+        .map(|sku| {
+            let checkpoint = known.remove(&sku).unwrap_or_default();
+            (sku, checkpoint)
+        })
+        .collect())
+}
+
+/// Reads the books of SKUs without locking anything. Each SKU is compared in one snapshot, with all entries that can be
 /// seen in it: a statement that finds fewer entries than it may read has seen the last one. What it does not see yet
 /// gets a higher number, since numbers are drawn under the lock of the lane; so what was summed up stays summed up.
+///
+/// With `remember`, sums of SKUs with many entries are kept on the way, so that whoever is interrupted goes on there.
+/// SKUs with more than `entries_max` entries are given up and missing in the answer.
 pub(super) async fn read_books(
     ctx: &Ctx,
-    skus: &[Sku],
     from: From,
+    remember: bool,
+    entries_max: i64,
 ) -> Result<BTreeMap<Sku, SkuBooks>, Error> {
-    let mut ledgers: BTreeMap<Sku, Ledger> = BTreeMap::new();
-    let mut conn = ctx.db.read().await?;
-    let known = match from {
-        From::Checkpoint => store::checkpoints::of(&mut conn, skus).await?,
-        From::Start => BTreeMap::new(),
+    let start = |(sku, checkpoint)| {
+        let ledger = Ledger {
+            entries: 0,
+            checkpoint,
+        };
+        (sku, ledger)
     };
-    for sku in skus {
-        let checkpoint = known.get(sku).cloned().unwrap_or_default();
-        ledgers.insert(
-            sku.clone(),
-            Ledger {
-                entries: 0,
-                checkpoint,
-            },
-        );
-    }
+    let mut ledgers: BTreeMap<Sku, Ledger> = from.into_iter().map(start).collect();
     let mut done = BTreeMap::new();
     while !ledgers.is_empty() {
-        let count = i64::try_from(ledgers.len()).unwrap_or(i64::MAX);
-        let limit = (ENTRIES_MAX / count).max(1);
-        let (skus, after): (Vec<Sku>, Vec<i64>) = ledgers
-            .iter()
-            .map(|(sku, ledger)| (sku.clone(), ledger.checkpoint.entry_id))
-            .unzip();
-        let mut read = store::books::read_all(&mut conn, &skus, &after, limit).await?;
-        for sku in skus {
-            let (Some(mut ledger), Some(read)) = (ledgers.remove(&sku), read.remove(&sku)) else {
-                continue;
-            };
-            let is_last = read.entries < limit;
+        let (limit, mut read) = read_on(ctx, &ledgers).await?;
+        let mut unfinished = BTreeMap::new();
+        for (sku, mut ledger) in ledgers {
+            let read = read.remove(&sku).unwrap_or_default();
             ledger.add(&read);
-            if is_last {
+            if read.entries < limit {
                 done.insert(sku, ledger.close(&read));
-            } else {
-                ledgers.insert(sku, ledger);
+            } else if ledger.entries <= entries_max {
+                unfinished.insert(sku, ledger);
             }
+        }
+        ledgers = unfinished;
+        if remember && !ledgers.is_empty() {
+            keep_sums(ctx, &ledgers).await?;
         }
     }
     Ok(done)
+}
+
+/// One statement; answers the most entries it has read of each SKU, too.
+async fn read_on(
+    ctx: &Ctx,
+    ledgers: &BTreeMap<Sku, Ledger>,
+) -> Result<(i64, BTreeMap<Sku, SkuRead>), Error> {
+    let count = i64::try_from(ledgers.len()).unwrap_or(i64::MAX);
+    let limit = (ENTRIES_MAX / count).max(1);
+    let (skus, after): (Vec<Sku>, Vec<i64>) = ledgers
+        .iter()
+        .map(|(sku, ledger)| (sku.clone(), ledger.checkpoint.entry_id))
+        .unzip();
+    let mut conn = ctx.db.read().await?;
+    let read = store::books::read_all(&mut conn, &skus, &after, limit).await?;
+    Ok((limit, read))
+}
+
+async fn keep_sums(ctx: &Ctx, ledgers: &BTreeMap<Sku, Ledger>) -> Result<(), Error> {
+    let moved = ledgers.iter().map(|(sku, ledger)| {
+        let moved = Moved {
+            checkpoint: ledger.checkpoint.clone(),
+            agrees: false,
+        };
+        (sku.clone(), moved)
+    });
+    let moved = &moved.collect();
+    ctx.db
+        .run_tx("verify_ledger", |tx| {
+            Box::pin(async move { Ok(store::checkpoints::advance(tx, moved, false).await?) })
+        })
+        .await
 }
 
 /// The ledger of a SKU as far as it was read.
@@ -130,7 +160,6 @@ impl Ledger {
         SkuBooks {
             levels: levels.collect(),
             entries: self.entries,
-            has_more: self.entries > 0,
             ledger: self.checkpoint,
         }
     }

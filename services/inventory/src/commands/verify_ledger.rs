@@ -8,16 +8,22 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::ctx::SERVICE;
-use crate::domain::books::Books;
+use crate::domain::books::{Books, Gaps, Sums};
 use crate::domain::correction::{Correction, CorrectionAction, CorrectionState, Decided, review};
 use crate::domain::level::LevelKey;
 use crate::domain::refusal::Refusal;
 use crate::domain::verification::{Run, Seen};
 use crate::store;
-use crate::store::checkpoints::Checkpoint;
+use crate::store::checkpoints::Moved;
 
-use super::read_books::{From, SkuBooks, read_books};
+use super::read_books::{SkuBooks, from_checkpoints, from_start, read_books};
 use super::{Call, Ctx, Error};
+
+/// Most SKUs of a page when all their entries are read.
+const FULL_SKUS_MAX: i64 = 10;
+
+/// A ledger that is longer than this is not read from its first entry to make sure of a drift.
+const WHOLE_ENTRIES_MAX: i64 = 5_000_000;
 
 /// What to verify.
 #[derive(Debug, Clone)]
@@ -108,7 +114,11 @@ async fn check_skus(conn: &mut PgConnection, skus: Option<&BTreeSet<Sku>>) -> Re
 
 /// Verifies the next page of a run.
 async fn step(ctx: &Ctx, run: &Run, of: Option<&BTreeSet<Sku>>) -> Result<(), Error> {
-    let limit = ctx.verified_skus_max;
+    let limit = if run.is_full {
+        ctx.verified_skus_max.min(FULL_SKUS_MAX)
+    } else {
+        ctx.verified_skus_max
+    };
     let page = {
         let of: Option<Vec<&str>> = of.map(|skus| skus.iter().map(Sku::as_str).collect());
         let mut conn = ctx.db.read().await?;
@@ -136,49 +146,81 @@ async fn step(ctx: &Ctx, run: &Run, of: Option<&BTreeSet<Sku>>) -> Result<(), Er
 #[derive(Debug, Default)]
 struct Examined {
     seen: Seen,
-    /// Checkpoints to move forward.
-    remembered: BTreeMap<Sku, Checkpoint>,
-    /// The same, read from the first entry: they may also replace what was remembered.
-    whole: BTreeMap<Sku, Checkpoint>,
-    /// Levels of which the books disagree: the books with the whole ledger, and with the ledger as it was remembered.
-    drifted: BTreeMap<LevelKey, (Books, Books)>,
+    /// Checkpoints to move, read from where they were.
+    read_on: BTreeMap<Sku, Moved>,
+    /// Checkpoints to move, read from the first entry: they replace what was remembered wrongly.
+    read_whole: BTreeMap<Sku, Moved>,
+    drifted: BTreeMap<LevelKey, Drifted>,
 }
 
-/// Reads the books of a page. SKUs that drift are read in the other way, too: nothing is proposed that the whole ledger
-/// does not say, and what is remembered tells whether entries were changed afterwards.
+/// A level of which the books disagree.
+#[derive(Debug)]
+struct Drifted {
+    books: Books,
+    /// The same with the ledger read from the checkpoint.
+    remembered: Books,
+    /// The ledger up to its end.
+    summed: (i64, Sums),
+}
+
+/// Reads the books of a page. A SKU that drifts is read in the other way, too: nothing is proposed that its whole ledger
+/// does not say, and what was remembered tells whether entries were changed afterwards.
 async fn examine(ctx: &Ctx, page: &[Sku], is_full: bool) -> Result<Examined, Error> {
-    let (first, second) = if is_full {
-        (From::Start, From::Checkpoint)
+    let read = if is_full {
+        read_books(ctx, from_start(page), false, i64::MAX).await?
     } else {
-        (From::Checkpoint, From::Start)
+        read_books(ctx, from_checkpoints(ctx, page).await?, true, i64::MAX).await?
     };
-    let read = read_books(ctx, page, first).await?;
-    let doubtful: Vec<Sku> = read
-        .iter()
-        .filter(|(_, books)| !books.agree())
-        .map(|(sku, _)| sku.clone())
-        .collect();
-    let mut again = read_books(ctx, &doubtful, second).await?;
+    let doubtful = doubtful(ctx, &read, is_full).await?;
+    let mut again = if is_full {
+        read_books(
+            ctx,
+            from_checkpoints(ctx, &doubtful).await?,
+            false,
+            i64::MAX,
+        )
+        .await?
+    } else {
+        read_books(ctx, from_start(&doubtful), false, WHOLE_ENTRIES_MAX).await?
+    };
     let mut examined = Examined::default();
     for (sku, books) in read {
         examined.count(&books);
-        let Some(other) = again.remove(&sku) else {
-            examined.agrees(sku, books, first);
-            continue;
-        };
-        examined.seen.entries += other.entries;
-        let (whole, remembered) = if is_full {
-            (books, other)
-        } else {
-            (other, books)
-        };
-        if whole.agree() {
-            examined.agrees(sku, whole, From::Start);
-        } else {
-            examined.disagrees(&whole, &remembered);
+        let other = again.remove(&sku);
+        examined.seen.entries += other.as_ref().map_or(0, |other| other.entries);
+        match (is_full, other) {
+            (false, None) => examined.look_at(sku, &books, &books, false),
+            (false, Some(whole)) => examined.look_at(sku, &whole, &books, true),
+            (true, None) => examined.look_at(sku, &books, &books, true),
+            (true, Some(remembered)) => examined.look_at(sku, &books, &remembered, true),
         }
     }
     Ok(examined)
+}
+
+/// SKUs that have to be read in the other way: those that drift otherwise than it is known already.
+async fn doubtful(
+    ctx: &Ctx,
+    read: &BTreeMap<Sku, SkuBooks>,
+    is_full: bool,
+) -> Result<Vec<Sku>, Error> {
+    let drifting = read.iter().filter(|(_, books)| !books.agree());
+    let skus: Vec<Sku> = drifting.clone().map(|(sku, _)| sku.clone()).collect();
+    if skus.is_empty() {
+        return Ok(skus);
+    }
+    let last = {
+        let mut conn = ctx.db.read().await?;
+        store::corrections::last(&mut conn, &skus).await?
+    };
+    let is_known = |books: &SkuBooks| {
+        books.levels.iter().all(|(key, books)| {
+            let gaps = books.gaps();
+            gaps == Gaps::default() || review(&gaps, last.get(key), is_full).keep
+        })
+    };
+    let unknown = drifting.filter(|(_, books)| !is_known(books));
+    Ok(unknown.map(|(sku, _)| sku.clone()).collect())
 }
 
 impl Examined {
@@ -188,22 +230,28 @@ impl Examined {
         self.seen.last_entry_id = self.seen.last_entry_id.max(books.ledger.entry_id);
     }
 
-    fn agrees(&mut self, sku: Sku, books: SkuBooks, from: From) {
-        match from {
-            From::Start => self.whole.insert(sku, books.ledger),
-            From::Checkpoint if books.has_more => self.remembered.insert(sku, books.ledger),
-            From::Checkpoint => None,
+    /// `books` are believed; `remembered` are the same read from the checkpoint.
+    fn look_at(&mut self, sku: Sku, books: &SkuBooks, remembered: &SkuBooks, is_whole: bool) {
+        let moved = Moved {
+            checkpoint: books.ledger.clone(),
+            agrees: books.agree(),
         };
-    }
-
-    fn disagrees(&mut self, whole: &SkuBooks, remembered: &SkuBooks) {
-        for (key, books) in &whole.levels {
-            if books.drifts().is_empty() {
+        for (key, of_level) in &books.levels {
+            if of_level.drifts().is_empty() {
                 continue;
             }
-            let before = remembered.levels.get(key).copied().unwrap_or_default();
             self.seen.levels_drifted += 1;
-            self.drifted.insert(key.clone(), (*books, before));
+            let drifted = Drifted {
+                books: *of_level,
+                remembered: remembered.levels.get(key).copied().unwrap_or_default(),
+                summed: books.ledger.at(key),
+            };
+            self.drifted.insert(key.clone(), drifted);
+        }
+        if is_whole {
+            self.read_whole.insert(sku, moved);
+        } else if books.entries > 0 || (moved.agrees && books.ledger.is_behind()) {
+            self.read_on.insert(sku, moved);
         }
     }
 }
@@ -216,42 +264,50 @@ async fn write(
     page: &[Sku],
     examined: &Examined,
 ) -> Result<(), Error> {
-    store::checkpoints::advance(conn, &examined.remembered, false).await?;
-    store::checkpoints::advance(conn, &examined.whole, true).await?;
+    store::checkpoints::advance(conn, &examined.read_on, false).await?;
+    store::checkpoints::advance(conn, &examined.read_whole, true).await?;
     let last = store::corrections::last(conn, page).await?;
-    let mut kept = Vec::new();
+    let mut found = Vec::new();
     let mut proposed = Vec::new();
     let keys: BTreeSet<&LevelKey> = examined.drifted.keys().chain(last.keys()).collect();
     for key in keys {
-        let found = examined.drifted.get(key);
-        let gaps = found.map(|(books, _)| books.gaps()).unwrap_or_default();
+        let drifted = examined.drifted.get(key);
+        let gaps = drifted.map(|drifted| drifted.books.gaps());
         let last = last.get(key);
-        let review = review(&gaps, last, run.is_full);
-        if let Some(last) = last.filter(|_| review.keep) {
-            kept.push(last.id.uuid());
+        let review = review(&gaps.unwrap_or_default(), last, run.is_full);
+        if let Some((last, drifted)) = last.zip(drifted).filter(|_| review.keep) {
+            found.push(last.id.uuid());
+            let by = &run.requested_by;
+            store::corrections::keep(conn, last.id, &drifted.summed, by).await?;
         }
         if let Some(last) = last.filter(|_| review.outdate) {
             outdate(conn, ctx, last).await?;
         }
-        if let Some((books, remembered)) = found.filter(|_| review.propose) {
-            proposed.push(proposal(ctx, run, key, books, remembered));
+        if let Some(drifted) = drifted.filter(|_| review.propose) {
+            let mut proposal = proposal(ctx, run, key, drifted);
+            // The witnesses against the ledger are gone once its sums were put right.
+            if let Some(last) = last.filter(|last| Some(last.gaps()) == gaps) {
+                proposal.resolution = last.resolution;
+            }
+            proposed.push(proposal);
         }
     }
-    store::corrections::confirm(conn, &kept, &run.requested_by).await?;
-    kept.extend(store::corrections::propose(conn, &proposed).await?);
-    Ok(store::ledger_runs::note(conn, run, &kept).await?)
+    found.extend(store::corrections::propose(conn, &proposed).await?);
+    Ok(store::ledger_runs::note(conn, run, &found).await?)
 }
 
-fn proposal(ctx: &Ctx, run: &Run, key: &LevelKey, books: &Books, remembered: &Books) -> Correction {
+fn proposal(ctx: &Ctx, run: &Run, key: &LevelKey, drifted: &Drifted) -> Correction {
+    let books = &drifted.books;
     Correction {
         id: CorrectionId::generate(&*ctx.ids),
         key: key.clone(),
         state: CorrectionState::Proposed,
-        resolution: books.proposal(remembered),
+        resolution: books.proposal(&drifted.remembered),
         drifts: books.drifts(),
         proposed_by: run.requested_by.clone(),
         proposed_at: ctx.clock.now(),
         confirmed_by: None,
+        summed: drifted.summed,
         decided: None,
         version: 1,
     }

@@ -273,7 +273,7 @@ pub(crate) struct Correct {
     /// Why, in words.
     pub(crate) note: String,
     /// Last entry that was read of the SKU, and the sums of the level up to it: the lane only adds what came after.
-    pub(crate) read: (i64, Sums),
+    pub(crate) summed: (i64, Sums),
 }
 
 impl Command {

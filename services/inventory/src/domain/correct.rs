@@ -177,6 +177,7 @@ mod tests {
             proposed_by: "service:inventory".to_owned(),
             proposed_at: start(),
             confirmed_by: None,
+            summed: (0, Sums::default()),
             decided: None,
             version: 1,
         };
@@ -201,7 +202,7 @@ mod tests {
             version: Some(1),
             resolution: Some(resolution),
             note: "counted".to_owned(),
-            read: (0, Sums::default()),
+            summed: (0, Sums::default()),
         })
     }
 

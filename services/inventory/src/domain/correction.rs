@@ -3,7 +3,7 @@
 use oms_core::CorrectionId;
 use time::OffsetDateTime;
 
-use super::books::{Drift, Gaps, Resolution};
+use super::books::{Drift, Gaps, Resolution, Sums};
 use super::level::LevelKey;
 
 /// State of a correction.
@@ -121,6 +121,8 @@ pub(crate) struct Correction {
     pub(crate) proposed_at: OffsetDateTime,
     /// Somebody else whose run has found it, too.
     pub(crate) confirmed_by: Option<String>,
+    /// The ledger of the level when it was last seen so: the last entry that was read of the SKU, and the sums up to it.
+    pub(crate) summed: (i64, Sums),
     /// How it was decided; `None` while it is proposed.
     pub(crate) decided: Option<Decided>,
     /// Version.
@@ -200,6 +202,7 @@ mod tests {
             proposed_by: "user:a".to_owned(),
             proposed_at: OffsetDateTime::UNIX_EPOCH,
             confirmed_by: None,
+            summed: (0, Sums::default()),
             decided: None,
             version: 1,
         }

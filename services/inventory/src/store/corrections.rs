@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::domain::account::Account;
-use crate::domain::books::{Drift, Resolution};
+use crate::domain::books::{Drift, Resolution, Sums};
 use crate::domain::command::Correct;
 use crate::domain::correct::OpenCorrection;
 use crate::domain::correction::{Correction, CorrectionState, Decided};
@@ -29,6 +29,8 @@ struct CorrectionRow {
     proposed_by: String,
     proposed_at: OffsetDateTime,
     confirmed_by: Option<String>,
+    summed_entry_id: i64,
+    sums: Vec<i64>,
     decided_by: Option<String>,
     decided_at: Option<OffsetDateTime>,
     note: String,
@@ -41,6 +43,7 @@ impl TryFrom<CorrectionRow> for Correction {
     fn try_from(row: CorrectionRow) -> Result<Self, Error> {
         let id = row.correction_id;
         let decided = row.decided_by.zip(row.decided_at);
+        let sums = Sums::try_from(row.sums).map_err(|_| inconsistent(TABLE, "sums", id))?;
         Ok(Self {
             id: CorrectionId::new(id),
             key: LevelKey {
@@ -56,6 +59,7 @@ impl TryFrom<CorrectionRow> for Correction {
             proposed_by: row.proposed_by,
             proposed_at: row.proposed_at,
             confirmed_by: row.confirmed_by,
+            summed: (row.summed_entry_id, sums),
             decided: decided.map(|(by, at)| Decided {
                 by,
                 at,
@@ -74,7 +78,7 @@ pub(crate) async fn lock(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Co
     let rows = sqlx::query_as!(
         CorrectionRow,
         "SELECT correction_id, sku, location_id, lot, state, resolution, proposed_by, proposed_at, confirmed_by,
-                decided_by, decided_at, note, version
+                summed_entry_id, sums, decided_by, decided_at, note, version
          FROM stock_correction WHERE correction_id = ANY($1) ORDER BY correction_id FOR UPDATE",
         ids,
     )
@@ -98,7 +102,7 @@ pub(crate) async fn open(
         let Some(command) = of.get(&correction.id) else {
             continue;
         };
-        let (after, sums) = command.read;
+        let (after, sums) = command.summed;
         let skus = [correction.key.sku.clone()];
         let fresh = books::read_all(conn, &skus, &[after], i64::MAX).await?;
         let fresh = fresh.get(&correction.key.sku);
@@ -122,7 +126,7 @@ pub(crate) async fn get(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Cor
     let rows = sqlx::query_as!(
         CorrectionRow,
         "SELECT correction_id, sku, location_id, lot, state, resolution, proposed_by, proposed_at, confirmed_by,
-                decided_by, decided_at, note, version
+                summed_entry_id, sums, decided_by, decided_at, note, version
          FROM stock_correction WHERE correction_id = ANY($1) ORDER BY correction_id DESC",
         ids,
     )
@@ -140,7 +144,7 @@ pub(crate) async fn last(
         CorrectionRow,
         "SELECT DISTINCT ON (sku, location_id, lot)
                 correction_id, sku, location_id, lot, state, resolution, proposed_by, proposed_at, confirmed_by,
-                decided_by, decided_at, note, version
+                summed_entry_id, sums, decided_by, decided_at, note, version
          FROM stock_correction WHERE sku = ANY($1)
          ORDER BY sku, location_id, lot, (state = 'PROPOSED') DESC, proposed_at DESC, correction_id DESC",
         &texts(skus) as &[&str],
@@ -173,7 +177,7 @@ pub(crate) async fn list(
     let rows = sqlx::query_as!(
         CorrectionRow,
         "SELECT correction_id, sku, location_id, lot, state, resolution, proposed_by, proposed_at, confirmed_by,
-                decided_by, decided_at, note, version
+                summed_entry_id, sums, decided_by, decided_at, note, version
          FROM stock_correction
          WHERE ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR sku = $2)
            AND ($3::uuid IS NULL OR correction_id < $3)
@@ -235,8 +239,8 @@ pub(crate) async fn propose(
     for one in corrections {
         let proposed = sqlx::query!(
             "INSERT INTO stock_correction (correction_id, sku, location_id, lot, state, resolution, proposed_by,
-                                           proposed_at, version)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                                           proposed_at, summed_entry_id, sums, version)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
              ON CONFLICT (sku, location_id, lot) WHERE state = 'PROPOSED' DO NOTHING",
             one.id.uuid(),
             one.key.sku.as_str(),
@@ -246,6 +250,8 @@ pub(crate) async fn propose(
             one.resolution.as_str(),
             one.proposed_by,
             one.proposed_at,
+            one.summed.0,
+            &one.summed.1,
             one.version,
         )
         .execute(&mut *conn)
@@ -278,16 +284,22 @@ async fn insert_drifts(conn: &mut PgConnection, of: &Correction) -> Result<(), E
     Ok(())
 }
 
-/// Somebody's run has found what these say, too: whoever is not the one who proposed them confirms them.
-pub(crate) async fn confirm(
+/// A run has found what a correction says, too, with the ledger summed up to here. Whoever asked for it confirms it when
+/// somebody else has proposed it.
+pub(crate) async fn keep(
     conn: &mut PgConnection,
-    ids: &[Uuid],
+    id: CorrectionId,
+    summed: &(i64, Sums),
     requested_by: &str,
 ) -> Result<(), Error> {
     sqlx::query!(
-        "UPDATE stock_correction SET confirmed_by = $2
-         WHERE correction_id = ANY($1) AND state = 'PROPOSED' AND confirmed_by IS NULL AND proposed_by <> $2",
-        ids,
+        "UPDATE stock_correction
+         SET summed_entry_id = $2, sums = $3,
+             confirmed_by = COALESCE(confirmed_by, CASE WHEN proposed_by <> $4 THEN $4 END)
+         WHERE correction_id = $1 AND state = 'PROPOSED'",
+        id.uuid(),
+        summed.0,
+        &summed.1,
         requested_by,
     )
     .execute(conn)
