@@ -16,7 +16,8 @@ const SCOPE_OPTION: &str = "oms.common.v1.required_scope";
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
+    // Of this clone, also when another one compiled this program into the same target directory.
+    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
     // Cargo watches a folder with all that is in it, so new files are seen too.
     println!("cargo::rerun-if-changed={}", root.display());
     let out_dir = PathBuf::from(env::var("OUT_DIR")?);
