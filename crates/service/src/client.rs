@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use http::{HeaderName, HeaderValue, Request, Response};
+use http_body_util::{BodyExt, Full};
 use oms_core::{Principal, PrincipalKind};
 use oms_proto::common::v1::ErrorReason;
 use oms_telemetry::TraceContext;
@@ -30,6 +31,8 @@ const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a request is handed to a connection before the caller hears that none took it.
+const SENDS_MAX: u32 = 8;
 
 /// A channel to a peer, for generated clients: `ReservationServiceClient::new(channel)`. Cheap to clone.
 ///
@@ -131,13 +134,13 @@ impl Service<Request<Body>> for PeerChannel {
         let mut observed = Observed::start(Side::Client, self.caller, label, span.clone());
         let (channel, peer) = (self.inner.clone(), Arc::clone(&self.peer));
         let call = async move {
-            match channel.oneshot(request).await {
+            match send(channel, request).await {
                 Ok(response) => {
                     observed.finish_if_said(response.headers());
                     Ok(response.map(|body| Body::new(ObservedBody::of_peer(body, observed))))
                 }
                 Err(error) => {
-                    let status = not_answered(error.into(), &peer);
+                    let status = not_answered(error, &peer);
                     observed.finish(status.code(), "");
                     Err(BoxError::from(status))
                 }
@@ -145,6 +148,34 @@ impl Service<Request<Body>> for PeerChannel {
         };
         Box::pin(call.instrument(span))
     }
+}
+
+/// Servers end connections by age and when they stop, so that callers spread anew. Whoever calls at that moment must not
+/// notice.
+async fn send(channel: Channel, request: Request<Body>) -> Result<Response<Body>, BoxError> {
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await?.to_bytes();
+    let mut sends = 1;
+    loop {
+        let body = Body::new(Full::new(body.clone()));
+        let request = Request::from_parts(parts.clone(), body);
+        match channel.clone().oneshot(request).await {
+            Err(error) if sends < SENDS_MAX && was_never_sent(&error) => sends += 1,
+            answered => return answered.map_err(BoxError::from),
+        }
+    }
+}
+
+/// hyper calls "canceled" what waited for a connection that closed before it was written to it.
+fn was_never_sent(error: &tonic::transport::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(source) = cause {
+        if let Some(transport) = source.downcast_ref::<hyper::Error>() {
+            return transport.is_canceled();
+        }
+        cause = source.source();
+    }
+    false
 }
 
 fn span(peer: &str, method: Option<&Method>) -> Span {

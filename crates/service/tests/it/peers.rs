@@ -1,15 +1,25 @@
 //! Calls of peers.
 
+use std::convert::Infallible;
 use std::net::TcpListener;
 use std::sync::Arc;
 
+use futures::future;
+use http::{Request, Response};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
 use oms_core::Principal;
 use oms_proto::common::v1::ErrorReason;
 use oms_proto::order::v1::hold_service_client::HoldServiceClient;
 use oms_service::{PeerConfig, PeerError, Runtime, client};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tonic::Code;
+use tonic::body::Body;
+use tower::ServiceExt;
 
-use crate::support::{Fixture, database, note, start_with, tell};
+use crate::support::{Fixture, PLACE_HOLD, database, note, start_with, tell};
 
 #[tokio::test]
 async fn a_service_calls_as_itself_or_on_behalf_of_somebody() {
@@ -79,4 +89,41 @@ async fn a_handler_calls_a_peer() {
     assert_eq!(error.code(), Code::Unavailable);
     assert_eq!(error.reason(), Some(ErrorReason::Unavailable));
     assert_eq!(error.metadata("peer"), Some("inventory"));
+}
+
+/// Serves one connection and closes it after its first answer.
+async fn close_early(stream: TcpStream) {
+    let closing = Arc::new(Notify::new());
+    let answered = Arc::clone(&closing);
+    let service = service_fn(move |_| {
+        answered.notify_one();
+        future::ok::<_, Infallible>(Response::new(Body::empty()))
+    });
+    let builder = Builder::new(TokioExecutor::new());
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = closing.notified() => connection.as_mut().graceful_shutdown(),
+    }
+    let _ = connection.await;
+}
+
+#[tokio::test]
+async fn a_call_that_a_closing_connection_did_not_take_is_made_on_the_next() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(close_early(stream));
+        }
+    });
+    let channel = client::connect("order", &PeerConfig::new(url), "returns").unwrap();
+    let callers = (0..16).map(|_| async {
+        for _ in 0..50 {
+            let request = Request::builder().uri(PLACE_HOLD).body(Body::empty());
+            channel.clone().oneshot(request.unwrap()).await.unwrap();
+        }
+    });
+    future::join_all(callers).await;
 }
