@@ -55,7 +55,7 @@ pub fn item(sku: &str) -> Item {
         }),
         mass_grams: 500,
         active: true,
-        version: 0,
+        ..Item::default()
     }
 }
 

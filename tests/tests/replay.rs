@@ -443,8 +443,26 @@ async fn reservations(suite: &TestSuite, done: &mut Replayed) -> anyhow::Result<
         order_line_id: line.clone(),
         location_id: "west".to_owned(),
         quantity,
-        lot: String::new(),
+        ..Default::default()
     };
+    suite.receive("east", "a", 2).await?;
+    let request = i::MoveReservationRequest {
+        request_id: fresh_id(),
+        reservation_id: reservation_id.clone(),
+        lines: vec![i::MoveReservationLine {
+            units: Some(units(1)),
+            to_location_id: "east".to_owned(),
+            to_lot: String::new(),
+        }],
+    };
+    twice!(
+        done,
+        client(),
+        move_reservation,
+        "MoveReservation",
+        request,
+        |m: &mut i::MoveReservationRequest| m.lines[0].to_lot = "L1".to_owned()
+    );
     let request = i::ReportShortRequest {
         request_id: fresh_id(),
         reservation_id: reservation_id.clone(),
@@ -1205,7 +1223,7 @@ async fn repairs(suite: &TestSuite, done: &mut Replayed, order: &o::Order) -> an
             order_line_id: line.order_line_id.clone(),
             location_id: line.location_id.clone(),
             quantity: line.quantity,
-            lot: String::new(),
+            ..Default::default()
         }],
         shipment_id: order.shipment_ids.first().context("shipment")?.clone(),
     };

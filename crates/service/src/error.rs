@@ -148,11 +148,21 @@ impl ApiError {
     /// FAILED_PRECONDITION: stock does not cover what the fill policy needs.
     pub fn out_of_stock(shortages: impl IntoIterator<Item = Shortage>) -> Self {
         let message = "stock does not cover the request";
-        let mut error = Self::failed_precondition(ErrorReason::OutOfStock, message);
-        error.0.shortages.extend(shortages);
-        match error.0.shortages.first().map(|first| first.sku.clone()) {
-            Some(sku) => error.with("sku", sku),
-            None => error,
+        Self::failed_precondition(ErrorReason::OutOfStock, message).with_shortages(shortages)
+    }
+
+    /// FAILED_PRECONDITION: more demand would wait for stock than may.
+    pub fn backorder_cap_reached(shortages: impl IntoIterator<Item = Shortage>) -> Self {
+        let message = "more would wait for stock than may";
+        Self::failed_precondition(ErrorReason::BackorderCapReached, message)
+            .with_shortages(shortages)
+    }
+
+    fn with_shortages(mut self, shortages: impl IntoIterator<Item = Shortage>) -> Self {
+        self.0.shortages.extend(shortages);
+        match self.0.shortages.first().map(|first| first.sku.clone()) {
+            Some(sku) => self.with("sku", sku),
+            None => self,
         }
     }
 

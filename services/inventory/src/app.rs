@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::ctx::Ctx;
 use crate::lanes::{self, Lanes};
 use crate::queries::Watchers;
+use crate::store::known_kits::KnownKits;
 use crate::store::known_locations::KnownLocations;
 use crate::{consumers, store, tasks};
 
@@ -69,6 +70,7 @@ impl Program for Inventory {
             lanes: lanes.clone(),
             locations: KnownLocations::default(),
             verified_skus_max: config.ledger.page_skus,
+            kits: KnownKits::default(),
         });
 
         let watchers = Watchers::new(setup.db.clone());

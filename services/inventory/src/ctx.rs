@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::domain::command::Command;
 use crate::domain::effect::Outcome;
 use crate::lanes::{Error, Lanes, Request};
+use crate::store::known_kits::KnownKits;
 use crate::store::known_locations::KnownLocations;
 
 /// The service itself, where it does something without being asked.
@@ -29,6 +30,8 @@ pub(crate) struct Ctx {
     pub(crate) locations: KnownLocations,
     /// Most SKUs whose books are verified in one transaction.
     pub(crate) verified_skus_max: i64,
+    /// Kits that were seen.
+    pub(crate) kits: KnownKits,
 }
 
 /// Who calls, and what makes a repeat the same call.

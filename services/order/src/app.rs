@@ -20,6 +20,7 @@ use crate::api::Api;
 use crate::clients::{FulfillmentClient, InventoryClient};
 use crate::commands::cancel_order::RUN_CANCELLATION_TASK;
 use crate::commands::place_hold::RELEASE_HOLD_TASK;
+use crate::commands::record_reservation::RECALL_DISPLACED_TASK;
 use crate::commands::record_shipment::{CAPTURE_PAYMENT_TASK, ISSUE_INVOICE_TASK};
 use crate::commands::record_short::BACKORDER_SHORT_TASK;
 use crate::commands::refund_payment::REFUND_PAYMENT_TASK;
@@ -108,6 +109,11 @@ fn work(ctx: &Arc<Ctx>, setup: &mut Setup) {
         .handle(REFUND_PAYMENT_TASK, tasks::refund_payment::run)
         .handle(REFUND_CANCELLATION_TASK, tasks::refund_cancellation::run)
         .handle(BACKORDER_SHORT_TASK, tasks::backorder_short::run)
+        .handle(RECALL_DISPLACED_TASK, tasks::recall_displaced::run)
+        .handle(
+            tasks::call_back_units::CALL_BACK_UNITS_TASK,
+            tasks::call_back_units::run,
+        )
         .handle(RUN_CANCELLATION_TASK, tasks::run_cancellation::run);
     setup.background("tasks", |cancel| runner.spawn(cancel));
 

@@ -190,7 +190,7 @@ async fn by_reference(world: &World, table: &mut Table) {
 async fn stock(world: &World, table: &mut Table) {
     use i::{
         ApproveCorrectionRequest, ConfirmReservationRequest, ExtendReservationRequest,
-        GetReservationRequest, RejectCorrectionRequest,
+        GetReservationRequest, MoveReservationRequest, RejectCorrectionRequest,
     };
     let clients = &world.suite.clients;
     unknown!(
@@ -239,6 +239,27 @@ async fn stock(world: &World, table: &mut Table) {
             reservation_id,
             request_id: fresh_id(),
             time_to_live: Some(seconds(60)),
+        },
+        "reservation"
+    );
+    let units = i::ReservationQuantity {
+        order_line_id: fresh_id(),
+        location_id: "west".to_owned(),
+        quantity: 1,
+        ..Default::default()
+    };
+    unknown!(
+        table,
+        clients.reservations(),
+        move_reservation,
+        MoveReservationRequest {
+            reservation_id,
+            request_id: fresh_id(),
+            lines: vec![i::MoveReservationLine {
+                units: Some(units.clone()),
+                to_location_id: "east".to_owned(),
+                to_lot: String::new(),
+            }],
         },
         "reservation"
     );

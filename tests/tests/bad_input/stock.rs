@@ -39,6 +39,40 @@ async fn catalogue(world: &World, table: &mut Table) -> anyhow::Result<()> {
         items.batch_upsert_items(request).await,
         &expected,
     );
+    let part = |sku: &str, quantity| i::ItemComponent {
+        sku: sku.to_owned(),
+        quantity,
+    };
+    let kit = i::Item {
+        components: vec![part("k", 1), part("a", 0)],
+        backorder_max: Some(1),
+        ..item("k")
+    };
+    let request = |kit| i::BatchUpsertItemsRequest {
+        request_id: fresh_id(),
+        items: vec![kit],
+    };
+    let expected = invalid(&[
+        "items[0].components[0].sku KIT_NESTED",
+        "items[0].components[1].quantity QUANTITY_INVALID",
+        "items[0].backorder_max FIELD_MALFORMED",
+    ]);
+    let answer = items.batch_upsert_items(request(kit)).await;
+    table.case("a kit of itself", answer, &expected);
+    let kit = i::Item {
+        components: vec![part("a", 1), part("nope", 1)],
+        ..item("k")
+    };
+    let expected = invalid(&["items[0].components[1].sku SKU_UNKNOWN"]);
+    let answer = items.batch_upsert_items(request(kit)).await;
+    table.case("a kit of nothing that is known", answer, &expected);
+    let stocked = i::Item {
+        components: vec![part("b", 1)],
+        ..item("a")
+    };
+    let expected = invalid(&["items[0].components SKU_HAS_STOCK"]);
+    let answer = items.batch_upsert_items(request(stocked)).await;
+    table.case("a kit of what has stock", answer, &expected);
     let request = i::BatchUpsertItemsRequest::default();
     let expected = invalid(&["request_id FIELD_REQUIRED", "items FIELD_REQUIRED"]);
     table.case(
@@ -133,7 +167,7 @@ async fn levels(world: &World, table: &mut Table) {
     };
     let expected = refused(ErrorReason::StockCommitted);
     let answer = stock.adjust_stock(adjust(-1_000, "LOST")).await;
-    table.case("losing more than is free", answer, &expected);
+    table.case("losing more than there is", answer, &expected);
     let expected = invalid(&["delta QUANTITY_INVALID", "reason FIELD_MALFORMED"]);
     let answer = stock.adjust_stock(adjust(0, "MAGIC")).await;
     table.case("a correction by nothing", answer, &expected);
@@ -236,6 +270,27 @@ async fn reserving(world: &World, table: &mut Table) {
         reservations.reserve(wrong).await,
         &expected,
     );
+    let mut unsure = reserve("a", 1);
+    unsure.priority = Some(10);
+    unsure.ship_complete = true;
+    unsure.fill_policy = FillPolicy::FillAllAvailable.into();
+    let expected = invalid(&[
+        "priority FIELD_OUT_OF_RANGE",
+        "ship_complete FIELD_MALFORMED",
+    ]);
+    table.case(
+        "a reservation of no class",
+        reservations.reserve(unsure).await,
+        &expected,
+    );
+    let mut apart = reserve("a", 1_000);
+    apart.ship_complete = true;
+    let expected = refused(ErrorReason::OutOfStock);
+    table.case(
+        "shipping complete what no location has",
+        reservations.reserve(apart).await,
+        &expected,
+    );
     let mut long = reserve("a", 1);
     long.time_to_live = Some(seconds(7_200));
     let expected = invalid(&["time_to_live FIELD_OUT_OF_RANGE"]);
@@ -295,6 +350,7 @@ async fn reservations(world: &World, table: &mut Table) -> anyhow::Result<()> {
         location_id: line.location_id.clone(),
         quantity,
         lot: line.lot.clone(),
+        ..Default::default()
     };
     let request = i::IssueReservationRequest {
         request_id: fresh_id(),
@@ -319,6 +375,23 @@ async fn reservations(world: &World, table: &mut Table) -> anyhow::Result<()> {
         client.report_short(request).await,
         &expected,
     );
+    let request = |units, to_location_id: &str| i::MoveReservationRequest {
+        request_id: fresh_id(),
+        reservation_id: live.reservation_id.clone(),
+        lines: vec![i::MoveReservationLine {
+            units: Some(units),
+            to_location_id: to_location_id.to_owned(),
+            to_lot: "L9".to_owned(),
+        }],
+    };
+    let answer = client.move_reservation(request(units(100), "east")).await;
+    table.case("moving more than is allocated", answer, &expected);
+    let expected = refused(ErrorReason::OutOfStock);
+    let answer = client.move_reservation(request(units(1), "east")).await;
+    table.case("moving to where nothing is", answer, &expected);
+    let expected = invalid(&["lines[0].to_location_id REFERENCE_UNKNOWN"]);
+    let answer = client.move_reservation(request(units(1), "mars")).await;
+    table.case("moving to nowhere", answer, &expected);
     let request = i::ReleaseReservationRequest {
         request_id: "x".to_owned(),
         reservation_id: String::new(),

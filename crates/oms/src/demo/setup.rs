@@ -147,6 +147,6 @@ fn item(item: &RetailItem) -> Item {
         }),
         mass_grams: item.mass_grams,
         active: true,
-        version: 0,
+        ..Item::default()
     }
 }

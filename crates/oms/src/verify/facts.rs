@@ -317,7 +317,9 @@ async fn inventory(conn: &mut PgConnection) -> sqlx::Result<InventoryFacts> {
                  coalesce(bool_or(l.state IN ('HELD', 'ALLOCATED', 'BACKORDERED')), false) AS is_live,
                  coalesce(string_agg(concat_ws('/', order_line_id, location_id, lot, l.state, quantity), ' '
                      ORDER BY order_line_id, location_id COLLATE \"C\", lot COLLATE \"C\", l.state COLLATE \"C\"), '') AS lines
-             FROM reservation r LEFT JOIN reservation_line l USING (reservation_id)
+             -- The order knows no components: those of a kit at one place are one line to it.
+             FROM reservation r LEFT JOIN (SELECT reservation_id, order_line_id, location_id, lot, state, sum(quantity) AS quantity
+                 FROM reservation_line GROUP BY reservation_id, order_line_id, location_id, lot, state) AS l USING (reservation_id)
              GROUP BY reservation_id",
         )
         .fetch_all(&mut *conn)

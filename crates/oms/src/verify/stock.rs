@@ -183,6 +183,47 @@ pub(super) const ALL: &[Invariant] = &[
          WHERE (state = 'BACKORDERED' AND location_id <> '') OR (state IN ('HELD', 'ALLOCATED', 'CONSUMED') AND location_id = '')",
     ),
     always(
+        "stock.lanes_count_backorders",
+        "the lane of a SKU counts the units that wait for it",
+        INVENTORY,
+        "sku_lane",
+        "WITH waiting AS (
+             SELECT sku, sum(quantity) AS units FROM reservation_line WHERE state = 'BACKORDERED' GROUP BY sku
+         )
+         SELECT sku || ': ' || coalesce(backordered, 0) || ' counted, ' || coalesce(units, 0) || ' wait'
+         FROM waiting FULL JOIN sku_lane USING (sku)
+         WHERE coalesce(backordered, 0) <> coalesce(units, 0)",
+    ),
+    always(
+        "stock.backorders_within_cap",
+        "no more units of a SKU wait than it allows, but for those that waited when that was lowered and those that lost \
+         stock which was not there",
+        INVENTORY,
+        "sku_lane",
+        "SELECT l.sku || ': ' || sum(r.quantity) || ' wait, ' || l.backorder_max || ' may, '
+             || l.backorder_excess || ' more are excused'
+         FROM sku_lane l JOIN reservation_line r ON r.sku = l.sku AND r.state = 'BACKORDERED'
+         GROUP BY l.sku HAVING sum(r.quantity) > l.backorder_max + l.backorder_excess",
+    ),
+    always(
+        "stock.kits_are_made_of_items",
+        "a kit has components, which are no kits, and no stock or reservations of its own",
+        INVENTORY,
+        "items",
+        "SELECT 'kit ' || kit_sku || ' has the kit ' || component_sku FROM item_components c
+         WHERE EXISTS (SELECT FROM item_components i WHERE i.kit_sku = c.component_sku)
+         UNION ALL
+         SELECT sku || ' is ' || CASE WHEN kit_version = 0 THEN 'no ' ELSE 'a ' END || 'kit for its lane'
+         FROM sku_lane WHERE (kit_version > 0) <> EXISTS (SELECT FROM item_components WHERE kit_sku = sku)
+         UNION ALL
+         SELECT 'kit ' || sku || ' has stock or reservations' FROM sku_lane l
+         WHERE kit_version > 0
+           AND (EXISTS (SELECT FROM stock_level s WHERE s.sku = l.sku AND s.available + s.held + s.allocated
+                    + s.count_pending + s.quarantine + s.qc + s.damaged + s.refurb > 0)
+                OR EXISTS (SELECT FROM reservation_line r WHERE r.sku = l.sku
+                           AND r.state IN ('HELD', 'ALLOCATED', 'BACKORDERED')))",
+    ),
+    always(
         "stock.every_stocked_sku_has_a_lane",
         "every SKU with stock or reservations has the lane row that its writers lock",
         INVENTORY,

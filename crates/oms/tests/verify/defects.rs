@@ -125,6 +125,22 @@ pub(crate) const DEFECTS: &[Defect] = &[
         &["between.reservations_equal_copies"],
     ),
     only(
+        "stock.lanes_count_backorders",
+        Inventory,
+        "UPDATE sku_lane SET backordered = 0 WHERE sku = 'lamp'",
+    ),
+    only(
+        "stock.backorders_within_cap",
+        Inventory,
+        "ALTER TABLE sku_lane DROP CONSTRAINT sku_lane_backordered_within_max;
+         UPDATE sku_lane SET backorder_max = 0 WHERE sku = 'lamp'",
+    ),
+    only(
+        "stock.kits_are_made_of_items",
+        Inventory,
+        "INSERT INTO item_components (kit_sku, component_sku, quantity) VALUES ('chair', 'lamp', 1)",
+    ),
+    only(
         "stock.every_stocked_sku_has_a_lane",
         Inventory,
         "ALTER TABLE stock_level DROP CONSTRAINT stock_level_sku_fkey; DELETE FROM sku_lane WHERE sku = 'chair'",

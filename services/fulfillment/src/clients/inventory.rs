@@ -162,6 +162,7 @@ impl Inventory {
                 location_id: call.location_id.to_string(),
                 quantity: call.quantity,
                 lot: call.lot.to_owned(),
+                ..Default::default()
             }),
             reason: call.reason.to_owned(),
         };
@@ -193,6 +194,7 @@ impl Inventory {
             single_node_within_rank: proposal.single_node_within_rank,
             // The order was promised these units before: no channel's buffer is for it.
             channel_id: String::new(),
+            ..Default::default()
         };
         let answer = self
             .reservations

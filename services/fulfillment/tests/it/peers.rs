@@ -308,6 +308,13 @@ impl ReservationService for Peers {
         refused()
     }
 
+    async fn move_reservation(
+        &self,
+        _: Request<inv::MoveReservationRequest>,
+    ) -> Result<Response<inv::MoveReservationResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
     async fn get_reservation(
         &self,
         _: Request<inv::GetReservationRequest>,

@@ -478,6 +478,7 @@ fn furnish(peers: &Peers) {
             mass_grams: 400,
             active: true,
             version: 7,
+            ..Default::default()
         };
         world.items.insert(sku.to_owned(), item);
     }

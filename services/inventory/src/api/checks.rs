@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use oms_core::{LocationId, Quantity, Sku, Violations, country};
 use oms_proto::common::v1::PostalAddress;
+use prost_types::Timestamp;
+use time::OffsetDateTime;
 
 use crate::domain::location::Address;
 
@@ -37,6 +39,20 @@ pub(super) fn units(field: &str, units: i64, violations: &mut Violations) -> i64
         violations.push(field, "QUANTITY_INVALID", error.to_string());
     }
     units
+}
+
+/// A moment; `None` when none is given. Postgres keeps microseconds.
+pub(super) fn time(
+    field: &str,
+    given: Option<Timestamp>,
+    violations: &mut Violations,
+) -> Option<OffsetDateTime> {
+    let read = oms_proto::time_from_proto(given?).ok();
+    let micros = read.and_then(|at| at.replace_nanosecond(at.microsecond() * 1_000).ok());
+    if micros.is_none() {
+        violations.push(field, MALFORMED, "is no time of the years 1 to 9999");
+    }
+    micros
 }
 
 /// Text for people: so many characters at most, and none that cannot be printed.

@@ -59,6 +59,10 @@ impl About<'_> {
             Refusal::OutOfStock(shortages) => {
                 ApiError::out_of_stock(shortages.iter().map(messages::shortage))
             }
+            Refusal::QueueFull(shortages) => {
+                ApiError::backorder_cap_reached(shortages.iter().map(messages::shortage))
+            }
+            Refusal::Recomposed => ApiError::conflict(),
             Refusal::Ended(state) => {
                 ApiError::failed_precondition(ErrorReason::ReservationExpired, message)
                     .with("reservation_id", self.reservation)
@@ -74,10 +78,7 @@ impl About<'_> {
                 field,
                 open,
                 requested,
-            } => ApiError::failed_precondition(ErrorReason::QuantityExceedsOpen, message)
-                .with("field", field)
-                .with("open", open)
-                .with("requested", requested),
+            } => exceeds_open(&field, open, requested, message),
             Refusal::Committed { available } => {
                 ApiError::failed_precondition(ErrorReason::StockCommitted, message)
                     .with("available", available)
@@ -119,4 +120,11 @@ impl About<'_> {
             }
         }
     }
+}
+
+fn exceeds_open(field: &str, open: i64, requested: i64, message: String) -> ApiError {
+    ApiError::failed_precondition(ErrorReason::QuantityExceedsOpen, message)
+        .with("field", field)
+        .with("open", open)
+        .with("requested", requested)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use oms_core::{Sku, Violations};
+use oms_core::{Quantity, Sku, Violations};
 use oms_proto::inventory::v1::item_service_server::ItemService;
 use oms_proto::inventory::v1::{
     self as pb, BatchGetItemsRequest, BatchGetItemsResponse, BatchUpsertItemsRequest,
@@ -13,6 +13,7 @@ use tonic::{Request, Response, Status};
 
 use crate::commands;
 use crate::domain::item::Item;
+use crate::domain::kit::Part;
 use crate::messages;
 use crate::queries;
 
@@ -21,6 +22,12 @@ use super::{Api, call, checks, take_request_id};
 
 /// Most barcodes of an item.
 const BARCODES_MAX: usize = 20;
+
+/// Most components of a kit.
+const COMPONENTS_MAX: usize = 50;
+
+/// Most units of a component in one kit.
+const COMPONENT_UNITS_MAX: i64 = 1_000_000;
 
 /// Largest side in millimetres and mass in grams: far more than anything that is stocked.
 const MEASURE_MAX: i64 = 1_000_000_000;
@@ -152,6 +159,21 @@ fn item<'a>(
         let fits = (0..=MEASURE_MAX).contains(&measure);
         violations.check(fits, field, checks::OUT_OF_RANGE, "must be 0 to 1000000000");
     }
+    let parts = parts(given, violations);
+    if let Some(most) = given.backorder_max {
+        let fits = (0..=Quantity::MAX).contains(&most);
+        let message = "must be 0 to 1000000000";
+        violations.check(fits, "backorder_max", checks::OUT_OF_RANGE, message);
+    }
+    let available_from = checks::time("available_from_time", given.available_from_time, violations);
+    for (field, is_given) in [
+        ("backorder_max", given.backorder_max.is_some()),
+        ("available_from_time", given.available_from_time.is_some()),
+    ] {
+        let fits = given.components.is_empty() || !is_given;
+        let message = "a kit has none: its components have";
+        violations.check(fits, field, checks::MALFORMED, message);
+    }
     Some(Item {
         sku: sku?,
         name,
@@ -159,6 +181,39 @@ fn item<'a>(
         dimensions_mm: [size.length_mm, size.width_mm, size.height_mm],
         mass_grams: given.mass_grams,
         active: given.active,
+        parts,
+        backorder_max: given.backorder_max,
+        available_from,
         version: 0,
     })
+}
+
+fn parts(given: &pb::Item, violations: &mut Violations) -> Vec<Part> {
+    let len = given.components.len();
+    if !checks::count("components", len, 0..=COMPONENTS_MAX, violations) {
+        return Vec::new();
+    }
+    let mut seen = HashSet::new();
+    let mut parts = Vec::with_capacity(len);
+    for (place, component) in given.components.iter().enumerate() {
+        let field = |name: &str| format!("components[{place}].{name}");
+        let sku: Option<Sku> = checks::required(&field("sku"), &component.sku, violations);
+        let is_new = seen.insert(&component.sku);
+        violations.check(is_new, field("sku"), checks::DUPLICATE, "stands here twice");
+        let message = "a kit is not made of itself";
+        violations.check(
+            component.sku != given.sku,
+            field("sku"),
+            "KIT_NESTED",
+            message,
+        );
+        let fits = (1..=COMPONENT_UNITS_MAX).contains(&component.quantity);
+        let message = "must be 1 to 1000000";
+        violations.check(fits, field("quantity"), "QUANTITY_INVALID", message);
+        parts.extend(sku.map(|sku| Part {
+            sku,
+            quantity: component.quantity,
+        }));
+    }
+    parts
 }

@@ -14,6 +14,7 @@ mod stock_by_hand;
 mod stock_policy_service;
 mod stock_service;
 mod supply_service;
+mod units;
 mod verify_ledger;
 
 use std::sync::Arc;

@@ -1,13 +1,14 @@
 //! `ReservationService`.
 
-use oms_core::{LocationId, OrderId, ReservationId, Violations};
+use oms_core::{OrderId, ReservationId, Violations};
 use oms_proto::inventory::v1::reservation_service_server::ReservationService;
 use oms_proto::inventory::v1::{
     ConfirmReservationRequest, ConfirmReservationResponse, ExtendReservationRequest,
     ExtendReservationResponse, GetReservationRequest, GetReservationResponse,
     IssueReservationRequest, IssueReservationResponse, ListReservationsRequest,
-    ListReservationsResponse, ReleaseReservationRequest, ReleaseReservationResponse,
-    ReportShortRequest, ReportShortResponse, ReservationQuantity, ReserveRequest, ReserveResponse,
+    ListReservationsResponse, MoveReservationRequest, MoveReservationResponse,
+    ReleaseReservationRequest, ReleaseReservationResponse, ReportShortRequest, ReportShortResponse,
+    ReserveRequest, ReserveResponse,
 };
 use oms_service::ApiError;
 use oms_telemetry::record_order_id;
@@ -15,16 +16,14 @@ use tonic::{Request, Response, Status};
 use tracing::Span;
 
 use crate::commands;
-use crate::domain::command::{Issue, Release, ReportShort, Units};
-use crate::domain::reservation::{Place, Reservation};
+use crate::domain::command::{Issue, Release, ReportShort};
+use crate::domain::move_reservation::MoveReservation;
+use crate::domain::reservation::Reservation;
 use crate::messages;
 use crate::queries;
 
 use super::error::About;
-use super::{Api, call, checks, reserve, take_request_id};
-
-/// Most rows that one request may name.
-const UNITS_MAX: usize = 1_000;
+use super::{Api, call, checks, reserve, take_request_id, units};
 
 #[tonic::async_trait]
 impl ReservationService for Api {
@@ -113,7 +112,7 @@ impl ReservationService for Api {
             "" => None,
             text => checks::required("order_id", text, &mut violations),
         };
-        let units = all_units(&request.lines, 0, &mut violations);
+        let units = units::all_units(&request.lines, 0, &mut violations);
         let (Some(request_id), Some(id), true) = (request_id, id, violations.is_empty()) else {
             return Err(ApiError::from(violations).into());
         };
@@ -145,7 +144,7 @@ impl ReservationService for Api {
             violations.push("line", checks::REQUIRED, "must not be empty");
         }
         let line = request.line.as_ref();
-        let units = line.and_then(|line| units("line", line, &mut violations));
+        let units = line.and_then(|line| units::units("line", line, &mut violations));
         let reason = checks::text("reason", &request.reason, 1..=64, &mut violations);
         let (Some(request_id), Some(id), Some(units), true) =
             (request_id, id, units, violations.is_empty())
@@ -177,7 +176,7 @@ impl ReservationService for Api {
         let request_id = take_request_id(&mut request.request_id, &mut violations);
         let id = reservation_id(&request.reservation_id, &mut violations);
         let shipment = checks::required("shipment_id", &request.shipment_id, &mut violations);
-        let units = all_units(&request.lines, 1, &mut violations);
+        let units = units::all_units(&request.lines, 1, &mut violations);
         let (Some(request_id), Some(id), Some(shipment), true) =
             (request_id, id, shipment, violations.is_empty())
         else {
@@ -196,6 +195,31 @@ impl ReservationService for Api {
         let issued = commands::issue_reservation(&self.ctx, call, issue).await;
         let reservation = Some(changed(&issued.map_err(|error| about.status(error))?));
         Ok(Response::new(IssueReservationResponse { reservation }))
+    }
+
+    async fn move_reservation(
+        &self,
+        request: Request<MoveReservationRequest>,
+    ) -> Result<Response<MoveReservationResponse>, Status> {
+        let principal = oms_service::principal(&request);
+        let mut request = request.into_inner();
+        let mut violations = Violations::default();
+        let request_id = take_request_id(&mut request.request_id, &mut violations);
+        let id = reservation_id(&request.reservation_id, &mut violations);
+        let moves = units::moves(&request.lines, &mut violations);
+        let (Some(request_id), Some(reservation), true) = (request_id, id, violations.is_empty())
+        else {
+            return Err(ApiError::from(violations).into());
+        };
+        let call = call(principal, "MoveReservation", request_id, &request);
+        let about = About {
+            reservation: &request.reservation_id,
+            request_id,
+        };
+        let moved = MoveReservation { reservation, moves };
+        let moved = commands::move_reservation(&self.ctx, call, moved).await;
+        let reservation = Some(changed(&moved.map_err(|error| about.status(error))?));
+        Ok(Response::new(MoveReservationResponse { reservation }))
     }
 
     async fn get_reservation(
@@ -243,36 +267,4 @@ fn changed(reservation: &Reservation) -> oms_proto::inventory::v1::Reservation {
         record_order_id(&Span::current(), order);
     }
     messages::reservation(reservation)
-}
-
-fn all_units(
-    given: &[ReservationQuantity],
-    least: usize,
-    violations: &mut Violations,
-) -> Vec<Units> {
-    if !checks::count("lines", given.len(), least..=UNITS_MAX, violations) {
-        return Vec::new();
-    }
-    let numbered = given.iter().enumerate();
-    numbered
-        .filter_map(|(number, given)| units(&format!("lines[{number}]"), given, violations))
-        .collect()
-}
-
-fn units(field: &str, given: &ReservationQuantity, violations: &mut Violations) -> Option<Units> {
-    let mut found = Violations::default();
-    let order_line = checks::required("order_line_id", &given.order_line_id, &mut found);
-    let quantity = checks::units("quantity", given.quantity, &mut found);
-    let lot = checks::lot("lot", &given.lot, &mut found);
-    let location: Option<LocationId> = match &*given.location_id {
-        "" => None,
-        text => checks::required("location_id", text, &mut found),
-    };
-    violations.extend_under(field, found);
-    let place = location.map(|location| Place { location, lot });
-    Some(Units {
-        order_line: order_line?,
-        place,
-        quantity,
-    })
 }

@@ -10,12 +10,14 @@ use time::Duration;
 
 use crate::domain::command::{Fill, Mode, Reserve};
 use crate::domain::fit::{Demand, Wishes};
+use crate::domain::reservation::Urgency;
 
 use super::checks;
 
 const LINES_MAX: usize = 500;
 const RANKED_MAX: usize = 16;
 const ELIGIBLE_MAX: usize = 1_000;
+const PRIORITY_MAX: i16 = 9;
 const TIME_TO_LIVE_DEFAULT: Duration = Duration::minutes(15);
 const TIME_TO_LIVE_MAX: Duration = Duration::hours(1);
 
@@ -32,6 +34,14 @@ pub(super) fn reserve(request: &ReserveRequest, violations: &mut Violations) -> 
     let within = request.single_node_within_rank;
     let single_node_within_rank = not_negative("single_node_within_rank", within, violations);
     let channel = super::availability::channel("channel_id", &request.channel_id, violations);
+    let urgency = urgency(request, violations);
+    let ship_complete = request.ship_complete;
+    violations.check(
+        !ship_complete || fill != Some(Fill::AllAvailable),
+        "ship_complete",
+        checks::MALFORMED,
+        "does not go with FILL_ALL_AVAILABLE",
+    );
     let (lines, demands) = lines(&request.lines, violations);
     if !violations.is_empty() {
         return None;
@@ -43,14 +53,35 @@ pub(super) fn reserve(request: &ReserveRequest, violations: &mut Violations) -> 
         fingerprint: oms_service::fingerprint(request),
         mode: mode?,
         fill: fill?,
+        urgency,
         lines,
         demands,
         wishes: Wishes {
             ranked,
             splits_max,
             single_node_within_rank,
+            ship_complete,
         },
     })
+}
+
+fn urgency(request: &ReserveRequest, violations: &mut Violations) -> Urgency {
+    let class = match request.priority {
+        None => Some(Urgency::NORMAL.class),
+        Some(given) => i16::try_from(given)
+            .ok()
+            .filter(|class| (0..=PRIORITY_MAX).contains(class)),
+    };
+    violations.check(
+        class.is_some(),
+        "priority",
+        checks::OUT_OF_RANGE,
+        "must be 0 to 9",
+    );
+    Urgency {
+        class: class.unwrap_or(Urgency::NORMAL.class),
+        promise_at: checks::time("promise_time", request.promise_time, violations),
+    }
 }
 
 fn mode(request: &ReserveRequest, violations: &mut Violations) -> Option<Mode> {
@@ -158,6 +189,8 @@ fn lines(
             sku,
             quantity,
             eligible: (!ids.is_empty()).then_some(eligible),
+            // Looked up later.
+            kit: None,
         });
     }
     (lines, demands)

@@ -1,4 +1,4 @@
-//! Corrects free stock by hand.
+//! Corrects stock by hand.
 
 use crate::domain::command::{Adjust, Command};
 use crate::domain::level::{Level, LevelKey};
@@ -17,7 +17,7 @@ pub(crate) struct AdjustStock {
     pub(crate) reason: String,
 }
 
-/// Adds or takes free units. What is held or allocated cannot be taken. Answers the level after it.
+/// Adds or takes units. What is taken beyond what is free, the least urgent reservations lose. Answers the level after it.
 pub(crate) async fn adjust_stock(
     ctx: &Ctx,
     call: Call,

@@ -1,6 +1,6 @@
 //! Creates or replaces items.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use oms_core::{Sku, Violations};
 use oms_postgres::{idempotency, outbox};
@@ -56,13 +56,14 @@ async fn write(
         item.version = versions.get(item.sku.as_str()).copied().unwrap_or(1);
     }
     store::items::drop_barcodes(conn, &items).await?;
-    check_barcodes(
-        &items,
-        &store::items::barcodes_of_others(conn, &items).await?,
-    )?;
-    store::items::add_barcodes(conn, &items).await?;
+    let mut violations = Violations::default();
+    let owners = store::items::barcodes_of_others(conn, &items).await?;
+    check_barcodes(&items, &owners, &mut violations);
     let skus: Vec<Sku> = items.iter().map(|item| item.sku.clone()).collect();
     store::lanes::open(conn, &skus).await?;
+    write_selling(conn, &items, &skus, &mut violations).await?;
+    violations.into_result().map_err(Refusal::Invalid)?;
+    store::items::add_barcodes(conn, &items).await?;
     let actor = call.principal.to_string();
     let stamp = Stamp {
         ids: &*ctx.ids,
@@ -74,8 +75,7 @@ async fn write(
 }
 
 /// `owners` holds the barcodes that belong to other SKUs.
-fn check_barcodes(items: &[Item], owners: &BTreeMap<String, String>) -> Result<(), Refusal> {
-    let mut violations = Violations::default();
+fn check_barcodes(items: &[Item], owners: &BTreeMap<String, String>, violations: &mut Violations) {
     for (number, item) in items.iter().enumerate() {
         for (place, barcode) in item.barcodes.iter().enumerate() {
             let owner = owners.get(barcode);
@@ -90,7 +90,73 @@ fn check_barcodes(items: &[Item], owners: &BTreeMap<String, String>) -> Result<(
             );
         }
     }
-    violations.into_result().map_err(Refusal::Invalid)
+}
+
+/// Writes kits and what may wait, under the lanes of the items where that changes and of their components. What is
+/// wrong with it is added to the violations, for which the caller gives up.
+async fn write_selling(
+    conn: &mut PgConnection,
+    items: &[Item],
+    skus: &[Sku],
+    violations: &mut Violations,
+) -> Result<(), Error> {
+    let stored = store::items::get(conn, skus).await?;
+    let stored: BTreeMap<&Sku, &Item> = stored.iter().map(|item| (&item.sku, item)).collect();
+    let is_new = |item: &&Item| {
+        let stored = stored.get(&item.sku);
+        stored.is_none_or(|stored| !stored.sells_like(item))
+    };
+    let changed: Vec<&Item> = items.iter().filter(is_new).collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let components = changed.iter().flat_map(|item| &item.parts);
+    let components = components.map(|part| part.sku.clone());
+    let lanes: BTreeSet<Sku> = changed
+        .iter()
+        .map(|item| item.sku.clone())
+        .chain(components)
+        .collect();
+    let lanes: Vec<Sku> = lanes.into_iter().collect();
+    let locked = store::lanes::lock(conn, &lanes).await?;
+    let known: BTreeSet<&Sku> = locked.iter().map(|lane| &lane.sku).collect();
+    if !check_components(items, &known, violations) {
+        return Ok(());
+    }
+    store::kits::write(conn, &changed).await?;
+    let kits: Vec<Sku> = changed
+        .iter()
+        .filter(|item| !item.parts.is_empty())
+        .map(|item| item.sku.clone())
+        .collect();
+    let nested = store::kits::nested(conn, &kits).await?;
+    let stocked = store::kits::stocked(conn, &kits).await?;
+    for (number, item) in items.iter().enumerate() {
+        let is_in = |found: &[String]| found.iter().any(|sku| sku == item.sku.as_str());
+        let field = format!("items[{number}].components");
+        let message = "a kit is neither made of kits nor part of one";
+        violations.check(!is_in(&nested), &field, "KIT_NESTED", message);
+        let message = "an item with stock or open reservations is no kit";
+        violations.check(!is_in(&stocked), &field, "SKU_HAS_STOCK", message);
+    }
+    Ok(())
+}
+
+/// False when a component is not known. Only those of items that change were looked up.
+fn check_components(items: &[Item], known: &BTreeSet<&Sku>, violations: &mut Violations) -> bool {
+    let mut all_known = true;
+    for (number, item) in items.iter().enumerate() {
+        let parts = item.parts.iter().enumerate();
+        for (place, part) in parts.filter(|_| known.contains(&item.sku)) {
+            all_known &= violations.check(
+                known.contains(&part.sku),
+                format!("items[{number}].components[{place}].sku"),
+                "SKU_UNKNOWN",
+                format!("{} is not known", part.sku),
+            );
+        }
+    }
+    all_known
 }
 
 /// A barcode that another call gave away between our look and our write.

@@ -12,6 +12,7 @@ use super::account::Account;
 use super::correct::{Corrections, OpenCorrection};
 use super::effect::{Entry, EntryKey, Fact};
 use super::expected::{ExpectedKey, ExpectedReceipt};
+use super::lane::{LaneState, QueueChange};
 use super::level::{Buckets, Level, LevelKey};
 use super::offer::sums_of_free;
 use super::policy::Policy;
@@ -22,8 +23,10 @@ use super::reservation::Reservation;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Board {
     pub(super) now: OffsetDateTime,
-    /// SKUs whose lanes are locked.
-    pub(super) lanes: BTreeSet<Sku>,
+    /// Lanes that are locked.
+    pub(super) lanes: BTreeMap<Sku, LaneState>,
+    /// Versions of the kits that the commands name.
+    pub(super) kits: BTreeMap<Sku, i64>,
     pub(super) levels: BTreeMap<LevelKey, Buckets>,
     pub(super) reservations: BTreeMap<ReservationId, Reservation>,
     /// Entries of outside causes that the ledger holds already.
@@ -39,8 +42,15 @@ pub(crate) struct Board {
     pub(super) corrections: Corrections,
     /// Who asks for what is being decided.
     pub(super) actor: String,
+    /// Units that lost the stock they were promised, by SKU.
+    pub(super) displaced: BTreeMap<Sku, i64>,
+    /// Reservations that ship complete and wait for several SKUs, of which something became free.
+    pub(super) complete: BTreeSet<ReservationId>,
+    /// Whether a decision needed reservations that were not loaded.
+    pub(super) short_sighted: bool,
     /// Who changed a reservation last.
     actors: BTreeMap<ReservationId, String>,
+    lanes_before: BTreeMap<Sku, LaneState>,
     pub(super) levels_before: BTreeMap<LevelKey, Buckets>,
     pub(super) available_before: BTreeMap<Sku, i64>,
     /// The same as the lanes hold it.
@@ -52,11 +62,13 @@ pub(crate) struct Board {
 /// What is there under the locks.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Loaded {
-    /// SKUs whose lanes exist and are locked.
-    pub(crate) lanes: BTreeSet<Sku>,
+    /// Lanes that exist and are locked.
+    pub(crate) lanes: BTreeMap<Sku, LaneState>,
+    /// Versions of the kits that the commands name; 0 for what is no kit any more.
+    pub(crate) kits: BTreeMap<Sku, i64>,
     /// Levels that the commands may need; one that is missing does not exist.
     pub(crate) levels: Vec<Level>,
-    /// Reservations of the commands, and those that wait for what they may free.
+    /// Reservations of the commands, those that wait for what they may free, and those that a correction may displace.
     pub(crate) reservations: Vec<Reservation>,
     /// Entries of outside causes that the ledger holds already.
     pub(crate) booked: BTreeSet<EntryKey>,
@@ -75,7 +87,7 @@ pub(crate) struct Loaded {
 /// A change that was decided but not yet made.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
-    pub(super) reservation: Option<Reservation>,
+    pub(super) reservations: Vec<Reservation>,
     pub(super) entries: Vec<Entry>,
     /// Levels as they are after a correction; its entries are counted in already.
     pub(super) repaired: BTreeMap<LevelKey, Buckets>,
@@ -100,12 +112,13 @@ impl Board {
             .map(|one| (one.key.clone(), one))
             .collect();
         let available = if loaded.has_all_levels {
-            sums_of_free(&loaded.lanes, &levels)
+            sums_of_free(loaded.lanes.keys(), &levels)
         } else {
             loaded.available_of.clone()
         };
         Self {
             now,
+            lanes_before: loaded.lanes.clone(),
             lanes: loaded.lanes,
             policies: loaded.policies,
             available_before: available.clone(),
@@ -113,6 +126,7 @@ impl Board {
             available_stored: loaded.available_of,
             expected_before: expected.clone(),
             expected,
+            kits: loaded.kits,
             levels_before: levels.clone(),
             levels,
             reservations_before: reservations.clone(),
@@ -122,6 +136,9 @@ impl Board {
             facts: Vec::new(),
             corrections: Corrections::of(loaded.corrections),
             actor: String::new(),
+            displaced: BTreeMap::new(),
+            complete: BTreeSet::new(),
+            short_sighted: false,
             actors: BTreeMap::new(),
         }
     }
@@ -175,6 +192,34 @@ impl Board {
         })
     }
 
+    /// SKUs for which other units wait than before.
+    pub(crate) fn changed_queues(&self) -> BTreeMap<&Sku, QueueChange> {
+        let before = |sku| {
+            self.lanes_before
+                .get(sku)
+                .map_or(0, |lane| lane.backordered)
+        };
+        let change = |(sku, lane): (_, &LaneState)| {
+            let change = QueueChange {
+                backordered: lane.backordered - before(sku),
+                displaced: self.displaced.get(sku).copied().unwrap_or(0),
+            };
+            (change != QueueChange::default()).then_some((sku, change))
+        };
+        self.lanes.iter().filter_map(change).collect()
+    }
+
+    /// Reservations that can only be served under all of their lanes, and may be now.
+    pub(crate) fn to_complete(&self) -> &BTreeSet<ReservationId> {
+        &self.complete
+    }
+
+    /// Whether a command needs reservations that other commands of the batch kept out of sight: it has to be decided
+    /// alone.
+    pub(crate) fn is_short_sighted(&self) -> bool {
+        self.short_sighted
+    }
+
     /// Reservations that were made or changed.
     pub(crate) fn changed_reservations(&self) -> impl Iterator<Item = &Reservation> {
         self.reservations
@@ -185,9 +230,11 @@ impl Board {
     /// Whether the lanes of all SKUs of a loaded reservation are locked. False when it came to be after its
     /// SKUs were looked up: look again.
     pub(crate) fn guards(&self, id: ReservationId) -> bool {
-        self.reservations
-            .get(&id)
-            .is_none_or(|one| one.skus().into_iter().all(|sku| self.lanes.contains(sku)))
+        self.reservations.get(&id).is_none_or(|one| {
+            one.skus()
+                .into_iter()
+                .all(|sku| self.lanes.contains_key(sku))
+        })
     }
 
     /// Makes a change, all of it or nothing.
@@ -223,11 +270,24 @@ impl Board {
             ..entry
         });
         self.entries.extend(stamped);
-        if let Some(reservation) = draft.reservation {
+        for reservation in draft.reservations {
             self.actors.insert(reservation.id, self.actor.clone());
+            self.count_waiting(&reservation);
             self.reservations.insert(reservation.id, reservation);
         }
         Ok(())
+    }
+
+    /// Counts what waits more or less than before this change of a reservation.
+    fn count_waiting(&mut self, now: &Reservation) {
+        let before = self.reservations.get(&now.id);
+        let before = before.into_iter().flat_map(Reservation::waiting);
+        let gone = before.map(|(sku, units)| (sku, -units));
+        for (sku, units) in now.waiting().chain(gone) {
+            if let Some(lane) = self.lanes.get_mut(sku) {
+                lane.backordered += units;
+            }
+        }
     }
 
     /// Free units of a level.

@@ -6,7 +6,7 @@ use oms_core::{Sku, Violations};
 
 use super::account::{Account, EntryType};
 use super::board::{Board, Draft};
-use super::command::{Adjust, MoveReturned, Receive};
+use super::command::{Adjust, MoveReturned, Receive, ReturnedUnits};
 use super::effect::{Entry, Outcome};
 use super::level::LevelKey;
 use super::refusal::Refusal;
@@ -39,16 +39,12 @@ impl Board {
 
     pub(super) fn adjust(&mut self, adjust: &Adjust) -> Result<Outcome, Refusal> {
         self.check_sku("sku", &adjust.key.sku)?;
-        let available = self.available(&adjust.key);
-        if available.saturating_add(adjust.delta) < 0 {
-            return Err(Refusal::Committed { available });
-        }
         let (from, to) = if adjust.delta > 0 {
             (Account::Variance, Account::Available)
         } else {
             (Account::Available, Account::Variance)
         };
-        self.book(vec![Entry {
+        let correction = Entry {
             entry: EntryType::Adjust,
             key: adjust.key.clone(),
             from,
@@ -59,7 +55,8 @@ impl Board {
             reason: adjust.reason.clone(),
             reference: String::new(),
             actor: String::new(),
-        }])?;
+        };
+        self.correct_level(adjust.delta, correction)?;
         Ok(self.levels_outcome(&[adjust.key.clone()].into()))
     }
 
@@ -95,14 +92,15 @@ impl Board {
     }
 
     pub(super) fn allocate_backorders(&mut self, sku: &Sku) -> Outcome {
-        let keys: BTreeSet<LevelKey> = self
-            .levels
-            .keys()
-            .filter(|key| key.sku == *sku)
-            .cloned()
-            .collect();
+        let keys = self.levels_of(sku);
         self.supply(&keys);
         self.levels_outcome(&keys)
+    }
+
+    /// All loaded levels of a SKU.
+    pub(super) fn levels_of(&self, sku: &Sku) -> BTreeSet<LevelKey> {
+        let keys = self.levels.keys().filter(|key| key.sku == *sku);
+        keys.cloned().collect()
     }
 
     /// Makes a change to levels alone, and gives away what became free.
@@ -122,9 +120,25 @@ impl Board {
 
     pub(super) fn check_sku(&self, field: &str, sku: &Sku) -> Result<(), Refusal> {
         let mut violations = Violations::default();
-        let known = self.lanes.contains(sku);
-        violations.check(known, field, "SKU_UNKNOWN", format!("{sku} is not known"));
+        self.check_shelf(field, sku, &mut violations);
         violations.into_result().map_err(Refusal::Invalid)
+    }
+
+    /// The SKU must be known and stand on the shelf itself.
+    pub(super) fn check_shelf(&self, field: &str, sku: &Sku, violations: &mut Violations) {
+        let lane = self.lanes.get(sku);
+        violations.check(
+            lane.is_some(),
+            field,
+            "SKU_UNKNOWN",
+            format!("{sku} is not known"),
+        );
+        violations.check(
+            lane.is_none_or(|lane| lane.kit_version == 0),
+            field,
+            "SKU_IS_KIT",
+            format!("{sku} is a kit and has no stock of its own"),
+        );
     }
 }
 
@@ -135,4 +149,17 @@ pub(super) fn freed_by(entries: &[Entry]) -> BTreeSet<LevelKey> {
         .filter(|entry| entry.to == Account::Available)
         .map(|entry| entry.key.clone())
         .collect()
+}
+
+impl ReturnedUnits {
+    /// Accounts the units leave and enter.
+    fn route(&self) -> Option<(Account, Account)> {
+        match self.entry {
+            EntryType::ReturnReceive => Some((Account::Customer, Account::Qc)),
+            EntryType::Restock => Some((Account::Qc, Account::Available)),
+            EntryType::QuarantineIn => Some((Account::Qc, Account::Quarantine)),
+            EntryType::Scrap => Some((Account::Qc, Account::Scrap)),
+            _ => None,
+        }
+    }
 }

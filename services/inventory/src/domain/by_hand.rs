@@ -20,26 +20,16 @@ impl Board {
             return Err(Refusal::QuantityChanged { present });
         }
         let delta = set.quantity.saturating_sub(present);
-        let available = buckets.get(Account::Available);
-        if available.saturating_add(delta) < 0 {
-            return Err(Refusal::Committed { available });
-        }
         let (from, to) = if delta > 0 {
             (Account::Variance, Account::Available)
         } else {
             (Account::Available, Account::Variance)
         };
         if delta != 0 {
-            let entry = EntryType::CountVariance;
-            let units = delta.saturating_abs();
-            self.book(vec![by_hand(
-                entry,
-                &set.key,
-                (from, to),
-                units,
-                &set.cause,
-                &set.reason,
-            )])?;
+            let (entry, units) = (EntryType::CountVariance, delta.saturating_abs());
+            let way = (from, to);
+            let variance = by_hand(entry, &set.key, way, units, &set.cause, &set.reason);
+            self.correct_level(delta, variance)?;
         }
         Ok(self.levels_outcome(&[set.key.clone()].into()))
     }

@@ -7,12 +7,13 @@ use oms_core::{
 };
 use time::Duration;
 
-use super::account::{Account, EntryType};
+use super::account::EntryType;
 use super::books::{Resolution, Sums};
 use super::expected::ExpectedKey;
 use super::fit::Demand;
 use super::level::LevelKey;
-use super::reservation::Place;
+use super::move_reservation::MoveReservation;
+use super::reservation::{Place, Urgency};
 
 /// A command to the lanes of its SKUs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,9 +43,11 @@ pub(crate) enum Command {
     ReportShort(ReportShort),
     /// Turns allocated units into shipped ones.
     Issue(Issue),
+    /// Takes units from another place instead.
+    Move(MoveReservation),
     /// Books goods in.
     Receive(Receive),
-    /// Corrects free stock.
+    /// Corrects stock.
     Adjust(Adjust),
     /// Moves returned goods.
     MoveReturned(MoveReturned),
@@ -56,6 +59,11 @@ pub(crate) enum Command {
     AllocateBackorders {
         /// SKU.
         sku: Sku,
+    },
+    /// Allocates all that waits of a reservation that ships complete, if one location has it.
+    AllocateComplete {
+        /// Reservation.
+        reservation: ReservationId,
     },
     /// Applies a correction.
     Correct(Correct),
@@ -76,6 +84,8 @@ pub(crate) struct Reserve {
     pub(crate) mode: Mode,
     /// What to do when stock is short.
     pub(crate) fill: Fill,
+    /// How urgent the order is.
+    pub(crate) urgency: Urgency,
     /// Order lines in step with `demands`.
     pub(crate) lines: Vec<OrderLineId>,
     /// What each line needs.
@@ -111,6 +121,8 @@ pub(crate) enum Fill {
 pub(crate) struct Units {
     /// Order line.
     pub(crate) order_line: OrderLineId,
+    /// SKU; `None` where the line has only one.
+    pub(crate) sku: Option<Sku>,
     /// Where they stand; `None` for demand that waits.
     pub(crate) place: Option<Place>,
     /// Units, above zero.
@@ -215,6 +227,13 @@ pub(crate) struct MoveStock {
     pub(crate) cause: String,
 }
 
+impl SetStock {
+    /// Whether less may have been counted than is promised. Free units alone never take what is.
+    pub(crate) fn may_displace(&self) -> bool {
+        self.measure == Measure::OnHand && self.quantity < self.expected
+    }
+}
+
 impl MoveStock {
     /// Both levels.
     pub(crate) fn keys(&self) -> BTreeSet<LevelKey> {
@@ -246,19 +265,6 @@ pub(crate) struct ReturnedUnits {
     pub(crate) quantity: i64,
 }
 
-impl ReturnedUnits {
-    /// Accounts the units leave and enter.
-    pub(crate) fn route(&self) -> Option<(Account, Account)> {
-        match self.entry {
-            EntryType::ReturnReceive => Some((Account::Customer, Account::Qc)),
-            EntryType::Restock => Some((Account::Qc, Account::Available)),
-            EntryType::QuarantineIn => Some((Account::Qc, Account::Quarantine)),
-            EntryType::Scrap => Some((Account::Qc, Account::Scrap)),
-            _ => None,
-        }
-    }
-}
-
 /// See [`Command::Correct`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Correct {
@@ -287,6 +293,7 @@ impl Command {
             Self::Expire { .. } => "expire_reservation",
             Self::ReportShort(_) => "report_short",
             Self::Issue(_) => "issue_reservation",
+            Self::Move(_) => "move_reservation",
             Self::Receive(_) => "receive_stock",
             Self::Adjust(_) => "adjust_stock",
             Self::MoveReturned(_) => "move_returned_stock",
@@ -294,6 +301,7 @@ impl Command {
             Self::MoveStock(_) => "move_stock",
             Self::AllocateBackorders { .. } => "allocate_backorders",
             Self::Correct(_) => "approve_correction",
+            Self::AllocateComplete { .. } => "allocate_complete",
         }
     }
 
@@ -306,7 +314,9 @@ impl Command {
             | Self::Release(Release { reservation, .. })
             | Self::Expire { reservation }
             | Self::ReportShort(ReportShort { reservation, .. })
-            | Self::Issue(Issue { reservation, .. }) => Some(*reservation),
+            | Self::Issue(Issue { reservation, .. })
+            | Self::Move(MoveReservation { reservation, .. })
+            | Self::AllocateComplete { reservation } => Some(*reservation),
             Self::Receive(_)
             | Self::Adjust(_)
             | Self::MoveReturned(_)
@@ -331,7 +341,7 @@ impl Command {
             Self::Reserve(reserve) => reserve
                 .demands
                 .iter()
-                .map(|demand| demand.sku.clone())
+                .flat_map(|demand| demand.parts().map(|(sku, _)| sku.clone()))
                 .collect(),
             Self::Receive(receive) => receive
                 .lines
@@ -349,7 +359,9 @@ impl Command {
             | Self::Release(_)
             | Self::Expire { .. }
             | Self::ReportShort(_)
-            | Self::Issue(_) => BTreeSet::new(),
+            | Self::Issue(_)
+            | Self::Move(_)
+            | Self::AllocateComplete { .. } => BTreeSet::new(),
         }
     }
 
@@ -361,14 +373,23 @@ impl Command {
             Self::Receive(receive) => {
                 Locations::These(receive.lines.iter().map(|(key, _)| &key.location).collect())
             }
-            Self::Adjust(adjust) => Locations::These(vec![&adjust.key.location]),
+            Self::Adjust(adjust) if adjust.delta > 0 => {
+                Locations::These(vec![&adjust.key.location])
+            }
+            Self::Move(moved) => {
+                Locations::These(moved.moves.iter().map(|one| &one.to.location).collect())
+            }
             Self::MoveReturned(moved) => Locations::These(vec![&moved.location]),
-            Self::SetStock(set) => Locations::These(vec![&set.key.location]),
+            Self::SetStock(set) if !set.may_displace() => Locations::These(vec![&set.key.location]),
             Self::MoveStock(moved) => {
                 Locations::These(vec![&moved.from.location, &moved.to.location])
             }
-            // A repair sees the SKU as a whole.
-            Self::AllocateBackorders { .. } | Self::Correct(_) => Locations::All,
+            // What is displaced here may be had elsewhere. A repair sees the SKU as a whole.
+            Self::Adjust(_)
+            | Self::SetStock(_)
+            | Self::AllocateBackorders { .. }
+            | Self::AllocateComplete { .. }
+            | Self::Correct(_) => Locations::All,
             Self::Extend { .. }
             | Self::Confirm { .. }
             | Self::Release(_)
@@ -385,18 +406,22 @@ impl Command {
             Self::Release(_)
             | Self::Expire { .. }
             | Self::Receive(_)
+            | Self::Move(_)
             | Self::MoveStock(_)
+            // Downwards, what is displaced here may be had elsewhere.
+            | Self::Adjust(_)
             | Self::AllocateBackorders { .. }
             | Self::Correct(_) => true,
-            Self::Adjust(adjust) => adjust.delta > 0,
-            Self::SetStock(set) => set.quantity > set.expected,
+            Self::SetStock(set) => set.quantity > set.expected || set.may_displace(),
             Self::MoveReturned(moved) => moved
                 .moves
                 .iter()
                 .any(|one| one.entry == EntryType::Restock),
-            Self::Extend { .. } | Self::Confirm { .. } | Self::ReportShort(_) | Self::Issue(_) => {
-                false
-            }
+            Self::Extend { .. }
+            | Self::Confirm { .. }
+            | Self::ReportShort(_)
+            | Self::Issue(_)
+            | Self::AllocateComplete { .. } => false,
         }
     }
 
@@ -414,6 +439,29 @@ impl Command {
                 .collect(),
             _ => Vec::new(),
         }
+    }
+
+    /// A level at which it may find fewer units than are promised, and how many fewer at most.
+    pub(crate) fn may_displace(&self) -> Option<(&LevelKey, i64)> {
+        match self {
+            Self::Adjust(adjust) if adjust.delta < 0 => {
+                Some((&adjust.key, adjust.delta.saturating_abs()))
+            }
+            Self::SetStock(set) if set.may_displace() => {
+                Some((&set.key, set.expected.saturating_sub(set.quantity)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Kits that it names.
+    pub(crate) fn kits(&self) -> impl Iterator<Item = &Sku> {
+        let demands = match self {
+            Self::Reserve(reserve) => reserve.demands.as_slice(),
+            _ => &[],
+        };
+        let kits = demands.iter().filter(|demand| demand.kit.is_some());
+        kits.map(|demand| &demand.sku)
     }
 
     /// A cause from outside whose entries may be booked already, since events may come twice.

@@ -73,7 +73,7 @@ impl Board {
         let before = self.levels.get(&approved.key).copied().unwrap_or_default();
         let after = repair.after(&before.0).map_err(Refusal::StockNegative)?;
         self.commit(Draft {
-            reservation: None,
+            reservations: Vec::new(),
             entries: entries(&approved, &repair),
             repaired: [(approved.key.clone(), Buckets(after))].into(),
         })?;
@@ -151,8 +151,8 @@ mod tests {
     use crate::domain::books::{Books, Resolution, Sums};
     use crate::domain::command::{Command, Fill};
     use crate::domain::correction::CorrectionState;
+    use crate::domain::fixture::{ACTOR, HOLD, key, lanes, reserve, start};
     use crate::domain::level::Level;
-    use crate::domain::properties::{ACTOR, HOLD, key, reserve, start};
 
     const ID: CorrectionId = CorrectionId::new(Uuid::from_u128(7));
 
@@ -186,7 +186,7 @@ mod tests {
         };
         let gaps = books.gaps();
         let loaded = Loaded {
-            lanes: [key(0, 0).sku].into(),
+            lanes: lanes(1),
             levels: vec![level],
             corrections: vec![OpenCorrection { correction, gaps }],
             ..Loaded::default()

@@ -9,12 +9,10 @@ use super::board::{Board, Draft};
 use super::book::freed_by;
 use super::command::{Command, Fill, Issue, Mode, Release, ReportShort, Reserve, Units};
 use super::effect::{Entry, Fact, Outcome};
-use super::fit::{self, Take};
+use super::fit::{self, Fitted};
 use super::level::LevelKey;
 use super::refusal::Refusal;
-use super::reservation::{
-    Action, Place, Reservation, ReservationState as S, Row, RowKey, Shortage,
-};
+use super::reservation::{Action, Place, Reservation, ReservationState as S, Row, RowKey};
 use super::rows::{Move, move_rows, named_rows, row_entry, rows_in};
 
 impl Board {
@@ -33,12 +31,14 @@ impl Board {
             Command::ReportShort(short) => self.report_short(short),
             Command::Issue(issue) => self.issue(issue),
             Command::Receive(receive) => self.receive(receive),
+            Command::Move(moved) => self.move_reservation(moved),
             Command::Adjust(adjust) => self.adjust(adjust),
             Command::MoveReturned(moved) => self.move_returned(moved),
             Command::SetStock(set) => self.set_stock(set),
             Command::MoveStock(moved) => self.move_stock(moved),
             Command::AllocateBackorders { sku } => Ok(self.allocate_backorders(sku)),
             Command::Correct(correct) => self.correct(correct),
+            Command::AllocateComplete { reservation } => self.allocate_complete(*reservation),
         }
     }
 
@@ -74,44 +74,39 @@ impl Board {
                 _ => Ok(answer(found)),
             };
         }
-        self.check_skus(reserve.demands.iter().map(|demand| &demand.sku))?;
-        let takes = match reserve.mode {
-            Mode::Queue => Vec::new(),
+        self.check_demands(reserve)?;
+        let fitted = match reserve.mode {
+            Mode::Queue => Fitted::nothing(&reserve.demands),
             Mode::Hold(_) | Mode::Allocate => {
                 let (supply, caps) = (self.supply_for(reserve), self.caps_for(reserve));
                 fit::fit(&reserve.demands, &reserve.wishes, &supply, &caps)
             }
         };
-        let shortages = shortages(reserve, &takes);
+        let shortages = match reserve.mode {
+            Mode::Queue => Vec::new(),
+            Mode::Hold(_) | Mode::Allocate => self.shortages(reserve, &fitted),
+        };
         let kills = match reserve.fill {
             Fill::OrKill => !shortages.is_empty(),
             // An order of which nothing is there would be an empty reservation.
-            Fill::AllAvailable => takes.is_empty() && reserve.mode != Mode::Queue,
+            Fill::AllAvailable => fitted.takes.is_empty() && reserve.mode != Mode::Queue,
             Fill::All => false,
         };
         if kills {
             return Err(Refusal::OutOfStock(shortages));
         }
         let mut reservation = self.fresh(reserve);
-        let entries = take_units(&mut reservation, reserve, &takes);
+        let entries = take_units(&mut reservation, reserve, &fitted);
         if reserve.mode == Mode::Queue || reserve.fill == Fill::All {
-            queue_the_rest(&mut reservation, reserve, &takes);
+            queue_the_rest(&mut reservation, reserve, &fitted);
         }
         reservation.shortages = shortages;
         reservation.settle();
-        let answer = self.change(reservation, entries, "reserve")?;
-        if reserve.mode != Mode::Queue {
-            return Ok(answer);
+        if reserve.mode == Mode::Queue {
+            return self.queue(reserve, reservation);
         }
-        // Units may have become free since the caller saw none: demand never waits beside free stock.
-        let skus: BTreeSet<&Sku> = reserve.demands.iter().map(|demand| &demand.sku).collect();
-        let levels = self.levels.keys().filter(|key| skus.contains(&key.sku));
-        let levels = levels.cloned().collect();
-        self.supply(&levels);
-        Ok(self
-            .reservations
-            .get(&reserve.reservation)
-            .map_or(answer, self::answer))
+        self.check_room(reserve, &reservation, &fitted)?;
+        self.change(reservation, entries, "reserve")
     }
 
     fn fresh(&self, reserve: &Reserve) -> Reservation {
@@ -125,6 +120,8 @@ impl Board {
                 Mode::Hold(time_to_live) => Some(self.now + time_to_live),
                 Mode::Allocate | Mode::Queue => None,
             },
+            urgency: reserve.urgency,
+            ship_complete: reserve.wishes.ship_complete,
             shortages: Vec::new(),
             version: 0,
             created_at: self.now,
@@ -241,6 +238,7 @@ impl Board {
         );
         let same = |entry: EntryType, other_cause: &str, other_line: &str, key: &LevelKey| {
             entry == EntryType::Issue
+                && units.sku.as_ref().is_none_or(|sku| *sku == key.sku)
                 && other_cause == cause
                 && other_line == line
                 && units
@@ -260,7 +258,7 @@ impl Board {
     }
 
     /// Makes a change to a reservation, tells of it, and gives away what became free.
-    fn change(
+    pub(super) fn change(
         &mut self,
         reservation: Reservation,
         entries: Vec<Entry>,
@@ -269,7 +267,7 @@ impl Board {
         let id = reservation.id;
         let freed = freed_by(&entries);
         self.commit(Draft {
-            reservation: Some(reservation.clone()),
+            reservations: vec![reservation.clone()],
             entries,
             ..Draft::default()
         })?;
@@ -285,7 +283,7 @@ impl Board {
             .ok_or(Refusal::UnknownReservation)
     }
 
-    fn existing(&self, id: ReservationId) -> Result<Reservation, Refusal> {
+    pub(super) fn existing(&self, id: ReservationId) -> Result<Reservation, Refusal> {
         self.reservations
             .get(&id)
             .cloned()
@@ -298,18 +296,13 @@ impl Board {
     ) -> Result<(), Refusal> {
         let mut violations = Violations::default();
         for (number, sku) in skus.enumerate() {
-            violations.check(
-                self.lanes.contains(sku),
-                format!("lines[{number}].sku"),
-                "SKU_UNKNOWN",
-                format!("{sku} is not known"),
-            );
+            self.check_shelf(&format!("lines[{number}].sku"), sku, &mut violations);
         }
         violations.into_result().map_err(Refusal::Invalid)
     }
 }
 
-fn answer(reservation: &Reservation) -> Outcome {
+pub(super) fn answer(reservation: &Reservation) -> Outcome {
     Outcome::Reservation {
         shortages: reservation.shortages.clone(),
         reservation: Box::new(reservation.clone()),
@@ -321,89 +314,60 @@ fn issue_line(reservation: &Reservation, order_line: &str) -> String {
     format!("{}/{order_line}", reservation.id)
 }
 
-fn shortages(reserve: &Reserve, takes: &[Take]) -> Vec<Shortage> {
-    if reserve.mode == Mode::Queue {
-        return Vec::new();
-    }
-    let lines = reserve.lines.iter().zip(&reserve.demands).enumerate();
-    lines
-        .filter_map(|(number, (order_line, demand))| {
-            let available = taken_by(takes, number);
-            (available < demand.quantity).then(|| Shortage {
-                order_line: *order_line,
-                sku: demand.sku.clone(),
-                requested: demand.quantity,
-                available,
-            })
-        })
-        .collect()
-}
-
-fn taken_by(takes: &[Take], line: usize) -> i64 {
-    takes
-        .iter()
-        .filter(|take| take.line == line)
-        .map(|take| take.quantity)
-        .sum()
-}
-
-fn take_units(reservation: &mut Reservation, reserve: &Reserve, takes: &[Take]) -> Vec<Entry> {
+fn take_units(reservation: &mut Reservation, reserve: &Reserve, fitted: &Fitted) -> Vec<Entry> {
     let (state, entry, to) = match reserve.mode {
         Mode::Allocate => (S::Allocated, EntryType::Allocate, Account::Allocated),
         Mode::Hold(_) | Mode::Queue => (S::Held, EntryType::Hold, Account::Held),
     };
+    let move_ = Move {
+        entry,
+        from: Account::Available,
+        to,
+    };
     let mut entries = Vec::new();
-    for take in takes {
-        let (Some(order_line), Some(demand)) =
-            (reserve.lines.get(take.line), reserve.demands.get(take.line))
-        else {
+    for take in &fitted.takes {
+        let Some(order_line) = reserve.lines.get(take.line) else {
             continue;
         };
         let place = Place {
             location: take.location.clone(),
             lot: take.lot.clone(),
         };
-        let row = Row {
-            sku: demand.sku.clone(),
-            quantity: take.quantity,
-            queued_at: reservation.created_at,
-        };
         let key = RowKey {
             order_line: *order_line,
+            sku: take.sku.clone(),
             place: Some(place.clone()),
             state,
         };
-        let move_ = Move {
-            entry,
-            from: Account::Available,
-            to,
+        let row = Row {
+            quantity: take.quantity,
+            queued_at: reservation.created_at,
         };
-        entries.push(row_entry(reservation, &key, &place, &row, move_));
+        entries.push(row_entry(reservation, &key, &place, take.quantity, move_));
         reservation.add(key, row);
     }
     entries
 }
 
-fn queue_the_rest(reservation: &mut Reservation, reserve: &Reserve, takes: &[Take]) {
-    let lines = reserve.lines.iter().zip(&reserve.demands).enumerate();
-    for (number, (order_line, demand)) in lines {
-        let rest = demand.quantity - taken_by(takes, number);
+fn queue_the_rest(reservation: &mut Reservation, reserve: &Reserve, fitted: &Fitted) {
+    let lines = reserve.lines.iter().zip(&reserve.demands);
+    for ((order_line, demand), covered) in lines.zip(&fitted.covered) {
+        let rest = demand.quantity - covered;
         if rest == 0 {
             continue;
         }
-        let key = RowKey {
-            order_line: *order_line,
-            place: None,
-            state: S::Backordered,
-        };
-        let queued_at = reservation.created_at;
-        reservation.add(
-            key,
-            Row {
-                sku: demand.sku.clone(),
-                quantity: rest,
-                queued_at,
-            },
-        );
+        for (sku, per) in demand.parts() {
+            let key = RowKey {
+                order_line: *order_line,
+                sku: sku.clone(),
+                place: None,
+                state: S::Backordered,
+            };
+            let row = Row {
+                quantity: rest * per,
+                queued_at: reservation.created_at,
+            };
+            reservation.add(key, row);
+        }
     }
 }

@@ -1,6 +1,11 @@
 //! What can be stocked.
 
+use std::collections::BTreeSet;
+
 use oms_core::Sku;
+use time::OffsetDateTime;
+
+use super::kit::Part;
 
 /// An item as a warehouse needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +22,33 @@ pub(crate) struct Item {
     pub(crate) mass_grams: i64,
     /// False when no new order may take it.
     pub(crate) active: bool,
+    /// What it is made of, each component once; empty when it is no kit.
+    pub(crate) parts: Vec<Part>,
+    /// Most units that may wait for stock; `None` for any number.
+    pub(crate) backorder_max: Option<i64>,
+    /// From when it is expected to be in stock; `None` when not known.
+    pub(crate) available_from: Option<OffsetDateTime>,
     /// Version; 0 before it is stored.
     pub(crate) version: i64,
+}
+
+impl Item {
+    /// Version as a kit, if this version sets what it is made of; 0 when it is none.
+    pub(crate) fn kit_version(&self) -> i64 {
+        if self.parts.is_empty() {
+            0
+        } else {
+            self.version
+        }
+    }
+
+    /// Whether the lanes have to know of the difference to another version.
+    pub(crate) fn sells_like(&self, other: &Self) -> bool {
+        let policy = |item: &Self| (item.backorder_max, item.available_from);
+        self.made_of() == other.made_of() && policy(self) == policy(other)
+    }
+
+    fn made_of(&self) -> BTreeSet<&Part> {
+        self.parts.iter().collect()
+    }
 }

@@ -11,7 +11,7 @@ use super::account::Account;
 use super::board::Board;
 use super::command::Reserve;
 use super::effect::Entry;
-use super::fit::{Caps, Supply};
+use super::fit::{Caps, Demand, Supply};
 use super::level::{Buckets, Level, LevelKey};
 use super::policy::Policy;
 use super::standing::{self, Signal};
@@ -20,7 +20,8 @@ use super::told::StockFact;
 impl Board {
     /// Free units at the ranked locations. Lots come in the order of their names; what is kept back is kept of the last.
     pub(super) fn supply_for(&self, reserve: &Reserve) -> Supply {
-        let skus: BTreeSet<&Sku> = reserve.demands.iter().map(|demand| &demand.sku).collect();
+        let parts = reserve.demands.iter().flat_map(Demand::parts);
+        let skus: BTreeSet<&Sku> = parts.map(|(sku, _)| sku).collect();
         let ranked: BTreeSet<&LocationId> = reserve.wishes.ranked.iter().collect();
         let mut supply = Supply::new();
         for (key, buckets) in &self.levels {
@@ -43,11 +44,10 @@ impl Board {
     /// Most units of each SKU that the order may take; SKUs without a policy are missing.
     pub(super) fn caps_for(&self, reserve: &Reserve) -> Caps {
         let mut caps = Caps::new();
-        for demand in &reserve.demands {
-            if let Some(policy) = self.policies.get(&demand.sku) {
-                let offered =
-                    policy.offered(self.promisable(&demand.sku), reserve.channel.as_ref());
-                caps.insert(demand.sku.clone(), offered);
+        for (sku, _) in reserve.demands.iter().flat_map(Demand::parts) {
+            if let Some(policy) = self.policies.get(sku) {
+                let offered = policy.offered(self.promisable(sku), reserve.channel.as_ref());
+                caps.insert(sku.clone(), offered);
             }
         }
         caps
@@ -179,16 +179,52 @@ pub(super) struct Free<'a> {
 
 impl Free<'_> {
     /// Takes up to `want` units for an order of the channel off the levels, in their order.
-    pub(super) fn draw(
+    pub(super) fn draw(&mut self, want: i64, channel: Option<&ChannelId>) -> Vec<(LevelKey, i64)> {
+        self.draw_from(|_| true, want, channel)
+    }
+
+    /// The same, off the levels of one location.
+    pub(super) fn draw_at(
         &mut self,
-        mut want: i64,
+        location: &LocationId,
+        want: i64,
         channel: Option<&ChannelId>,
     ) -> Vec<(LevelKey, i64)> {
-        if let Some((policy, left)) = self.limit {
-            want = want.min(policy.offered(left, channel));
-        }
+        self.draw_from(|key| key.location == *location, want, channel)
+    }
+
+    /// Units of a location that an order of the channel may have.
+    pub(super) fn at(&self, location: &LocationId, channel: Option<&ChannelId>) -> i64 {
+        let here = self
+            .levels
+            .iter()
+            .filter(|(key, _)| key.location == *location);
+        let units: i64 = here.map(|(_, units)| units).sum();
+        units.min(self.offered(channel))
+    }
+
+    /// Where there are any.
+    pub(super) fn locations(&self) -> BTreeSet<LocationId> {
+        let levels = self.levels.iter().filter(|(_, units)| *units > 0);
+        levels.map(|(key, _)| key.location.clone()).collect()
+    }
+
+    fn offered(&self, channel: Option<&ChannelId>) -> i64 {
+        let limit = self
+            .limit
+            .map(|(policy, left)| policy.offered(left, channel));
+        limit.unwrap_or(i64::MAX)
+    }
+
+    fn draw_from(
+        &mut self,
+        from: impl Fn(&LevelKey) -> bool,
+        want: i64,
+        channel: Option<&ChannelId>,
+    ) -> Vec<(LevelKey, i64)> {
+        let mut want = want.min(self.offered(channel));
         let mut drawn = Vec::new();
-        for (key, units) in &mut self.levels {
+        for (key, units) in self.levels.iter_mut().filter(|(key, _)| from(key)) {
             let quantity = want.min(*units);
             if quantity > 0 {
                 *units -= quantity;
@@ -204,11 +240,11 @@ impl Free<'_> {
 }
 
 /// Free units of each of these SKUs, of which all levels are here.
-pub(super) fn sums_of_free(
-    skus: &BTreeSet<Sku>,
+pub(super) fn sums_of_free<'a>(
+    skus: impl Iterator<Item = &'a Sku>,
     levels: &BTreeMap<LevelKey, Buckets>,
 ) -> BTreeMap<Sku, i64> {
-    let mut sums: BTreeMap<Sku, i64> = skus.iter().map(|sku| (sku.clone(), 0)).collect();
+    let mut sums: BTreeMap<Sku, i64> = skus.map(|sku| (sku.clone(), 0)).collect();
     for (key, buckets) in levels {
         let sum = sums.entry(key.sku.clone()).or_default();
         *sum = sum.saturating_add(buckets.get(Account::Available));

@@ -9,8 +9,9 @@ use time::Duration;
 use super::account::Account;
 use super::board::{Board, Loaded};
 use super::command::{Command, Measure, Mode, MoveStock, SetStock};
+use super::fixture::{ACTOR, key, kits, lanes, node, sku, start};
 use super::policy::{ChannelRule, LocationRule, Policy};
-use super::properties::{ACTOR, Step, any_step, audit, command_of, key, node, sku, start};
+use super::properties::{Step, any_step, audit, command_of};
 use super::standing::SignalKind;
 use super::told::StockFact;
 
@@ -130,7 +131,7 @@ fn promisable(board: &Board, sku: &Sku) -> i64 {
 fn takes_by_hand(command: &Command) -> bool {
     matches!(
         command,
-        Command::Adjust(_) | Command::SetStock(_) | Command::MoveStock(_)
+        Command::Adjust(_) | Command::SetStock(_) | Command::MoveStock(_) | Command::Move(_)
     )
 }
 
@@ -172,8 +173,8 @@ proptest! {
         steps in prop::collection::vec(any_asked(), 1..60),
     ) {
         let policies: BTreeMap<Sku, Policy> = (0..3).map(sku).zip(policies).collect();
-        let lanes = (0..3).map(sku).collect();
-        let mut board = Board::new(start(), Loaded { lanes, policies, ..Loaded::default() });
+        let loaded = Loaded { lanes: lanes(3), kits: kits(), policies, ..Loaded::default() };
+        let mut board = Board::new(start(), loaded);
         for asked in steps {
             if let Asked::Step(Step::Tick(seconds), _) = asked {
                 board.now += Duration::seconds(seconds);

@@ -23,6 +23,12 @@ pub(crate) enum Refusal {
     /// Stock does not cover what the fill policy needs.
     #[error("stock does not cover the demand")]
     OutOfStock(Vec<Shortage>),
+    /// More demand would wait than may.
+    #[error("more demand would wait than may")]
+    QueueFull(Vec<Shortage>),
+    /// What a kit is made of has changed since it was looked up.
+    #[error("what a kit is made of has changed")]
+    Recomposed,
     /// The reservation ended before it was confirmed.
     #[error("the reservation ended before it was confirmed")]
     Ended(ReservationState),
@@ -44,10 +50,10 @@ pub(crate) enum Refusal {
         /// Units asked for.
         requested: i64,
     },
-    /// An adjustment would take what is held or allocated.
-    #[error("only {available} units are free")]
+    /// An adjustment would take more than is there.
+    #[error("only {available} units are there to be taken")]
     Committed {
-        /// Free units.
+        /// Units that are free, held or allocated.
         available: i64,
     },
     /// The units are not those that the caller saw.

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use oms_core::{ChannelId, LocationId, OrderId, OrderLineId, ReservationId, Sku};
 use time::{Duration, OffsetDateTime};
 
+use super::level::LevelKey;
+
 /// State of reserved units, and of a reservation as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum ReservationState {
@@ -37,6 +39,10 @@ pub(crate) enum Action {
     ReportShort,
     /// Shipped.
     Issue,
+    /// Taken from another place instead.
+    Move,
+    /// The stock that was promised turned out not to be there.
+    Displace,
     /// Stock came for a confirmed order that waited.
     Supply,
     /// Stock came for an order that waited and is not confirmed.
@@ -55,6 +61,10 @@ pub(crate) const TRANSITIONS: &[(ReservationState, Action, ReservationState)] = 
     (S::Allocated, A::Release, S::Released),
     (S::Allocated, A::ReportShort, S::Released),
     (S::Allocated, A::Issue, S::Consumed),
+    (S::Held, A::Move, S::Held),
+    (S::Allocated, A::Move, S::Allocated),
+    (S::Held, A::Displace, S::Backordered),
+    (S::Allocated, A::Displace, S::Backordered),
     (S::Backordered, A::Extend, S::Backordered),
     (S::Backordered, A::Confirm, S::Backordered),
     (S::Backordered, A::Release, S::Released),
@@ -107,7 +117,14 @@ impl ReservationState {
 
 impl Action {
     /// Actions that callers may ask for.
-    const BY_CALLERS: [Self; 5] = [A::Extend, A::Confirm, A::Release, A::ReportShort, A::Issue];
+    const BY_CALLERS: [Self; 6] = [
+        A::Extend,
+        A::Confirm,
+        A::Release,
+        A::ReportShort,
+        A::Issue,
+        A::Move,
+    ];
 
     /// The name that callers and events see.
     pub(crate) fn as_str(self) -> &'static str {
@@ -118,6 +135,8 @@ impl Action {
             A::Expire => "expire",
             A::ReportShort => "report_short",
             A::Issue => "issue",
+            A::Move => "move",
+            A::Displace => "displace",
             A::Supply => "allocate_backorder",
             // To the outside these units are reserved as if they had been there at first.
             A::SupplyHeld => "reserve",
@@ -143,12 +162,25 @@ pub(crate) struct Place {
     pub(crate) lot: String,
 }
 
+impl Place {
+    /// The level of a SKU there.
+    pub(crate) fn level(&self, sku: &Sku) -> LevelKey {
+        LevelKey {
+            sku: sku.clone(),
+            location: self.location.clone(),
+            lot: self.lot.clone(),
+        }
+    }
+}
+
 /// What tells one row of a reservation from another.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RowKey {
     /// Order line.
     pub(crate) order_line: OrderLineId,
-    /// Where the units stand; `None` for demand that never got a place.
+    /// SKU; of the line of a kit, one of its components.
+    pub(crate) sku: Sku,
+    /// Where the units stand; `None` for demand that waits for stock, or ended as such.
     pub(crate) place: Option<Place>,
     /// Their state.
     pub(crate) state: ReservationState,
@@ -157,25 +189,49 @@ pub(crate) struct RowKey {
 /// Units of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Row {
-    /// SKU; the same for all rows of an order line.
-    pub(crate) sku: Sku,
     /// Units, above zero.
     pub(crate) quantity: i64,
     /// When the demand was made: the age by which backorders wait in line.
     pub(crate) queued_at: OffsetDateTime,
 }
 
-/// A line that could not be covered.
+/// A line that could not be covered. Of a kit, everything is told in kits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Shortage {
     /// Order line.
     pub(crate) order_line: OrderLineId,
     /// SKU.
     pub(crate) sku: Sku,
+    /// Location that was looked at; `None` when all eligible locations were.
+    pub(crate) location: Option<LocationId>,
     /// Units asked for.
     pub(crate) requested: i64,
     /// Units that could be taken.
     pub(crate) available: i64,
+    /// When more is expected, where that is known.
+    pub(crate) next_supply: Option<OffsetDateTime>,
+}
+
+/// Who is served first when stock is short, and loses it last when less is there than was promised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Urgency {
+    /// Class: 0 is the most urgent, 9 the least.
+    pub(crate) class: i16,
+    /// When the customer was promised the goods; who was promised nothing comes last in the class.
+    pub(crate) promise_at: Option<OffsetDateTime>,
+}
+
+impl Urgency {
+    /// What nobody said anything about.
+    pub(crate) const NORMAL: Self = Self {
+        class: 5,
+        promise_at: None,
+    };
+
+    /// Sorts the most urgent first.
+    pub(crate) fn rank(&self) -> (i16, bool, Option<OffsetDateTime>) {
+        (self.class, self.promise_at.is_none(), self.promise_at)
+    }
 }
 
 /// Stock taken for an order.
@@ -193,6 +249,10 @@ pub(crate) struct Reservation {
     pub(crate) state: ReservationState,
     /// Set while it lives and is not confirmed.
     pub(crate) expires_at: Option<OffsetDateTime>,
+    /// How urgent the order is.
+    pub(crate) urgency: Urgency,
+    /// All units come from one location, or all wait.
+    pub(crate) ship_complete: bool,
     /// Lines that could not be covered when it was made.
     pub(crate) shortages: Vec<Shortage>,
     /// Version; also the number of its last event.
@@ -221,6 +281,8 @@ impl Reservation {
             fingerprint: None,
             state: S::Released,
             expires_at: None,
+            urgency: Urgency::NORMAL,
+            ship_complete: false,
             shortages: Vec::new(),
             version: 1,
             created_at: now,
@@ -230,7 +292,7 @@ impl Reservation {
 
     /// The SKUs whose lanes guard this reservation. They never change.
     pub(crate) fn skus(&self) -> BTreeSet<&Sku> {
-        self.rows.values().map(|row| &row.sku).collect()
+        self.rows.keys().map(|key| &key.sku).collect()
     }
 
     /// Whether the order behind it went ahead.
@@ -272,6 +334,13 @@ impl Reservation {
         self.rows.get(key).map_or(0, |row| row.quantity)
     }
 
+    /// Units of a SKU that wait for stock.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = (&Sku, i64)> {
+        let rows = self.rows.iter();
+        rows.filter(|(key, _)| key.state == S::Backordered)
+            .map(|(key, row)| (&key.sku, row.quantity))
+    }
+
     /// Adds units to a row.
     pub(crate) fn add(&mut self, key: RowKey, units: Row) {
         self.rows
@@ -288,7 +357,6 @@ impl Reservation {
         };
         let quantity = quantity.min(row.quantity);
         let moved = Row {
-            sku: row.sku.clone(),
             quantity,
             queued_at: row.queued_at,
         };
@@ -343,7 +411,7 @@ mod tests {
         assert!(supported_actions(S::Released).is_empty());
         assert_eq!(
             supported_actions(S::Allocated),
-            ["release", "report_short", "issue"]
+            ["release", "report_short", "issue", "move"]
         );
     }
 }

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use oms_core::Violations;
+use oms_core::{Sku, Violations};
 
 use super::account::{Account, EntryType};
 use super::command::Units;
 use super::effect::Entry;
-use super::level::LevelKey;
 use super::refusal::Refusal;
-use super::reservation::{Action, Place, Reservation, ReservationState as S, Row, RowKey};
+use super::reservation::{Action, Place, Reservation, ReservationState as S, RowKey};
 
 /// Rows in one of these states, whole.
 pub(super) fn rows_in(reservation: &Reservation, states: &[S]) -> Vec<(RowKey, i64)> {
@@ -28,6 +27,21 @@ pub(super) fn named_rows(
     field: &str,
 ) -> Result<Vec<(RowKey, i64)>, Refusal> {
     let mut rows: BTreeMap<RowKey, i64> = BTreeMap::new();
+    for (key, quantity) in rows_of(reservation, units, action, field)? {
+        *rows.entry(key).or_default() += quantity;
+    }
+    Ok(rows.into_iter().collect())
+}
+
+/// The row of each of the units that a caller names, in step with them.
+pub(super) fn rows_of(
+    reservation: &Reservation,
+    units: &[Units],
+    action: Action,
+    field: &str,
+) -> Result<Vec<(RowKey, i64)>, Refusal> {
+    let mut sums: BTreeMap<RowKey, i64> = BTreeMap::new();
+    let mut rows = Vec::with_capacity(units.len());
     for (number, units) in units.iter().enumerate() {
         let field = if field == "line" {
             field.to_owned()
@@ -36,7 +50,7 @@ pub(super) fn named_rows(
         };
         let key = row_for(reservation, units, action, &field)?;
         let open = reservation.units(&key);
-        let requested = rows.entry(key).or_default();
+        let requested = sums.entry(key.clone()).or_default();
         *requested = requested.saturating_add(units.quantity);
         if *requested > open {
             let requested = *requested;
@@ -46,8 +60,9 @@ pub(super) fn named_rows(
                 requested,
             });
         }
+        rows.push((key, units.quantity));
     }
-    Ok(rows.into_iter().collect())
+    Ok(rows)
 }
 
 /// The row of the named units whose state allows the action. Held and allocated units never stand side by side.
@@ -57,22 +72,25 @@ fn row_for(
     action: Action,
     field: &str,
 ) -> Result<RowKey, Refusal> {
+    let sku = sku_of(reservation, units, field)?;
     let states = || {
-        let of_line = reservation
-            .rows
-            .keys()
-            .filter(|key| key.order_line == units.order_line);
+        let rows = reservation.rows.keys();
+        let of_line =
+            rows.filter(|key| key.order_line == units.order_line && Some(&key.sku) == sku);
         of_line
             .filter(|key| key.place == units.place)
             .map(|key| key.state)
     };
-    let key = |state| RowKey {
+    let key = |state, sku: &Sku| RowKey {
         order_line: units.order_line,
+        sku: sku.clone(),
         place: units.place.clone(),
         state,
     };
-    if let Some(state) = states().find(|state| state.after(action).is_some()) {
-        return Ok(key(state));
+    if let Some(sku) = sku
+        && let Some(state) = states().find(|state| state.after(action).is_some())
+    {
+        return Ok(key(state, sku));
     }
     if let Some(state) = states().find(|state| state.is_live()) {
         return Err(Refusal::Illegal {
@@ -97,6 +115,30 @@ fn row_for(
     Err(Refusal::Invalid(violations))
 }
 
+/// The SKU of the named units: the line's own where the caller names none. `None` when the line has no rows.
+fn sku_of<'a>(
+    reservation: &'a Reservation,
+    units: &'a Units,
+    field: &str,
+) -> Result<Option<&'a Sku>, Refusal> {
+    if units.sku.is_some() {
+        return Ok(units.sku.as_ref());
+    }
+    let rows = reservation.rows.keys();
+    let mut of_line = rows.filter(|key| key.order_line == units.order_line);
+    let first = of_line.next().map(|key| &key.sku);
+    if of_line.all(|key| Some(&key.sku) == first) {
+        return Ok(first);
+    }
+    let mut violations = Violations::default();
+    violations.push(
+        format!("{field}.sku"),
+        "FIELD_REQUIRED",
+        "the order line has several SKUs",
+    );
+    Err(Refusal::Invalid(violations))
+}
+
 /// Moves units of rows to the state after the action; answers the entries for those that stand somewhere.
 pub(super) fn move_rows(
     reservation: &mut Reservation,
@@ -108,24 +150,19 @@ pub(super) fn move_rows(
         let Some(state) = from.state.after(action) else {
             continue;
         };
-        let Some(row) = reservation.rows.get(from) else {
+        if !reservation.rows.contains_key(from) {
             continue;
-        };
-        let moved = Row {
-            quantity: *quantity,
-            ..row.clone()
-        };
-        if let (Some(place), Some(move_)) = (&from.place, stock_move(from.state, action)) {
-            entries.push(row_entry(reservation, from, place, &moved, move_));
         }
-        reservation.split_off(
-            from,
-            RowKey {
-                state,
-                ..from.clone()
-            },
-            *quantity,
-        );
+        if let (Some(place), Some(move_)) = (&from.place, stock_move(from.state, action)) {
+            entries.push(row_entry(reservation, from, place, *quantity, move_));
+        }
+        let to = RowKey {
+            state,
+            // What waits stands nowhere.
+            place: from.place.clone().filter(|_| state != S::Backordered),
+            ..from.clone()
+        };
+        reservation.split_off(from, to, *quantity);
     }
     entries
 }
@@ -142,9 +179,11 @@ pub(super) struct Move {
 fn stock_move(state: S, action: Action) -> Option<Move> {
     let (entry, from, to) = match (state, action) {
         (S::Held, Action::Confirm) => (EntryType::Allocate, Account::Held, Account::Allocated),
-        (S::Held, Action::Release) => (EntryType::HoldRelease, Account::Held, Account::Available),
+        (S::Held, Action::Release | Action::Displace) => {
+            (EntryType::HoldRelease, Account::Held, Account::Available)
+        }
         (S::Held, Action::Expire) => (EntryType::HoldExpire, Account::Held, Account::Available),
-        (S::Allocated, Action::Release) => (
+        (S::Allocated, Action::Release | Action::Displace) => (
             EntryType::Deallocate,
             Account::Allocated,
             Account::Available,
@@ -164,19 +203,15 @@ pub(super) fn row_entry(
     reservation: &Reservation,
     key: &RowKey,
     place: &Place,
-    row: &Row,
+    quantity: i64,
     move_: Move,
 ) -> Entry {
     Entry {
         entry: move_.entry,
-        key: LevelKey {
-            sku: row.sku.clone(),
-            location: place.location.clone(),
-            lot: place.lot.clone(),
-        },
+        key: place.level(&key.sku),
         from: move_.from,
         to: move_.to,
-        quantity: row.quantity,
+        quantity,
         cause: format!("reservation/{}/{}", reservation.id, reservation.version + 1),
         line: key.order_line.to_string(),
         reason: String::new(),

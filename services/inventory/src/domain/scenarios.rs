@@ -5,9 +5,10 @@ use time::Duration;
 use uuid::Uuid;
 
 use super::account::Account;
-use super::command::{Adjust, Command, Fill, Issue, Mode, Release};
-use super::properties::{
-    ACTOR, HOLD, board, key, of, receive, reservation_id, reserve, start, units_of,
+use super::command::{Command, Fill, Issue, Mode, Release};
+use super::fixture::{
+    ACTOR, HOLD, adjust, board, key, of, receive, relocate, reservation_id, reserve, rows, start,
+    units_of,
 };
 use super::refusal::Refusal;
 use super::reservation::ReservationState;
@@ -110,16 +111,13 @@ fn receipts_serve_the_oldest_backorder_first() {
         board.now += Duration::SECOND;
     }
     board.decide(&receive(0, 1, 6), ACTOR).unwrap();
-    let rows = |id| {
-        let one = board.reservations.get(&reservation_id(id)).unwrap();
-        one.rows
-            .iter()
-            .map(|(key, row)| (key.state, row.quantity))
-            .collect::<Vec<_>>()
+    let units = |id| -> Vec<_> {
+        let rows = rows(&board, id).into_iter();
+        rows.map(|(state, _, _, units)| (state, units)).collect()
     };
-    assert_eq!(rows(1), [(ReservationState::Allocated, 4)]);
+    assert_eq!(units(1), [(ReservationState::Allocated, 4)]);
     assert_eq!(
-        rows(2),
+        units(2),
         [
             (ReservationState::Backordered, 2),
             (ReservationState::Allocated, 2)
@@ -147,25 +145,55 @@ fn stock_for_an_order_that_is_not_confirmed_is_only_held() {
 }
 
 #[test]
-fn adjustments_leave_committed_stock_alone() {
+fn a_correction_takes_no_more_than_there_is() {
     let mut board = board();
     board.decide(&receive(0, 0, 5), ACTOR).unwrap();
     board
         .decide(&reserve(1, &[(0, 3)], HOLD, Fill::OrKill), ACTOR)
         .unwrap();
-    let take = |delta| {
-        Command::Adjust(Adjust {
-            key: key(0, 0),
-            delta,
-            reason: "LOST".to_owned(),
-            cause: "adjustment/1".to_owned(),
-        })
-    };
     assert_eq!(
-        board.decide(&take(-3), ACTOR),
-        Err(Refusal::Committed { available: 2 })
+        board.decide(&adjust(0, 0, -6), ACTOR),
+        Err(Refusal::Committed { available: 5 })
     );
-    assert!(board.decide(&take(-2), ACTOR).is_ok());
+    board.decide(&adjust(0, 0, -5), ACTOR).unwrap();
+    assert_eq!(board.level(&key(0, 0)).buckets.on_hand(), 0);
+}
+
+#[test]
+fn moved_units_are_taken_elsewhere() {
+    let mut board = board();
+    board.decide(&receive(0, 0, 5), ACTOR).unwrap();
+    board.decide(&receive(0, 1, 2), ACTOR).unwrap();
+    board
+        .decide(&reserve(1, &[(0, 3)], Mode::Allocate, Fill::OrKill), ACTOR)
+        .unwrap();
+    let too_many = relocate(&board, 1, 0, 3, 1);
+    let Err(Refusal::OutOfStock(shortages)) = board.decide(&too_many, ACTOR) else {
+        panic!("it should be short");
+    };
+    assert_eq!((shortages[0].requested, shortages[0].available), (3, 2));
+    assert_eq!(shortages[0].location, Some(super::fixture::node(1)));
+    let moved = of(board.decide(&relocate(&board, 1, 0, 2, 1), ACTOR));
+    assert_eq!(
+        (moved.state, moved.version),
+        (ReservationState::Allocated, 2)
+    );
+    let allocated = |at: &str, units| {
+        (
+            ReservationState::Allocated,
+            "A".to_owned(),
+            at.to_owned(),
+            units,
+        )
+    };
+    assert_eq!(rows(&board, 1), [allocated("x", 1), allocated("y", 2)]);
+    assert_eq!(board.level(&key(0, 0)).buckets.0, [4, 0, 1, 0, 0, 0, 0, 0]);
+    assert_eq!(board.level(&key(0, 1)).buckets.0, [0, 0, 2, 0, 0, 0, 0, 0]);
+    let to_itself = relocate(&board, 1, 0, 1, 0);
+    assert!(matches!(
+        board.decide(&to_itself, ACTOR),
+        Err(Refusal::Invalid(_))
+    ));
 }
 
 #[test]

@@ -44,7 +44,7 @@ pub(crate) use error::Error;
 use job::Job;
 use lease::Gate;
 use queue::Queue;
-pub(crate) use transaction::ALLOCATE_BACKORDERS;
+pub(crate) use transaction::{ALLOCATE_BACKORDERS, ALLOCATE_COMPLETE};
 
 /// How lanes work.
 #[derive(Debug, Clone)]

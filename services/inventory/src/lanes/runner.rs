@@ -63,6 +63,12 @@ impl Shared {
             }
             batch.put_back(wait);
             batch.jobs = go;
+            // Callers may have gone while leases were waited for.
+            batch.jobs.retain(|job| !job.is_abandoned());
+            if batch.jobs.is_empty() {
+                self.give_back(grip).await;
+                return Vec::new();
+            }
             if grip.as_ref().is_some_and(|grip| !grip.is_fresh()) {
                 self.give_back(grip).await;
                 continue;
@@ -169,14 +175,19 @@ impl Shared {
                 Vec::new()
             }
             Err(Undecided::Store(error)) => Self::fail(batch, error),
+            Err(Undecided::Apart) => Self::halve(batch),
         }
+    }
+
+    fn halve(mut batch: Claimed<'_>) -> Vec<Claimed<'_>> {
+        let half = batch.split_off(batch.jobs.len() / 2);
+        vec![half, batch]
     }
 
     /// A database that is gone fails all; else the batch is halved until the poison stands alone.
     fn fail(mut batch: Claimed<'_>, error: oms_postgres::Error) -> Vec<Claimed<'_>> {
         if batch.jobs.len() > 1 && error.kind() != ErrorKind::Unavailable {
-            let half = batch.split_off(batch.jobs.len() / 2);
-            return vec![half, batch];
+            return Self::halve(batch);
         }
         let mut jobs = std::mem::take(&mut batch.jobs);
         drop(batch);

@@ -26,6 +26,9 @@ use super::job::Job;
 /// Rows of waiting demand that one transaction looks at, for each SKU. A task goes on where it ends.
 const WAITING_MAX: i64 = 200;
 
+/// Kind of the task that looks at a reservation which ships complete under all of its lanes.
+pub(crate) const ALLOCATE_COMPLETE: &str = "allocate_complete";
+
 /// Kind of the task that goes on with demand that waits.
 pub(crate) const ALLOCATE_BACKORDERS: &str = "allocate_backorders";
 
@@ -38,6 +41,8 @@ pub(super) enum Undecided {
     Fenced(Vec<Sku>),
     /// A reservation came to be after its SKUs were looked up.
     Moved,
+    /// A command needs to be decided without the others.
+    Apart,
 }
 
 impl From<oms_postgres::Error> for Undecided {
@@ -69,6 +74,9 @@ pub(super) async fn decide(
         return Err(Undecided::Moved);
     }
     let (answers, told) = decide_all(&mut board, jobs, &calls);
+    if board.is_short_sighted() && jobs.len() > 1 {
+        return Err(Undecided::Apart);
+    }
     let stock = board.stock_facts();
     store::board::write(conn, &board, &stock, fencing).await?;
     store::corrections::write(conn, board.decided_corrections()).await?;
@@ -163,6 +171,8 @@ async fn load(
 ) -> Result<(Loaded, BTreeSet<Sku>), Undecided> {
     let commands = || jobs.iter().map(|job| &job.request.command);
     let mut ids: BTreeSet<ReservationId> = commands().filter_map(Command::reservation).collect();
+    let missing: Vec<_> = commands().filter_map(Command::may_displace).collect();
+    let mut others = store::reservations::displaceable(conn, &missing).await?;
     let freeing = jobs
         .iter()
         .filter(|job| job.request.command.may_free_stock());
@@ -171,12 +181,13 @@ async fn load(
     let mut backlog = BTreeSet::new();
     if !freed.is_empty() {
         let (waiting, more) = store::reservations::waiting(conn, &freed, WAITING_MAX).await?;
-        // The lanes of a waiting reservation's other SKUs are not ours: its own lock keeps their writers out.
-        let others: BTreeSet<ReservationId> = waiting.difference(&ids).copied().collect();
-        store::reservations::lock(conn, &others).await?;
-        ids.extend(others);
+        others.extend(waiting);
         backlog = more;
     }
+    // The lanes of their other SKUs are not ours: their own lock keeps other writers out.
+    others.retain(|id| !ids.contains(id));
+    store::reservations::lock(conn, &others).await?;
+    ids.extend(others);
     let reservations = store::reservations::load(conn, &ids).await?;
     let causes: Vec<String> = commands().filter_map(Command::outside_cause).collect();
     let booked = store::ledger::booked(conn, &causes).await?;
@@ -188,12 +199,16 @@ async fn load(
     let expected = store::expected_receipts::get(conn, &expected).await?;
     let places = places(jobs, &reservations, &policies);
     let levels = store::levels::of(conn, &skus, places.as_ref()).await?;
+    let kits: Vec<Sku> = commands().flat_map(Command::kits).cloned().collect();
+    let kits = store::kits::versions(conn, &kits).await?;
     let available = lanes.iter().map(|lane| (lane.sku.clone(), lane.available));
+    let states = lanes.iter().map(|lane| (lane.sku.clone(), lane.state));
     Ok((
         Loaded {
             available_of: available.collect(),
             has_all_levels: places.is_none(),
-            lanes: skus.into_iter().collect(),
+            lanes: states.collect(),
+            kits,
             levels,
             reservations,
             booked,
@@ -295,13 +310,16 @@ async fn go_on_with_backlog(
     backlog: &BTreeSet<Sku>,
     ids: &dyn IdSource,
 ) -> Result<(), Undecided> {
+    let with_free = backlog.iter().filter(|sku| board.may_serve_more(sku));
+    let backlog = with_free.map(|sku| (ALLOCATE_BACKORDERS, sku.to_string()));
+    let complete = board.to_complete().iter();
+    let complete = complete.map(|id| (ALLOCATE_COMPLETE, id.to_string()));
     let tasks: Vec<NewTask> = backlog
-        .iter()
-        .filter(|sku| board.may_serve_more(sku))
-        .map(|sku| NewTask {
+        .chain(complete)
+        .map(|(kind, key)| NewTask {
             id: ids.next(),
-            kind: ALLOCATE_BACKORDERS,
-            key: sku.to_string(),
+            kind,
+            key,
             payload: Vec::new(),
             run_at: board.now(),
             actor: "service:inventory".to_owned(),

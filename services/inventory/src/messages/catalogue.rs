@@ -2,6 +2,7 @@
 
 use oms_proto::common::v1::{Dimensions, PostalAddress};
 use oms_proto::inventory::v1 as pb;
+use oms_proto::time_to_proto;
 
 use crate::domain::item::Item;
 use crate::domain::location::Location;
@@ -21,6 +22,16 @@ pub(crate) fn item(item: &Item) -> pb::Item {
         mass_grams: item.mass_grams,
         active: item.active,
         version: item.version,
+        components: item
+            .parts
+            .iter()
+            .map(|part| pb::ItemComponent {
+                sku: part.sku.to_string(),
+                quantity: part.quantity,
+            })
+            .collect(),
+        backorder_max: item.backorder_max,
+        available_from_time: item.available_from.map(time_to_proto),
     }
 }
 

@@ -7,7 +7,7 @@ use oms_proto::time_to_proto;
 use crate::domain::effect::Allocated;
 use crate::domain::reservation::{Reservation, ReservationState, Row, RowKey, Shortage};
 
-/// A reservation with its rows by order line, location, lot and state.
+/// A reservation with its rows by order line, SKU, location, lot and state.
 pub(crate) fn reservation(reservation: &Reservation) -> pb::Reservation {
     // The time by which unconfirmed demand ends is nothing to callers while nothing is held.
     let expires_at = reservation
@@ -27,6 +27,9 @@ pub(crate) fn reservation(reservation: &Reservation) -> pb::Reservation {
             .map(|(key, units)| row(key, units))
             .collect(),
         etag: reservation.version.to_string(),
+        priority: reservation.urgency.class.into(),
+        promise_time: reservation.urgency.promise_at.map(time_to_proto),
+        ship_complete: reservation.ship_complete,
     }
 }
 
@@ -34,7 +37,7 @@ fn row(key: &RowKey, row: &Row) -> pb::ReservationLine {
     let place = key.place.as_ref();
     pb::ReservationLine {
         order_line_id: key.order_line.to_string(),
-        sku: row.sku.to_string(),
+        sku: key.sku.to_string(),
         location_id: place
             .map(|place| place.location.to_string())
             .unwrap_or_default(),
@@ -56,15 +59,19 @@ pub(super) fn allocated(units: &Allocated) -> pb::ReservationLine {
     }
 }
 
-/// A line that could not be covered at all its eligible locations.
+/// A line that could not be covered, at one location or at all that are eligible.
 pub(crate) fn shortage(shortage: &Shortage) -> common::Shortage {
     common::Shortage {
         order_line_id: shortage.order_line.to_string(),
         sku: shortage.sku.to_string(),
-        location_id: String::new(),
+        location_id: shortage
+            .location
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
         requested: shortage.requested,
         available: shortage.available,
-        next_supply_time: None,
+        next_supply_time: shortage.next_supply.map(time_to_proto),
     }
 }
 

@@ -28,13 +28,44 @@ pub(crate) async fn write(
     told: &Told,
     fencing: Option<&Fencing>,
 ) -> Result<(), Error> {
-    let (headers, rows) = (Headers::of(board), Rows::of(board));
-    let (entries, levels) = (board.entries(), Levels::of(board));
-    if headers.is_empty() && entries.is_empty() && levels.levels.is_empty() {
+    let changes = Changes {
+        now: board.now(),
+        headers: Headers::of(board),
+        rows: Rows::of(board),
+        entries: board.entries(),
+        levels: Levels::of(board),
+        lanes: Lanes::of(board, told, fencing),
+    };
+    if changes.is_empty() {
         return Ok(());
     }
-    let lanes = Lanes::of(board, told, fencing);
-    let written = sqlx::query_file!(
+    let [changed, vanished, moved, lanes] = send(conn, &changes).await?;
+    expect("reservation", changes.headers.changed.id.len(), changed)?;
+    expect("reservation_line", changes.rows.vanished.len(), vanished)?;
+    expect("stock_level", changes.levels.known(), moved)?;
+    expect("sku_lane", changes.lanes.skus.len(), lanes)
+}
+
+/// What a board changes, column by column.
+struct Changes<'a> {
+    now: OffsetDateTime,
+    headers: Headers<'a>,
+    rows: Rows<'a>,
+    entries: &'a [Entry],
+    levels: Levels,
+    lanes: Lanes,
+}
+
+impl Changes<'_> {
+    fn is_empty(&self) -> bool {
+        self.headers.is_empty() && self.entries.is_empty() && self.levels.levels.is_empty()
+    }
+}
+
+/// All of it in one statement. Answers how many headers, rows, levels and lanes were as they had been read.
+async fn send(conn: &mut PgConnection, changes: &Changes<'_>) -> Result<[i64; 4], Error> {
+    let (headers, rows, lanes) = (&changes.headers, &changes.rows, &changes.lanes);
+    let row = sqlx::query_file!(
         "src/store/sql/write_board.sql",
         &headers.made.id,
         &headers.made.order as &[Option<Uuid>],
@@ -45,7 +76,7 @@ pub(crate) async fn write(
         &headers.made.version,
         &headers.made.created_at,
         &headers.made.actor as &[&str],
-        board.now(),
+        changes.now,
         &headers.changed.id,
         &headers.changed.state as &[&str],
         &headers.changed.expires_at as &[Option<OffsetDateTime>],
@@ -61,40 +92,46 @@ pub(crate) async fn write(
         &rows.kept.location as &[&str],
         &rows.kept.lot as &[&str],
         &rows.kept.state as &[&str],
-        &rows.kept_sku as &[&str],
+        &rows.kept.sku as &[&str],
         &rows.kept_quantity,
         &rows.kept_queued_at,
-        &texts(entries, |entry| entry.entry.as_str()) as &[&str],
-        &texts(entries, |entry| entry.key.sku.as_str()) as &[&str],
-        &texts(entries, |entry| entry.key.location.as_str()) as &[&str],
-        &texts(entries, |entry| &entry.key.lot) as &[&str],
-        &texts(entries, |entry| entry.from.as_str()) as &[&str],
-        &texts(entries, |entry| entry.to.as_str()) as &[&str],
-        &quantities(entries),
-        &texts(entries, |entry| &entry.cause) as &[&str],
-        &texts(entries, |entry| &entry.line) as &[&str],
-        &texts(entries, |entry| &entry.reason) as &[&str],
-        &texts(entries, |entry| &entry.reference) as &[&str],
-        &levels.is_new,
-        &texts(&levels.levels, |level| level.key.sku.as_str()) as &[&str],
-        &texts(&levels.levels, |level| level.key.location.as_str()) as &[&str],
-        &texts(&levels.levels, |level| &level.key.lot) as &[&str],
-        &levels.deltas,
+        &texts(changes.entries, |entry| entry.entry.as_str()) as &[&str],
+        &texts(changes.entries, |entry| entry.key.sku.as_str()) as &[&str],
+        &texts(changes.entries, |entry| entry.key.location.as_str()) as &[&str],
+        &texts(changes.entries, |entry| &entry.key.lot) as &[&str],
+        &texts(changes.entries, |entry| entry.from.as_str()) as &[&str],
+        &texts(changes.entries, |entry| entry.to.as_str()) as &[&str],
+        &quantities(changes.entries),
+        &texts(changes.entries, |entry| &entry.cause) as &[&str],
+        &texts(changes.entries, |entry| &entry.line) as &[&str],
+        &texts(changes.entries, |entry| &entry.reason) as &[&str],
+        &texts(changes.entries, |entry| &entry.reference) as &[&str],
+        &changes.levels.is_new,
+        &texts(&changes.levels.levels, |level| level.key.sku.as_str()) as &[&str],
+        &texts(&changes.levels.levels, |level| level.key.location.as_str()) as &[&str],
+        &texts(&changes.levels.levels, |level| &level.key.lot) as &[&str],
+        &changes.levels.deltas,
         &texts(&lanes.skus, Sku::as_str) as &[&str],
         &lanes.fences as &[Option<i64>],
         &lanes.holders as &[Option<Uuid>],
         &headers.changed.actor as &[&str],
-        &texts(entries, |entry| &entry.actor) as &[&str],
+        &texts(changes.entries, |entry| &entry.actor) as &[&str],
         &lanes.events,
         &lanes.available,
         &headers.made.channel as &[Option<&str>],
+        &headers.made.class,
+        &headers.made.promise_at as &[Option<OffsetDateTime>],
+        &headers.made.ship_complete,
+        &rows.vanished.sku as &[&str],
+        &rows.kept_class,
+        &rows.kept_promise_at as &[Option<OffsetDateTime>],
+        &rows.kept_ship_complete,
+        &lanes.backordered,
+        &lanes.displaced,
     )
     .fetch_one(conn)
     .await?;
-    expect("reservation", headers.changed.id.len(), written.changed)?;
-    expect("reservation_line", rows.vanished.len(), written.vanished)?;
-    expect("stock_level", levels.known(), written.moved)?;
-    expect("sku_lane", lanes.skus.len(), written.lanes)
+    Ok([row.changed, row.vanished, row.moved, row.lanes])
 }
 
 /// Every row that was read under the locks must still be there.
@@ -133,6 +170,9 @@ struct Made<'a> {
     version: Vec<i64>,
     created_at: Vec<OffsetDateTime>,
     actor: Vec<&'a str>,
+    class: Vec<i16>,
+    promise_at: Vec<Option<OffsetDateTime>>,
+    ship_complete: Vec<bool>,
 }
 
 #[derive(Default)]
@@ -176,6 +216,9 @@ impl<'a> Made<'a> {
         self.version.push(now.version);
         self.created_at.push(now.created_at);
         self.actor.push(actor);
+        self.class.push(now.urgency.class);
+        self.promise_at.push(now.urgency.promise_at);
+        self.ship_complete.push(now.ship_complete);
     }
 }
 
@@ -195,15 +238,18 @@ impl<'a> Changed<'a> {
 struct Rows<'a> {
     vanished: Keys<'a>,
     kept: Keys<'a>,
-    kept_sku: Vec<&'a str>,
     kept_quantity: Vec<i64>,
     kept_queued_at: Vec<OffsetDateTime>,
+    kept_class: Vec<i16>,
+    kept_promise_at: Vec<Option<OffsetDateTime>>,
+    kept_ship_complete: Vec<bool>,
 }
 
 #[derive(Default)]
 struct Keys<'a> {
     reservation: Vec<Uuid>,
     order_line: Vec<Uuid>,
+    sku: Vec<&'a str>,
     location: Vec<&'a str>,
     lot: Vec<&'a str>,
     state: Vec<&'a str>,
@@ -218,6 +264,7 @@ impl<'a> Keys<'a> {
         let place = key.place.as_ref();
         self.reservation.push(reservation);
         self.order_line.push(key.order_line.uuid());
+        self.sku.push(key.sku.as_str());
         self.location
             .push(place.map_or("", |place| place.location.as_str()));
         self.lot.push(place.map_or("", |place| &place.lot));
@@ -232,7 +279,7 @@ impl<'a> Rows<'a> {
             let before = board.reservation_before(now.id);
             for (key, row) in &now.rows {
                 if before.and_then(|before| before.rows.get(key)) != Some(row) {
-                    rows.keep(now.id.uuid(), key, row);
+                    rows.keep(now, key, row);
                 }
             }
             let gone = before.into_iter().flat_map(|before| before.rows.keys());
@@ -243,11 +290,13 @@ impl<'a> Rows<'a> {
         rows
     }
 
-    fn keep(&mut self, reservation: Uuid, key: &'a RowKey, row: &'a Row) {
-        self.kept.push(reservation, key);
-        self.kept_sku.push(row.sku.as_str());
+    fn keep(&mut self, reservation: &Reservation, key: &'a RowKey, row: &'a Row) {
+        self.kept.push(reservation.id.uuid(), key);
         self.kept_quantity.push(row.quantity);
         self.kept_queued_at.push(row.queued_at);
+        self.kept_class.push(reservation.urgency.class);
+        self.kept_promise_at.push(reservation.urgency.promise_at);
+        self.kept_ship_complete.push(reservation.ship_complete);
     }
 }
 
@@ -278,7 +327,7 @@ impl Levels {
     }
 }
 
-/// Lanes that tell something, or whose sum of free units is another one.
+/// Lanes that tell something, or of which something else changed.
 struct Lanes {
     skus: Vec<Sku>,
     events: Vec<i64>,
@@ -286,16 +335,25 @@ struct Lanes {
     available: Vec<i64>,
     fences: Vec<Option<i64>>,
     holders: Vec<Option<Uuid>>,
+    /// What has to be added to the numbers of units that wait.
+    backordered: Vec<i64>,
+    displaced: Vec<i64>,
 }
 
 impl Lanes {
     fn of(board: &Board, told: &Told, fencing: Option<&Fencing>) -> Self {
         let deltas = board.available_deltas();
-        let skus: BTreeSet<&Sku> = told.keys().chain(deltas.keys().copied()).collect();
+        let queues = board.changed_queues();
+        let skus: BTreeSet<&Sku> = told
+            .keys()
+            .chain(deltas.keys().copied())
+            .chain(queues.keys().copied())
+            .collect();
         let skus: Vec<Sku> = skus.into_iter().cloned().collect();
         let events = |sku: &Sku| told.get(sku).map_or(0, Vec::len);
         let token = |sku: &Sku| fencing.and_then(|fencing| fencing.tokens.get(sku).copied());
         let holder = fencing.map(|fencing| fencing.holder);
+        let queue = |sku: &Sku| queues.get(sku).copied().unwrap_or_default();
         Self {
             fences: skus.iter().map(token).collect(),
             holders: skus.iter().map(|sku| token(sku).and(holder)).collect(),
@@ -307,6 +365,8 @@ impl Lanes {
                 .iter()
                 .map(|sku| deltas.get(sku).copied().unwrap_or(0))
                 .collect(),
+            backordered: skus.iter().map(|sku| queue(sku).backordered).collect(),
+            displaced: skus.iter().map(|sku| queue(sku).displaced).collect(),
             skus,
         }
     }

@@ -123,13 +123,14 @@ pub(crate) async fn get(conn: &mut PgConnection, skus: &[Sku]) -> Result<Vec<Ite
     let rows = sqlx::query_as!(
         ItemRow,
         r#"SELECT i.sku, i.name, i.length_mm, i.width_mm, i.height_mm, i.mass_grams, i.active, i.version,
+                  l.backorder_max, l.available_from,
                   ARRAY(SELECT b.barcode FROM item_barcodes b WHERE b.sku = i.sku ORDER BY b.barcode) AS "barcodes!"
-           FROM items i WHERE i.sku = ANY($1) ORDER BY i.sku"#,
+           FROM items i JOIN sku_lane l ON l.sku = i.sku WHERE i.sku = ANY($1) ORDER BY i.sku"#,
         &texts(skus) as &[&str],
     )
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await?;
-    rows.into_iter().map(Item::try_from).collect()
+    with_parts(conn, rows).await
 }
 
 /// Up to `limit` items by SKU, after this one.
@@ -141,14 +142,28 @@ pub(crate) async fn list(
     let rows = sqlx::query_as!(
         ItemRow,
         r#"SELECT i.sku, i.name, i.length_mm, i.width_mm, i.height_mm, i.mass_grams, i.active, i.version,
+                  l.backorder_max, l.available_from,
                   ARRAY(SELECT b.barcode FROM item_barcodes b WHERE b.sku = i.sku ORDER BY b.barcode) AS "barcodes!"
-           FROM items i WHERE i.sku > $1 ORDER BY i.sku LIMIT $2"#,
+           FROM items i JOIN sku_lane l ON l.sku = i.sku WHERE i.sku > $1 ORDER BY i.sku LIMIT $2"#,
         after,
         limit,
     )
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await?;
-    rows.into_iter().map(Item::try_from).collect()
+    with_parts(conn, rows).await
+}
+
+async fn with_parts(conn: &mut PgConnection, rows: Vec<ItemRow>) -> Result<Vec<Item>, Error> {
+    let mut items: Vec<Item> = rows
+        .into_iter()
+        .map(Item::try_from)
+        .collect::<Result<_, Error>>()?;
+    let skus: Vec<Sku> = items.iter().map(|item| item.sku.clone()).collect();
+    let mut parts = super::kits::parts_of(conn, &skus).await?;
+    for item in &mut items {
+        item.parts = parts.remove(&item.sku).unwrap_or_default();
+    }
+    Ok(items)
 }
 
 struct ItemRow {
@@ -160,6 +175,8 @@ struct ItemRow {
     mass_grams: i64,
     active: bool,
     version: i64,
+    backorder_max: Option<i64>,
+    available_from: Option<OffsetDateTime>,
     barcodes: Vec<String>,
 }
 
@@ -174,6 +191,9 @@ impl TryFrom<ItemRow> for Item {
             dimensions_mm: [row.length_mm, row.width_mm, row.height_mm],
             mass_grams: row.mass_grams,
             active: row.active,
+            parts: Vec::new(),
+            backorder_max: row.backorder_max,
+            available_from: row.available_from,
             version: row.version,
         })
     }

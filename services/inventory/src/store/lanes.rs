@@ -7,6 +7,8 @@ use oms_postgres::Error;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use crate::domain::lane::LaneState;
+
 use super::{read, texts};
 
 /// A lane under its lock.
@@ -24,6 +26,8 @@ pub(crate) struct Lane {
     pub(crate) available: i64,
     /// Whether it has a stock policy.
     pub(crate) has_policy: bool,
+    /// What else it knows.
+    pub(crate) state: LaneState,
 }
 
 /// The lease under which lanes are written. SKUs without a token are written without one: the lock of the lane alone
@@ -60,7 +64,8 @@ pub(crate) async fn open(conn: &mut PgConnection, skus: &[Sku]) -> Result<(), Er
 /// holders before have committed.
 pub(crate) async fn lock(conn: &mut PgConnection, skus: &[Sku]) -> Result<Vec<Lane>, Error> {
     let rows = sqlx::query!(
-        "SELECT sku, fence, holder, version, available, has_policy FROM sku_lane WHERE sku = ANY($1) ORDER BY sku FOR UPDATE",
+        "SELECT sku, fence, holder, version, available, has_policy, kit_version, backordered, backorder_max, available_from
+         FROM sku_lane WHERE sku = ANY($1) ORDER BY sku FOR UPDATE",
         &texts(skus) as &[&str],
     )
     .fetch_all(conn)
@@ -73,6 +78,12 @@ pub(crate) async fn lock(conn: &mut PgConnection, skus: &[Sku]) -> Result<Vec<La
             version: row.version,
             available: row.available,
             has_policy: row.has_policy,
+            state: LaneState {
+                kit_version: row.kit_version,
+                backordered: row.backordered,
+                backorder_max: row.backorder_max,
+                available_from: row.available_from,
+            },
         })
     });
     lanes.collect()

@@ -1,12 +1,12 @@
 //! The only SQL of the service: functions whose first argument is the connection.
 //!
-//! - [`items`], [`locations`]: the catalogue.
+//! - [`items`], [`kits`], [`locations`]: the catalogue.
 //! - [`lanes`]: the rows that serialise writers of a SKU, and the fence in them.
 //! - [`levels`], [`reservations`], [`ledger`], [`policies`], [`expected_receipts`]: what the lanes read.
 //! - [`availability`]: what may be promised of SKUs.
 //! - [`board`]: writes what a board decided, in one statement.
 //! - [`books`], [`checkpoints`], [`ledger_runs`], [`corrections`]: verification of the ledger.
-//! - [`known_locations`]: what was seen once and is there for good.
+//! - [`known_locations`]: what was seen once and is there for good; [`known_kits`]: what was seen and may have changed.
 //!
 //! A row that cannot be read as what the domain knows is an error that names table, column and row, never a guess.
 
@@ -17,6 +17,8 @@ pub(crate) mod checkpoints;
 pub(crate) mod corrections;
 pub(crate) mod expected_receipts;
 pub(crate) mod items;
+pub(crate) mod kits;
+pub(crate) mod known_kits;
 pub(crate) mod known_locations;
 pub(crate) mod lanes;
 pub(crate) mod ledger;

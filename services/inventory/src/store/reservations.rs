@@ -9,7 +9,10 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::domain::reservation::{Place, Reservation, ReservationState, Row, RowKey, Shortage};
+use crate::domain::level::LevelKey;
+use crate::domain::reservation::{
+    Place, Reservation, ReservationState, Row, RowKey, Shortage, Urgency,
+};
 
 use super::{inconsistent, read, texts};
 
@@ -42,7 +45,8 @@ pub(crate) async fn load(
     let rows = sqlx::query_as!(
         JoinedRow,
         r#"SELECT r.reservation_id AS "reservation_id!", r.order_id, r.channel_id, r.fingerprint, r.state AS "state!", r.expires_at,
-                  r.shortages, r.version AS "version!", r.created_at AS "created_at!", l.order_line_id AS "order_line_id?", l.location_id AS "location_id?",
+                  r.shortages, r.version AS "version!", r.created_at AS "created_at!", r.priority AS "priority!",
+                  r.promise_at, r.ship_complete AS "ship_complete!", l.order_line_id AS "order_line_id?", l.location_id AS "location_id?",
                   l.lot AS "lot?", l.state AS "row_state?", l.sku AS "sku?", l.quantity AS "quantity?",
                   l.queued_at AS "queued_at?"
            FROM reservation r LEFT JOIN reservation_line l USING (reservation_id)
@@ -62,7 +66,8 @@ pub(crate) async fn of_order(
     let rows = sqlx::query_as!(
         JoinedRow,
         r#"SELECT r.reservation_id AS "reservation_id!", r.order_id, r.channel_id, r.fingerprint, r.state AS "state!", r.expires_at,
-                  r.shortages, r.version AS "version!", r.created_at AS "created_at!", l.order_line_id AS "order_line_id?", l.location_id AS "location_id?",
+                  r.shortages, r.version AS "version!", r.created_at AS "created_at!", r.priority AS "priority!",
+                  r.promise_at, r.ship_complete AS "ship_complete!", l.order_line_id AS "order_line_id?", l.location_id AS "location_id?",
                   l.lot AS "lot?", l.state AS "row_state?", l.sku AS "sku?", l.quantity AS "quantity?",
                   l.queued_at AS "queued_at?"
            FROM reservation r LEFT JOIN reservation_line l USING (reservation_id)
@@ -76,20 +81,25 @@ pub(crate) async fn of_order(
     Ok(found)
 }
 
-/// Reservations with demand that waits for these SKUs, looking at the `limit` oldest rows of each; and the SKUs that
-/// may have more.
+/// Reservations with demand that waits for these SKUs, looking at the `limit` most urgent rows of each; and the SKUs
+/// that may have more. As many again of those that ship complete are looked at apart, since they may have to be passed
+/// over.
 pub(crate) async fn waiting(
     conn: &mut PgConnection,
     skus: &[Sku],
     limit: i64,
 ) -> Result<(BTreeSet<ReservationId>, BTreeSet<Sku>), Error> {
     let rows = sqlx::query!(
-        r#"SELECT s.sku AS "sku!", w.reservation_id
+        r#"SELECT s.sku AS "sku!", w.reservation_id AS "reservation_id!", w.ship_complete AS "ship_complete!"
            FROM unnest($1::text[]) AS s (sku)
            CROSS JOIN LATERAL (
-               SELECT l.reservation_id FROM reservation_line l
-               WHERE l.state = 'BACKORDERED' AND l.sku = s.sku
-               ORDER BY l.queued_at, l.reservation_id, l.order_line_id LIMIT $2
+               (SELECT l.reservation_id, l.ship_complete FROM reservation_line l
+                WHERE l.state = 'BACKORDERED' AND NOT l.ship_complete AND l.sku = s.sku
+                ORDER BY l.priority, l.promise_at, l.queued_at, l.reservation_id, l.order_line_id LIMIT $2)
+               UNION ALL
+               (SELECT l.reservation_id, l.ship_complete FROM reservation_line l
+                WHERE l.state = 'BACKORDERED' AND l.ship_complete AND l.sku = s.sku
+                ORDER BY l.priority, l.promise_at, l.queued_at, l.reservation_id, l.order_line_id LIMIT $2)
            ) AS w"#,
         &texts(skus) as &[&str],
         limit,
@@ -100,13 +110,50 @@ pub(crate) async fn waiting(
     let mut seen: BTreeMap<String, i64> = BTreeMap::new();
     for row in rows {
         ids.insert(ReservationId::new(row.reservation_id));
-        *seen.entry(row.sku).or_default() += 1;
+        *seen.entry(row.sku).or_default() += i64::from(!row.ship_complete);
     }
     let more = seen.into_iter().filter(|(_, rows)| *rows >= limit);
     let more = more
         .map(|(sku, _)| read(&sku, LINES, "sku", &sku))
         .collect::<Result<_, Error>>()?;
     Ok((ids, more))
+}
+
+/// Reservations that lose their stock first when up to so many units of each of these levels are not there.
+pub(crate) async fn displaceable(
+    conn: &mut PgConnection,
+    levels: &[(&LevelKey, i64)],
+) -> Result<BTreeSet<ReservationId>, Error> {
+    if levels.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let keys = || levels.iter().map(|(key, _)| key);
+    let skus: Vec<&str> = keys().map(|key| key.sku.as_str()).collect();
+    let locations: Vec<&str> = keys().map(|key| key.location.as_str()).collect();
+    let lots: Vec<&str> = keys().map(|key| key.lot.as_str()).collect();
+    let units: Vec<i64> = levels.iter().map(|(_, units)| *units).collect();
+    // The order is that of `Board::victims`.
+    let ids = sqlx::query_scalar!(
+        r#"SELECT v.reservation_id AS "reservation_id!"
+           FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS k (sku, location_id, lot, units)
+           CROSS JOIN LATERAL (
+               SELECT l.reservation_id, sum(l.quantity) OVER (
+                          ORDER BY l.priority DESC, l.promise_at DESC NULLS FIRST, l.state = 'ALLOCATED',
+                                   l.queued_at DESC, l.reservation_id DESC, l.order_line_id DESC
+                          ROWS UNBOUNDED PRECEDING) - l.quantity AS before
+               FROM reservation_line l
+               WHERE l.sku = k.sku AND l.location_id = k.location_id AND l.lot = k.lot
+                 AND l.state IN ('HELD', 'ALLOCATED')
+           ) AS v
+           WHERE v.before < k.units"#,
+        &skus as &[&str],
+        &locations as &[&str],
+        &lots as &[&str],
+        &units,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(ids.into_iter().map(ReservationId::new).collect())
 }
 
 /// Locks reservations in their order. Needed for those whose SKUs are not all locked: another lane may give them
@@ -155,6 +202,9 @@ struct JoinedRow {
     shortages: Option<serde_json::Value>,
     version: i64,
     created_at: OffsetDateTime,
+    priority: i16,
+    promise_at: Option<OffsetDateTime>,
+    ship_complete: bool,
     order_line_id: Option<Uuid>,
     location_id: Option<String>,
     lot: Option<String>,
@@ -193,6 +243,11 @@ fn header(row: JoinedRow) -> Result<Reservation, Error> {
         fingerprint: fingerprint.map_err(|_| inconsistent(TABLE, "fingerprint", id))?,
         state: state(&row.state, TABLE, id)?,
         expires_at: row.expires_at,
+        urgency: Urgency {
+            class: row.priority,
+            promise_at: row.promise_at,
+        },
+        ship_complete: row.ship_complete,
         shortages: match row.shortages {
             Some(stored) => read_shortages(stored, id)?,
             None => Vec::new(),
@@ -229,11 +284,11 @@ fn part(row: &JoinedRow) -> Result<Option<(RowKey, Row)>, Error> {
     };
     let key = RowKey {
         order_line: OrderLineId::new(*order_line),
+        sku: read(sku, LINES, "sku", id)?,
         place,
         state: state(row_state, LINES, *id)?,
     };
     let row = Row {
-        sku: read(sku, LINES, "sku", id)?,
         quantity: *quantity,
         queued_at: *queued_at,
     };
@@ -251,6 +306,9 @@ struct StoredShortage {
     sku: Sku,
     requested: i64,
     available: i64,
+    /// When more was expected, in seconds of Unix time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    next_supply: Option<i64>,
 }
 
 fn read_shortages(stored: serde_json::Value, id: Uuid) -> Result<Vec<Shortage>, Error> {
@@ -259,8 +317,12 @@ fn read_shortages(stored: serde_json::Value, id: Uuid) -> Result<Vec<Shortage>, 
     let read = stored.into_iter().map(|one| Shortage {
         order_line: OrderLineId::new(one.order_line_id),
         sku: one.sku,
+        location: None,
         requested: one.requested,
         available: one.available,
+        next_supply: one
+            .next_supply
+            .and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok()),
     });
     Ok(read.collect())
 }
@@ -277,6 +339,7 @@ pub(super) fn write_shortages(shortages: &[Shortage]) -> Option<serde_json::Valu
             sku: one.sku.clone(),
             requested: one.requested,
             available: one.available,
+            next_supply: one.next_supply.map(OffsetDateTime::unix_timestamp),
         })
         .collect();
     // Plain fields only: this cannot fail.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use oms_core::{OrderLineId, ReservationId};
+use oms_core::{OrderLineId, ReservationId, Sku};
 use oms_postgres::{Outcome, Task, TaskError};
 use oms_proto::shipping::v1::shipping_event::Event;
 use oms_proto::shipping::v1::{Shipment, ShippingEvent};
@@ -25,12 +25,14 @@ pub(crate) fn issues_of(shipment: &Shipment) -> Result<BTreeMap<ReservationId, I
     let id = &shipment.location_id;
     let location: oms_core::LocationId = id.parse().map_err(|_| wrong("location_id", id))?;
     // A line may lie in several packages: what the ledger knows once is the sum.
-    let mut sums: BTreeMap<(ReservationId, OrderLineId, &str), i64> = BTreeMap::new();
+    let mut sums: BTreeMap<(ReservationId, OrderLineId, Sku, &str), i64> = BTreeMap::new();
     for line in shipment.packages.iter().flat_map(|package| &package.lines) {
         let id = &line.reservation_id;
         let reservation = id.parse().map_err(|_| wrong("reservation_id", id))?;
         let id = &line.order_line_id;
         let order_line = id.parse().map_err(|_| wrong("order_line_id", id))?;
+        let sku = &line.sku;
+        let sku = sku.parse().map_err(|_| wrong("sku", sku))?;
         if line.quantity < 1 {
             return Err(format!(
                 "quantity {} of a shipment is not positive",
@@ -38,12 +40,12 @@ pub(crate) fn issues_of(shipment: &Shipment) -> Result<BTreeMap<ReservationId, I
             ));
         }
         let sum = sums
-            .entry((reservation, order_line, &*line.lot))
+            .entry((reservation, order_line, sku, &*line.lot))
             .or_default();
         *sum = sum.saturating_add(line.quantity);
     }
     let mut issues: BTreeMap<ReservationId, Issue> = BTreeMap::new();
-    for ((reservation, order_line, lot), quantity) in sums {
+    for ((reservation, order_line, sku, lot), quantity) in sums {
         let issue = issues.entry(reservation).or_insert_with(|| Issue {
             reservation,
             shipment: shipment_id,
@@ -55,6 +57,7 @@ pub(crate) fn issues_of(shipment: &Shipment) -> Result<BTreeMap<ReservationId, I
         };
         issue.units.push(Units {
             order_line,
+            sku: Some(sku),
             place: Some(place),
             quantity,
         });

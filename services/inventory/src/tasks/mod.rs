@@ -1,6 +1,7 @@
 //! Durable follow-up work: what events of other services mean for the stock, and demand that waits.
 
 mod allocate_backorders;
+mod allocate_complete;
 pub(crate) mod issue_reservation;
 pub(crate) mod move_returned_stock;
 mod verify_ledger;
@@ -14,7 +15,7 @@ use uuid::Uuid;
 use crate::commands::Error;
 use crate::ctx::{Call, Ctx};
 use crate::domain::refusal::Refusal;
-use crate::lanes::ALLOCATE_BACKORDERS;
+use crate::lanes::{ALLOCATE_BACKORDERS, ALLOCATE_COMPLETE};
 
 pub(crate) use verify_ledger::{Verifications, describe_metrics};
 
@@ -30,6 +31,7 @@ pub(crate) fn runner(ctx: Arc<Ctx>, holder: Uuid) -> TaskRunner<Ctx> {
         .handle(ISSUE_RESERVATION, issue_reservation::run)
         .handle(MOVE_RETURNED_STOCK, move_returned_stock::run)
         .handle(ALLOCATE_BACKORDERS, allocate_backorders::run)
+        .handle(ALLOCATE_COMPLETE, allocate_complete::run)
         .handle(verify_ledger::VERIFY_LEDGER, verify_ledger::run)
 }
 

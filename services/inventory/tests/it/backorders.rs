@@ -203,20 +203,34 @@ async fn one_reservation_is_served_from_two_receipts_at_once() {
 impl Rig {
     /// The last BackorderAllocated event of a reservation.
     async fn backorders_allocated(&self, reservation_id: &str) -> pb::BackorderAllocated {
+        match self.last_event(reservation_id, "BackorderAllocated").await {
+            Event::BackorderAllocated(event) => event,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What the last ReservationChanged event of a reservation told: what was done, and how it is after it.
+    pub(crate) async fn last_change(&self, reservation_id: &str) -> (String, pb::Reservation) {
+        match self.last_event(reservation_id, "ReservationChanged").await {
+            Event::ReservationChanged(event) => (event.action, event.reservation.unwrap()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn last_event(&self, reservation_id: &str, event_type: &str) -> Event {
         let mut conn = self.db.connect().await;
         let payload: Vec<u8> = sqlx::query_scalar(
             "SELECT payload FROM (SELECT aggregate_id, aggregate_version, event_type, payload FROM outbox
                                   UNION ALL SELECT aggregate_id, aggregate_version, event_type, payload FROM feed) e
-             WHERE aggregate_id = $1 AND event_type = 'BackorderAllocated' ORDER BY aggregate_version DESC LIMIT 1",
+             WHERE aggregate_id = $1 AND event_type = $2 ORDER BY aggregate_version DESC LIMIT 1",
         )
         .bind(reservation_id)
+        .bind(event_type)
         .fetch_one(&mut conn)
         .await
         .unwrap();
-        match pb::InventoryEvent::decode(&*payload).unwrap().event {
-            Some(Event::BackorderAllocated(event)) => event,
-            other => panic!("{other:?}"),
-        }
+        let event = pb::InventoryEvent::decode(&*payload).unwrap();
+        event.event.unwrap()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Bad input: the right code and reason, everything that is wrong at once, and nothing half done.
 
+use oms_proto::common::v1::FillPolicy;
 use oms_proto::inventory::v1 as pb;
 use oms_service::PeerError;
 
@@ -119,6 +120,24 @@ const RESERVE: &[(Change, &[&str])] = &[
         |r| r.single_node_within_rank = -1,
         &["single_node_within_rank FIELD_OUT_OF_RANGE"],
     ),
+    (|r| r.priority = Some(10), &["priority FIELD_OUT_OF_RANGE"]),
+    (|r| r.priority = Some(-1), &["priority FIELD_OUT_OF_RANGE"]),
+    (
+        |r| {
+            r.promise_time = Some(prost_types::Timestamp {
+                seconds: i64::MAX,
+                nanos: 0,
+            });
+        },
+        &["promise_time FIELD_MALFORMED"],
+    ),
+    (
+        |r| {
+            r.ship_complete = true;
+            r.fill_policy = FillPolicy::FillAllAvailable.into();
+        },
+        &["ship_complete FIELD_MALFORMED"],
+    ),
     (
         |r| {
             r.request_id.clear();
@@ -171,6 +190,7 @@ async fn other_reservation_requests() {
         location_id: "US".to_owned(),
         quantity: 0,
         lot: "x\u{7}".to_owned(),
+        sku: "A B".to_owned(),
     };
     let bad_fields = |prefix: &str| {
         [
@@ -178,6 +198,7 @@ async fn other_reservation_requests() {
             "quantity QUANTITY_INVALID",
             "lot FIELD_MALFORMED",
             "location_id FIELD_MALFORMED",
+            "sku FIELD_MALFORMED",
         ]
         .map(|rest| format!("{prefix}.{rest}"))
         .to_vec()
@@ -201,6 +222,33 @@ async fn other_reservation_requests() {
     assert_eq!(
         wrong(answered(api.clone().report_short(request).await)),
         bad_fields("line")
+    );
+    let request = pb::MoveReservationRequest {
+        request_id: id(),
+        reservation_id: id(),
+        lines: vec![
+            pb::MoveReservationLine {
+                units: Some(pb::ReservationQuantity {
+                    order_line_id: id(),
+                    quantity: -1,
+                    ..Default::default()
+                }),
+                to_location_id: "US EAST".to_owned(),
+                to_lot: "x".repeat(65),
+            },
+            pb::MoveReservationLine::default(),
+        ],
+    };
+    assert_eq!(
+        wrong(answered(api.clone().move_reservation(request).await)),
+        [
+            "lines[0].units.quantity QUANTITY_INVALID",
+            "lines[0].units.location_id FIELD_REQUIRED",
+            "lines[0].to_location_id FIELD_MALFORMED",
+            "lines[0].to_lot FIELD_OUT_OF_RANGE",
+            "lines[1].units FIELD_REQUIRED",
+            "lines[1].to_location_id FIELD_REQUIRED",
+        ]
     );
     rig.audit().await;
 }
@@ -245,6 +293,16 @@ async fn empty_reservation_requests() {
         "request_id FIELD_REQUIRED",
         "reservation_id FIELD_REQUIRED",
         "shipment_id FIELD_REQUIRED",
+        "lines FIELD_REQUIRED",
+    ];
+    assert_eq!(wrong(answered(answer)), expected);
+    let answer = api
+        .clone()
+        .move_reservation(pb::MoveReservationRequest::default())
+        .await;
+    let expected = [
+        "request_id FIELD_REQUIRED",
+        "reservation_id FIELD_REQUIRED",
         "lines FIELD_REQUIRED",
     ];
     assert_eq!(wrong(answered(answer)), expected);
@@ -346,6 +404,74 @@ async fn other_stock_requests() {
     );
     assert_eq!(rig.units("A", EAST).await, (5, 0, 0));
     rig.audit().await;
+}
+
+async fn kits_and_caps(rig: &Rig) {
+    rig.stock(&[("HAD", EAST, 1)]).await;
+    let part = |sku: &str, quantity| pb::ItemComponent {
+        sku: sku.to_owned(),
+        quantity,
+    };
+    let with = |sku: &str, components: Vec<pb::ItemComponent>| pb::Item {
+        components,
+        ..item(sku)
+    };
+    let bad = pb::Item {
+        backorder_max: Some(-1),
+        available_from_time: Some(prost_types::Timestamp {
+            seconds: 0,
+            nanos: -1,
+        }),
+        ..with(
+            "X",
+            vec![
+                part("X", 1),
+                part("Y", 0),
+                part("Y", 1_000_001),
+                part("", 1),
+            ],
+        )
+    };
+    let expected = [
+        "items[0].components[0].sku KIT_NESTED",
+        "items[0].components[1].quantity QUANTITY_INVALID",
+        "items[0].components[2].sku DUPLICATE",
+        "items[0].components[2].quantity QUANTITY_INVALID",
+        "items[0].components[3].sku FIELD_REQUIRED",
+        "items[0].backorder_max FIELD_OUT_OF_RANGE",
+        "items[0].available_from_time FIELD_MALFORMED",
+        "items[0].backorder_max FIELD_MALFORMED",
+        "items[0].available_from_time FIELD_MALFORMED",
+    ];
+    assert_eq!(wrong(rig.upsert(vec![bad]).await), expected);
+    let many = with("X", vec![part("HAD", 1); 51]);
+    let expected = ["items[0].components FIELD_OUT_OF_RANGE"];
+    assert_eq!(wrong(rig.upsert(vec![many]).await), expected);
+    let unknown = vec![item("X"), with("Y", vec![part("X", 1), part("NOPE", 1)])];
+    let expected = ["items[1].components[1].sku SKU_UNKNOWN"];
+    assert_eq!(wrong(rig.upsert(unknown).await), expected);
+    // Everything at once: a barcode that is taken, kits in kits, and a kit with stock.
+    let mut taken = with("HAD", vec![part("X", 1)]);
+    taken.barcodes = vec!["BC-HAD".to_owned()];
+    let mut thief = with("Y", vec![part("HAD", 1)]);
+    thief.barcodes = vec!["BC-OTHER".to_owned()];
+    rig.items(&["OTHER"]).await;
+    let expected = [
+        "items[2].barcodes[0] DUPLICATE",
+        "items[1].components KIT_NESTED",
+        "items[1].components SKU_HAS_STOCK",
+        "items[2].components KIT_NESTED",
+    ];
+    assert_eq!(
+        wrong(rig.upsert(vec![item("X"), taken, thief]).await),
+        expected
+    );
+    rig.items(&["X"]).await;
+    rig.upsert(vec![with("K", vec![part("X", 1_000_000)])])
+        .await
+        .unwrap();
+    let refused = reserve(rig, hold(&[("X", 1), ("K", 1_001)])).await;
+    assert_eq!(refused, ["lines[1].quantity QUANTITY_INVALID"]);
 }
 
 #[tokio::test]
@@ -462,6 +588,7 @@ async fn catalogue_requests() {
         "items[2].barcodes[0] DUPLICATE",
     ];
     assert_eq!(wrong(answered(answer)), expected);
+    kits_and_caps(&rig).await;
     let request = pb::BatchGetItemsRequest {
         skus: vec!["A".to_owned(); 1_001],
     };

@@ -105,7 +105,7 @@ async fn counted_and_moved(rig: &Rig) {
         sku: "A".to_owned(),
         location_id: EAST.to_owned(),
         quantity: 70,
-        expected_quantity: Some(80),
+        expected_quantity: Some(82),
         reason: "LOST".to_owned(),
         ..Default::default()
     };
@@ -121,6 +121,7 @@ async fn counted_and_moved(rig: &Rig) {
             lot: String::new(),
         })
     };
+    let west = rig.units("A", WEST).await.0;
     let request = pb::MoveStockRequest {
         request_id: id(),
         sku: "A".to_owned(),
@@ -136,7 +137,7 @@ async fn counted_and_moved(rig: &Rig) {
         |other: &mut pb::MoveStockRequest| other.quantity += 1
     );
     assert_eq!(rig.units("A", EAST).await.0, 40);
-    assert_eq!(rig.units("A", WEST).await.0, 30);
+    assert_eq!(rig.units("A", WEST).await.0, west + 30);
 }
 
 async fn kept_back_and_expected(rig: &Rig) {
@@ -300,13 +301,34 @@ async fn allocated_and_shipped(rig: &Rig) {
         (level.available, level.allocated, level.count_pending),
         (80, 5, 1)
     );
+    rig.receive("A", WEST, 9).await;
+    let request = pb::MoveReservationRequest {
+        request_id: id(),
+        reservation_id: allocated.reservation_id.clone(),
+        lines: vec![pb::MoveReservationLine {
+            units: Some(part(&allocated.lines[0], 2)),
+            to_location_id: WEST.to_owned(),
+            to_lot: String::new(),
+        }],
+    };
+    twice!(
+        api.reservations,
+        move_reservation,
+        request,
+        |other: &mut pb::MoveReservationRequest| {
+            other.lines[0].to_lot.push('X');
+        }
+    );
+    assert_eq!(rig.units("A", WEST).await, (7, 0, 2));
 }
 
 async fn verified_and_corrected(rig: &Rig) {
     let api = &rig.api;
     for units in [1, 2] {
-        rig.sql(&format!("UPDATE stock_level SET qc = qc + {units}"))
-            .await;
+        rig.sql(&format!(
+            "UPDATE stock_level SET qc = qc + {units} WHERE location_id = 'us-east'"
+        ))
+        .await;
         let verified = twice!(
             api.stock,
             verify_ledger,

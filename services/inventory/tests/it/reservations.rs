@@ -306,7 +306,7 @@ async fn a_hold_is_extended_up_to_two_hours() {
     );
     assert_eq!(
         illegal.supported_actions,
-        ["release", "report_short", "issue"]
+        ["release", "report_short", "issue", "move"]
     );
     assert_eq!(refusal(rig.extend(&id(), hour).await), "NotFound NOT_FOUND");
     rig.audit().await;
@@ -388,7 +388,7 @@ impl Rig {
     }
 
     /// Units of the first row were not found.
-    async fn report_short(
+    pub(crate) async fn report_short(
         &self,
         of: &pb::Reservation,
         quantity: i64,

@@ -16,7 +16,7 @@ use oms_proto::inventory::v1::supply_service_client::SupplyServiceClient;
 use oms_service::{AnyProgram, Layers, PeerError, Runtime, ServiceHandle};
 use oms_testkit::{MockClock, RedisPrefix, TestDb, redis_url, template_key};
 use prost::Message;
-use sqlx::Row;
+use sqlx::{PgConnection, Row};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Response, Status};
 use uuid::Uuid;
@@ -122,16 +122,62 @@ impl Rig {
     }
 
     pub(crate) async fn items(&self, skus: &[&str]) {
+        let items = skus.iter().map(|sku| item(sku)).collect();
+        self.upsert(items).await.unwrap();
+    }
+
+    pub(crate) async fn upsert(&self, items: Vec<pb::Item>) -> Result<Vec<pb::Item>, PeerError> {
         let request = pb::BatchUpsertItemsRequest {
             request_id: id(),
-            items: skus.iter().map(|sku| item(sku)).collect(),
+            items,
         };
-        self.api
-            .items
-            .clone()
-            .batch_upsert_items(request)
+        let answer = self.api.items.clone().batch_upsert_items(request).await;
+        answered(answer).map(|answer| answer.items)
+    }
+
+    /// Takes so many units away, or adds them, at the first location.
+    pub(crate) async fn adjust(&self, sku: &str, delta: i64) -> Result<pb::StockLevel, PeerError> {
+        let request = pb::AdjustStockRequest {
+            request_id: id(),
+            sku: sku.to_owned(),
+            location_id: EAST.to_owned(),
+            delta,
+            reason: "LOST".to_owned(),
+            ..Default::default()
+        };
+        let answer = self.api.stock.clone().adjust_stock(request).await;
+        answered(answer).map(|answer| answer.level.unwrap())
+    }
+
+    /// Keeps the lane of a SKU locked until it is given back.
+    pub(crate) async fn block(&self, sku: &str) -> Blocked {
+        let mut conn = self.db.connect().await;
+        sqlx::raw_sql("BEGIN").execute(&mut conn).await.unwrap();
+        sqlx::query("SELECT FROM sku_lane WHERE sku = $1 FOR UPDATE")
+            .bind(sku)
+            .execute(&mut conn)
             .await
             .unwrap();
+        Blocked { conn }
+    }
+
+    /// Waits until a batch has been begun and waits for a lane that is blocked: what comes now queues behind it.
+    pub(crate) async fn wait_for_blocked_batch(&self) {
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        oms_testkit::wait_for("a batch that waits for its lane", || async {
+            let mut conn = self.db.connect().await;
+            let count: i64 = sqlx::query_scalar(waiting)
+                .fetch_one(&mut conn)
+                .await
+                .unwrap();
+            if count == 1 {
+                Ok(())
+            } else {
+                Err(format!("{count} wait"))
+            }
+        })
+        .await;
     }
 
     /// Items with this much free stock.
@@ -256,12 +302,54 @@ impl Rig {
     }
 }
 
-const AUDIT: [(&str, &str); 6] = [
+/// A lane that nobody can write.
+pub(crate) struct Blocked {
+    conn: PgConnection,
+}
+
+impl Blocked {
+    pub(crate) async fn give_back(mut self) {
+        sqlx::raw_sql("ROLLBACK")
+            .execute(&mut self.conn)
+            .await
+            .unwrap();
+    }
+}
+
+/// Waits until so many commands are queued behind those in work.
+pub(crate) async fn wait_for_queue(depth: usize) {
+    wait_for_metric(&format!("oms_inventory_lane_queue_depth {depth}")).await;
+}
+
+/// Waits for a line of the metrics of this process.
+pub(crate) async fn wait_for_metric(line: &str) {
+    oms_testkit::wait_for(line, || async {
+        let metrics = oms_telemetry::metrics().render();
+        let (name, _) = line.rsplit_once(' ').unwrap();
+        let mut same = metrics.lines().filter(|one| one.starts_with(name));
+        match same.next() {
+            Some(found) if found == line => Ok(()),
+            found => Err(format!("{found:?}")),
+        }
+    })
+    .await;
+}
+
+const AUDIT: [(&str, &str); 7] = [
     (
         "lanes know the sum of free units",
         "SELECT concat(sku, ': ', l.available, ' <> ', s.available) FROM sku_lane l
          LEFT JOIN (SELECT sku, sum(available) AS available FROM stock_level GROUP BY sku) s USING (sku)
          WHERE l.available <> COALESCE(s.available, 0)",
+    ),
+    (
+        "lanes count what waits, and it is no more than may",
+        "SELECT concat(l::text, ': ', COALESCE(w.units, 0), ' units wait') FROM sku_lane l
+         FULL JOIN (
+             SELECT sku, sum(quantity) AS units FROM reservation_line WHERE state = 'BACKORDERED' GROUP BY sku
+         ) w USING (sku)
+         WHERE COALESCE(l.backordered, -1) <> COALESCE(w.units, 0)
+            OR w.units > l.backorder_max + l.backorder_excess",
     ),
     (
         "levels are the sums of the ledger",
@@ -341,6 +429,9 @@ fn layers(database: &str, redis: &str, prefix: &str, [shipping, returns]: [&Stri
         admin_listen = "127.0.0.1:0"
         [database]
         url = "{database}"
+        # Tests keep lanes locked as long as they need.
+        lock_timeout_ms = 30000
+        statement_timeout_ms = 30000
         [peers.shipping]
         url = "http://{shipping}"
         [peers.returns]
@@ -387,7 +478,7 @@ pub(crate) fn item(sku: &str) -> pb::Item {
         }),
         mass_grams: 250,
         active: true,
-        version: 0,
+        ..Default::default()
     }
 }
 
@@ -408,7 +499,7 @@ pub(crate) fn location(location_id: &str) -> pb::Location {
         latitude: 36.17,
         longitude: -115.14,
         active: true,
-        version: 0,
+        ..Default::default()
     }
 }
 
@@ -450,6 +541,7 @@ pub(crate) fn hold(lines: &[(&str, i64)]) -> pb::ReserveRequest {
         splits_max: 1,
         single_node_within_rank: 2,
         channel_id: String::new(),
+        ..Default::default()
     }
 }
 
@@ -468,6 +560,7 @@ pub(crate) fn part(line: &pb::ReservationLine, quantity: i64) -> pb::Reservation
         location_id: line.location_id.clone(),
         quantity,
         lot: line.lot.clone(),
+        sku: line.sku.clone(),
     }
 }
 

@@ -51,39 +51,21 @@ async fn goods_are_booked_in_by_lot() {
 }
 
 #[tokio::test]
-async fn committed_stock_cannot_be_adjusted_away() {
+async fn a_correction_takes_no_more_than_is_free_held_or_allocated() {
     let rig = Rig::start().await;
     rig.stock(&[("A", EAST, 5)]).await;
-    rig.reserve(hold(&[("A", 3)])).await.unwrap();
-    let refused = answered(
-        rig.api
-            .stock
-            .clone()
-            .adjust_stock(adjustment("A", -3))
-            .await,
-    )
-    .unwrap_err();
-    assert_eq!(refused.metadata("available"), Some("2"));
+    rig.reserve(hold(&[("A", 2)])).await.unwrap();
+    let allocated = rig.reserve(allocate(&[("A", 1)])).await.unwrap();
+    rig.report_short(&allocated, 1).await.unwrap();
+    // One of the five waits for a count.
+    let refused = rig.adjust("A", -5).await.unwrap_err();
+    assert_eq!(refused.metadata("available"), Some("4"));
     assert_eq!(
         refusal::<()>(Err(refused)),
         "FailedPrecondition STOCK_COMMITTED"
     );
-    let level = rig
-        .api
-        .stock
-        .clone()
-        .adjust_stock(adjustment("A", -2))
-        .await
-        .unwrap();
-    assert_eq!(level.into_inner().level.unwrap().available, 0);
-    let level = rig
-        .api
-        .stock
-        .clone()
-        .adjust_stock(adjustment("A", 4))
-        .await
-        .unwrap();
-    assert_eq!(level.into_inner().level.unwrap().on_hand, 7);
+    assert_eq!(rig.adjust("A", -2).await.unwrap().available, 0);
+    assert_eq!(rig.adjust("A", 4).await.unwrap().on_hand, 7);
     rig.audit().await;
 }
 

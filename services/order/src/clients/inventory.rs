@@ -42,7 +42,7 @@ impl InventoryClient {
         }
     }
 
-    /// Names of the SKUs that exist and may be sold.
+    /// Names of the SKUs that exist and may be sold. Kits may not: an order has the lines of their components.
     pub(crate) async fn item_names(
         &self,
         skus: &BTreeSet<String>,
@@ -59,7 +59,8 @@ impl InventoryClient {
                 .batch_get_items(request)
                 .await?
                 .into_inner();
-            let active = answer.items.into_iter().filter(|item| item.active);
+            let sold = |item: &pb::Item| item.active && item.components.is_empty();
+            let active = answer.items.into_iter().filter(sold);
             names.extend(active.map(|item| (item.sku, item.name)));
         }
         Ok(names)
@@ -98,6 +99,8 @@ impl InventoryClient {
             splits_max: proposal.splits_max,
             single_node_within_rank: proposal.single_node_within_rank,
             channel_id: order.channel_id.clone(),
+            priority: Some(order.priority.into()),
+            ..Default::default()
         };
         let answer = self
             .reservations
@@ -132,6 +135,7 @@ impl InventoryClient {
                 eligible_location_ids: Vec::new(),
             }],
             channel_id: order.channel_id.clone(),
+            priority: Some(order.priority.into()),
             ..Default::default()
         };
         let answer = self
@@ -201,6 +205,7 @@ impl InventoryClient {
                     location_id: line.location_id.clone(),
                     quantity: line.quantity,
                     lot: line.lot.clone(),
+                    ..Default::default()
                 })
                 .collect(),
             order_id: order_id.to_string(),

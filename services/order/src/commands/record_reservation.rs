@@ -1,6 +1,7 @@
 //! Keeps the copy of what inventory has reserved, and hands units that got stock on to fulfillment.
 
-use oms_core::{OrderId, ReservationId};
+use oms_core::{OrderId, ReservationId, derive};
+use oms_postgres::{NewTask, tasks};
 use oms_proto::inventory::v1 as pb;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -19,8 +20,14 @@ use crate::store::{StoreError, releases, reservations, sagas};
 /// Attempts whose reservations are told from those that others made for the order.
 const ATTEMPTS: i32 = 64;
 
+/// Task that calls units back whose stock was not there.
+pub(crate) const RECALL_DISPLACED_TASK: &str = "recall_displaced";
+
+/// What inventory does to units whose stock turned out not to be there: they wait again.
+const DISPLACE: &str = "displace";
+
 /// Keeps a reservation as inventory tells it. While the order is PENDING its saga counts the lines and
-/// tells of it; afterwards the order changes here.
+/// tells of it; afterwards the order changes here. Units that lost their stock are called back from fulfillment.
 pub(crate) async fn record_reservation(
     conn: &mut PgConnection,
     ctx: &Ctx,
@@ -33,6 +40,18 @@ pub(crate) async fn record_reservation(
         return Err(StoreError::inconsistent("reservations", "line", order_id).into());
     };
     reservation.cause = cause(order_id, reservation.reservation_id);
+    if action == DISPLACE {
+        let name = format!("{RECALL_DISPLACED_TASK}/{}", reservation.version);
+        let task = NewTask {
+            id: derive(reservation.reservation_id.uuid(), &name),
+            kind: RECALL_DISPLACED_TASK,
+            key: order_id.to_string(),
+            payload: Vec::new(),
+            run_at: ctx.now(),
+            actor: actor.to_owned(),
+        };
+        tasks::insert(conn, &task).await?;
+    }
     if !reservations::upsert(conn, &reservation).await? || order.state == OrderState::Pending {
         return Ok(());
     }

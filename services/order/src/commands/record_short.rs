@@ -62,6 +62,23 @@ pub(crate) async fn record_short(
     cancel_units(conn, ctx, &mut order, short, quantity, actor).await
 }
 
+/// Cancels missing units that may not wait for stock, as many as are still open.
+pub(crate) async fn cancel_short(
+    conn: &mut PgConnection,
+    ctx: &Ctx,
+    order_id: OrderId,
+    short: &Short,
+    actor: &str,
+) -> Result<(), Error> {
+    let mut order = changes::lock(conn, order_id).await?;
+    let open = order.line(short.order_line_id).map_or(0, OrderLine::open);
+    let quantity = short.quantity.min(open);
+    if quantity <= 0 {
+        return Ok(());
+    }
+    cancel_units(conn, ctx, &mut order, short, quantity, actor).await
+}
+
 async fn cancel_units(
     conn: &mut PgConnection,
     ctx: &Ctx,

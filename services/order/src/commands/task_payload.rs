@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 /// The bytes of a payload. Structs of texts and numbers always have some; without, the task that reads them
 /// would be left to a person.
-pub(super) fn encode<T: Serialize>(payload: &T) -> Vec<u8> {
+pub(crate) fn encode<T: Serialize>(payload: &T) -> Vec<u8> {
     serde_json::to_vec(payload).unwrap_or_default()
 }
 

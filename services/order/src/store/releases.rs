@@ -1,8 +1,8 @@
 //! What is handed to fulfillment: batches of allocated units.
 //!
 //! A batch is PLANNED while its units may still be canceled, SENT once its call may have been made (its
-//! lines do not change any more, so a repeat of the call says the same), RELEASED when fulfillment has
-//! answered with its fulfillment orders.
+//! lines do not change, so a repeat of the call says the same), RELEASED when fulfillment has answered with
+//! its fulfillment orders; then it loses only units that are called back because their stock is not there.
 
 use std::collections::HashMap;
 
@@ -40,7 +40,7 @@ pub(crate) async fn insert(
     Ok(true)
 }
 
-/// Writes the lines of a PLANNED batch anew, such as after a cancellation took some of its units.
+/// Writes the lines of a batch that is not on its way anew, such as after a cancellation took some of its units.
 pub(crate) async fn replace_lines(
     conn: &mut PgConnection,
     order_id: OrderId,

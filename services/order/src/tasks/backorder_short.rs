@@ -1,13 +1,15 @@
-//! Queues units that no location has at inventory, so that they ship when stock comes.
+//! Queues units that no location has at inventory, so that they ship when stock comes. Those that may not wait are
+//! canceled.
 
 use std::sync::Arc;
 
-use oms_core::{ReservationId, derive};
+use oms_core::{OrderId, ReservationId, derive};
 use oms_postgres::{Outcome, Task, TaskError};
+use oms_proto::common::v1::ErrorReason;
 
 use super::{order_id_of, task_error};
 use crate::changes::{self, Change, Event};
-use crate::commands::record_short::Short;
+use crate::commands::record_short::{Short, cancel_short};
 use crate::commands::task_payload::decode;
 use crate::ctx::{Ctx, request_id_for};
 use crate::domain::reservation::Reservation;
@@ -31,7 +33,13 @@ pub(crate) async fn run(ctx: Arc<Ctx>, task: Task) -> Result<Outcome, TaskError>
     let reserved = ctx
         .inventory
         .backorder(request_id, reservation_id, &order, units)
-        .await?;
+        .await;
+    let reserved = match reserved {
+        Err(error) if error.reason() == Some(ErrorReason::BackorderCapReached) => {
+            return cancel(&ctx, &task, order_id, &short).await;
+        }
+        reserved => reserved?,
+    };
     let copy = Reservation {
         cause,
         ..reserved.reservation
@@ -57,6 +65,26 @@ pub(crate) async fn run(ctx: Arc<Ctx>, task: Task) -> Result<Outcome, TaskError>
                     };
                     order.write(conn, ctx, &change).await?;
                 }
+                Ok::<_, Error>(task.finish(conn).await?)
+            })
+        })
+        .await
+        .map_err(task_error)?;
+    Ok(Outcome::AlreadyFinished)
+}
+
+/// No more units of the item may wait.
+async fn cancel(
+    ctx: &Ctx,
+    task: &Task,
+    order_id: OrderId,
+    short: &Short,
+) -> Result<Outcome, TaskError> {
+    ctx.db
+        .run_tx("cancel_short", |tx| {
+            Box::pin(async move {
+                let conn = tx.conn();
+                cancel_short(conn, ctx, order_id, short, &task.actor).await?;
                 Ok::<_, Error>(task.finish(conn).await?)
             })
         })

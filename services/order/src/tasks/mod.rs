@@ -1,8 +1,10 @@
 //! Follow-up work that survives the process: kinds of tasks and their handlers.
 
 pub(crate) mod backorder_short;
+pub(crate) mod call_back_units;
 pub(crate) mod capture_payment;
 pub(crate) mod issue_invoice;
+pub(crate) mod recall_displaced;
 pub(crate) mod refund_cancellation;
 pub(crate) mod refund_payment;
 pub(crate) mod refund_return;

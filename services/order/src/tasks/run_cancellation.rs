@@ -459,7 +459,7 @@ fn conclude(cancellation: &mut Cancellation, plan: &Plan, refunds: bool, voids: 
 }
 
 /// True for an answer that asking again would not change.
-fn is_refusal(error: &PeerError) -> bool {
+pub(super) fn is_refusal(error: &PeerError) -> bool {
     matches!(error.code(), Code::FailedPrecondition | Code::NotFound)
         || error.reason() == Some(ErrorReason::ReferenceUnknown)
 }

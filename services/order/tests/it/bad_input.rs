@@ -123,7 +123,7 @@ const HEADER: [Case; 17] = [
     ),
 ];
 
-const LINES: [Case; 16] = [
+const LINES: [Case; 17] = [
     (|o| o.lines.clear(), "lines", "FIELD_REQUIRED"),
     (
         |o| o.lines = vec![o.lines[0].clone(); 10_000],
@@ -143,6 +143,11 @@ const LINES: [Case; 16] = [
     ),
     (
         |o| o.lines[0].sku = "OLD-1".to_owned(),
+        "lines[0].sku",
+        "SKU_UNKNOWN",
+    ),
+    (
+        |o| o.lines[0].sku = "KIT-1".to_owned(),
         "lines[0].sku",
         "SKU_UNKNOWN",
     ),
@@ -338,6 +343,7 @@ fn assert_told(error: &PeerError, field: &str, reason: &str) {
 async fn an_order_with_one_thing_wrong_is_refused_for_it() {
     let rig = Rig::start().await;
     rig.peers.stock("OLD-1", 1);
+    rig.peers.stock("KIT-1", 1);
     let cases = [&HEADER[..], &LINES, &AMOUNTS, &ADDRESSES].concat();
     for (spoil, field, reason) in cases {
         let mut order = new_order(&[("A", 2)], "tok_approve");

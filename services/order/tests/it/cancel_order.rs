@@ -239,6 +239,94 @@ async fn stock_that_came_for_a_backorder_is_handed_to_fulfillment() {
     rig.audit().await;
 }
 
+#[tokio::test]
+async fn units_whose_stock_is_not_there_are_called_back() {
+    let rig = Rig::start().await;
+    let order = filled(new_order(&[("A", 5)], "tok_approve"), FillPolicy::FillAll);
+    let order = rig.place(order).await;
+    rig.until_done(&order.order_id).await;
+    let displaced = rig.peers.displace(&order.order_id, 2);
+    let event = rig.tell_reservation(&displaced, "displace");
+    rig.tell_again(&event);
+    let less = rig
+        .until(&order.order_id, "the units to wait", |order| {
+            order.lines[0].backordered == 2
+        })
+        .await;
+    assert_eq!((less.lines[0].allocated, less.lines[0].canceled), (3, 0));
+    let canceled = || {
+        let made = rig.peers.fulfillment_orders(&order.order_id);
+        made.iter()
+            .flat_map(|one| &one.lines)
+            .map(|line| line.canceled)
+            .sum::<i64>()
+    };
+    oms_testkit::wait_for("the units to be called back", || async {
+        match canceled() {
+            2 => Ok(()),
+            other => Err(format!("{other} units")),
+        }
+    })
+    .await;
+    // Stock comes: they go to fulfillment anew, and only they.
+    rig.tell_backorder_allocated(&displaced);
+    let order = rig
+        .until(&order.order_id, "the second fulfillment order", |order| {
+            order.fulfillment_order_ids.len() == 2
+        })
+        .await;
+    let made = rig.peers.fulfillment_orders(&order.order_id);
+    let lines = made.iter().flat_map(|one| &one.lines);
+    let live: i64 = lines.map(|line| line.total - line.canceled).sum();
+    assert_eq!((live, canceled()), (5, 2));
+    assert!(order.holds.is_empty());
+    rig.audit().await;
+}
+
+#[tokio::test]
+async fn what_is_picked_already_holds_the_order_until_a_person_has_looked() {
+    let rig = Rig::start().await;
+    let order = filled(new_order(&[("A", 5)], "tok_approve"), FillPolicy::FillAll);
+    let order = rig.place(order).await;
+    rig.until_done(&order.order_id).await;
+    rig.peers.pick(&order.order_id, 4);
+    let displaced = rig.peers.displace(&order.order_id, 2);
+    rig.tell_reservation(&displaced, "displace");
+    let held = rig
+        .until(&order.order_id, "the hold", |order| !order.holds.is_empty())
+        .await;
+    assert_eq!(held.holds[0].reason(), pb::HoldReason::InventoryOutOfStock);
+    assert!(
+        held.holds[0].note.starts_with("1 units"),
+        "{:?}",
+        held.holds
+    );
+    rig.audit().await;
+}
+
+#[tokio::test]
+async fn an_order_of_more_than_may_wait_is_rejected_and_a_short_one_canceled() {
+    let rig = Rig::start().await;
+    rig.peers.stock("A", 3);
+    let mut urgent = filled(new_order(&[("A", 3)], "tok_approve"), FillPolicy::FillAll);
+    urgent.priority = Some(1);
+    let order = rig.place(urgent).await;
+    assert_eq!(rig.peers.reservations(&order.order_id)[0].priority, 1);
+    rig.peers.fill_queue();
+    rig.tell_fulfillment(&id(), unfillable(&order, 1));
+    let less = rig
+        .until_canceled(&order.order_id, CancellationState::Completed)
+        .await;
+    assert_eq!((less.lines[0].canceled, less.lines[0].backordered), (1, 0));
+    assert_eq!(less.cancellations[0].reason, "OUT_OF_STOCK");
+
+    let order = filled(new_order(&[("A", 1)], "tok_approve"), FillPolicy::FillAll);
+    let order = rig.place(order).await;
+    let order = rig.until_done(&order.order_id).await;
+    assert_eq!(order.state(), pb::OrderState::Rejected);
+    rig.audit().await;
+}
+
 fn unfillable(order: &pb::Order, quantity: i64) -> Fulfillment {
     Fulfillment::ShortResolved(ff::ShortResolved {
         fulfillment_order_id: id(),

@@ -59,6 +59,8 @@ struct Books {
     fulfillment_orders: BTreeMap<String, Vec<ff::FulfillmentOrder>>,
     calls: Vec<(&'static str, String)>,
     tricks: HashMap<&'static str, VecDeque<Trick>>,
+    /// Nothing more may wait for stock.
+    queue_is_full: bool,
 }
 
 /// The peers of one order service.
@@ -110,6 +112,39 @@ impl Peers {
     /// Free units of a SKU.
     pub(crate) fn free(&self, sku: &str) -> i64 {
         self.books().stock.get(sku).copied().unwrap_or_default()
+    }
+
+    /// Lets nothing more wait for stock.
+    pub(crate) fn fill_queue(&self) {
+        self.books().queue_is_full = true;
+    }
+
+    /// Takes the stock of allocated units of an order's first line away: they wait again.
+    pub(crate) fn displace(&self, order_id: &str, units: i64) -> inv::Reservation {
+        let mut books = self.books();
+        let mut all = books.reservations.values_mut();
+        let reservation = all.find(|one| one.order_id == order_id).unwrap();
+        let line = &mut reservation.lines[0];
+        assert_eq!(line.state(), State::Allocated);
+        line.quantity -= units;
+        let waits = inv::ReservationLine {
+            location_id: String::new(),
+            quantity: units,
+            state: State::Backordered.into(),
+            ..line.clone()
+        };
+        reservation.lines.push(waits);
+        reservation.lines.retain(|line| line.quantity > 0);
+        bump(reservation);
+        reservation.clone()
+    }
+
+    /// A picker has these units of an order's first line.
+    pub(crate) fn pick(&self, order_id: &str, units: i64) {
+        let mut books = self.books();
+        let mut all = books.fulfillment_orders.values_mut().flatten();
+        let work = all.find(|one| one.order_id == order_id).unwrap();
+        work.lines[0].picked = units;
     }
 
     /// What the next call of a method does; several tricks follow each other.
@@ -297,6 +332,11 @@ impl ItemService for Peers {
             found.items.push(inv::Item {
                 name: format!("Item {sku}"),
                 active: !sku.starts_with("OLD"),
+                components: if sku.starts_with("KIT") {
+                    vec![inv::ItemComponent::default()]
+                } else {
+                    Vec::new()
+                },
                 sku,
                 ..inv::Item::default()
             });
@@ -336,6 +376,10 @@ impl ReservationService for Peers {
         if !shortages.is_empty() && request.fill_policy() == FillPolicy::FillOrKill {
             return Err(ApiError::out_of_stock(shortages).into());
         }
+        let waits = request.fill_policy() == FillPolicy::FillAll && !shortages.is_empty();
+        if waits && books.queue_is_full {
+            return Err(ApiError::backorder_cap_reached(shortages).into());
+        }
         let lines = books.reserve(&request);
         let held = lines.iter().any(|line| line.state() == State::Held);
         let time_to_live = request.time_to_live.unwrap_or_default();
@@ -357,6 +401,8 @@ impl ReservationService for Peers {
             expire_time: held.then(|| time_to_proto(expires)),
             lines,
             etag: "1".to_owned(),
+            priority: request.priority.unwrap_or(5),
+            ..inv::Reservation::default()
         };
         books.reservations.insert(id, reservation.clone());
         answer(
@@ -459,6 +505,13 @@ impl ReservationService for Peers {
         &self,
         _: Request<inv::IssueReservationRequest>,
     ) -> Result<Response<inv::IssueReservationResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn move_reservation(
+        &self,
+        _: Request<inv::MoveReservationRequest>,
+    ) -> Result<Response<inv::MoveReservationResponse>, Status> {
         Err(Status::unimplemented(""))
     }
 

@@ -89,6 +89,29 @@ impl Rig {
         )
     }
 
+    /// Tells of a reservation as it is after a change.
+    pub(crate) fn tell_reservation(&self, reservation: &inv::Reservation, action: &str) -> Event {
+        let event = inv::inventory_event::Event::ReservationChanged(inv::ReservationChanged {
+            reservation: Some(reservation.clone()),
+            action: action.to_owned(),
+        });
+        let message = inv::InventoryEvent { event: Some(event) };
+        let event = Event {
+            id: id(),
+            source: "inventory".to_owned(),
+            r#type: message.event_type().to_owned(),
+            aggregate_type: "reservation".to_owned(),
+            aggregate_id: reservation.reservation_id.clone(),
+            aggregate_version: reservation.etag.parse().unwrap(),
+            actor: "user:counter".to_owned(),
+            payload: message.encode_to_vec(),
+            ..Event::default()
+        };
+        let feed = self.peers.feeds.get("inventory").unwrap();
+        feed.publish(event.clone());
+        event
+    }
+
     /// Tells that stock came for units that waited.
     pub(crate) fn tell_backorder_allocated(&self, reservation: &inv::Reservation) -> Event {
         let event = inv::inventory_event::Event::BackorderAllocated(inv::BackorderAllocated {

@@ -120,6 +120,6 @@ fn item(sku: &str) -> Item {
         }),
         mass_grams: 100,
         active: true,
-        version: 0,
+        ..Item::default()
     }
 }

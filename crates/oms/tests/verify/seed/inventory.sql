@@ -3,7 +3,12 @@ VALUES ('chair', 'Chair', 1, 1, 1, 1, true, 1, now()), ('lamp', 'Lamp', 1, 1, 1,
 INSERT INTO locations (location_id, name, recipient, address_lines, locality, administrative_area, postal_code,
     country_code, phone, email, latitude, longitude, active, version, updated_at)
 VALUES ('west', 'West', 'West', ARRAY['Street 1'], 'Reno', 'NV', '89501', 'US', '', '', 39.5, -119.8, true, 1, now());
-INSERT INTO sku_lane (sku, version, available) VALUES ('chair', 2, 8), ('lamp', 2, 6);
+-- A set of a chair and two lamps. Of the lamps one may wait.
+INSERT INTO items (sku, name, length_mm, width_mm, height_mm, mass_grams, active, version, updated_at)
+VALUES ('set', 'Set', 1, 1, 1, 1, true, 1, now());
+INSERT INTO item_components (kit_sku, component_sku, quantity) VALUES ('set', 'chair', 1), ('set', 'lamp', 2);
+INSERT INTO sku_lane (sku, version, available, kit_version, backordered, backorder_max)
+VALUES ('chair', 2, 8, 0, 0, NULL), ('lamp', 2, 6, 0, 1, 1), ('set', 0, 0, 1, 0, NULL);
 
 -- Ten of each came in. Three chairs left and one came back. Of the lamps one is held, two are allocated, one was not found.
 INSERT INTO stock_level (sku, location_id, available, held, allocated, count_pending)

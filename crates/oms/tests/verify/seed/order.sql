@@ -82,7 +82,7 @@ FROM (SELECT 'order' AS type, order_id::text AS id, generate_series(1, version) 
     UNION ALL SELECT 'channel', channel_id, generate_series(1, version) FROM channels) AS events;
 UPDATE feed_head SET pos = (SELECT max(pos) FROM feed), epoch = '{epoch_order}';
 INSERT INTO feed_cursors (consumer, source, epoch, pos)
-VALUES ('order', 'inventory', '{epoch_inventory}', 17), ('order', 'fulfillment', '{epoch_fulfillment}', 4),
+VALUES ('order', 'inventory', '{epoch_inventory}', 18), ('order', 'fulfillment', '{epoch_fulfillment}', 4),
     ('order', 'shipping', '{epoch_shipping}', 7), ('order', 'returns', '{epoch_returns}', 3);
 INSERT INTO idempotency (principal, method, request_id, request_hash, resource_id)
 VALUES ('user:test', 'PlaceOrder', gen_random_uuid(), sha256(''), '{order_a}');

@@ -6,7 +6,7 @@ use oms_core::Clock;
 
 use crate::domain::account::Account;
 use crate::domain::level::LevelKey;
-use crate::domain::reservation::{Place, Reservation, ReservationState as S};
+use crate::domain::reservation::{Reservation, ReservationState as S};
 
 use super::client::Promises;
 use super::tables::Rows;
@@ -18,6 +18,7 @@ pub(super) fn audit(world: &World, rows: &Rows, promises: &Promises) {
     levels_are_sums_of_the_ledger(rows, &mut wrong);
     levels_cover_reservations(rows, &mut wrong);
     nothing_is_due_or_starves(world, rows, &mut wrong);
+    lanes_count_what_waits(rows, &mut wrong);
     promises_are_kept(rows, promises, &mut wrong);
     for what in wrong {
         world.violation(what);
@@ -54,14 +55,10 @@ fn levels_cover_reservations(rows: &Rows, wrong: &mut Vec<String>) {
             wrong.push(format!("{} has not told all its changes", one.id));
         }
         for (key, row) in &one.rows {
-            let Some(Place { location, lot }) = key.place.clone() else {
+            let Some(place) = &key.place else {
                 continue;
             };
-            let level = LevelKey {
-                sku: row.sku.clone(),
-                location,
-                lot,
-            };
+            let level = place.level(&key.sku);
             *open.entry((level, key.state)).or_default() += row.quantity;
         }
     }
@@ -82,16 +79,32 @@ fn nothing_is_due_or_starves(world: &World, rows: &Rows, wrong: &mut Vec<String>
         if one.expires_at.is_some_and(|at| at <= now) {
             wrong.push(format!("{} ran out and was not ended", one.id));
         }
-        for (key, row) in &one.rows {
+        for key in one.rows.keys() {
             let free = rows.levels.iter().any(|(level, buckets)| {
-                level.sku == row.sku && buckets.get(Account::Available) > 0
+                level.sku == key.sku && buckets.get(Account::Available) > 0
             });
             if key.state == S::Backordered && free {
                 wrong.push(format!(
                     "{} waits for {} beside free stock",
-                    one.id, row.sku
+                    one.id, key.sku
                 ));
             }
+        }
+    }
+}
+
+fn lanes_count_what_waits(rows: &Rows, wrong: &mut Vec<String>) {
+    let all = rows.reservations.values().flat_map(Reservation::waiting);
+    let mut waiting = BTreeMap::new();
+    for (sku, units) in all {
+        *waiting.entry(sku).or_default() += units;
+    }
+    for (sku, lane) in &rows.lanes {
+        let units: i64 = waiting.remove(sku).unwrap_or(0);
+        if units != lane.state.backordered {
+            wrong.push(format!(
+                "{units} units of {sku} wait, the lane says {lane:?}"
+            ));
         }
     }
 }

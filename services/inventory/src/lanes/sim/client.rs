@@ -13,8 +13,9 @@ use crate::domain::command::{
 use crate::domain::effect::Outcome;
 use crate::domain::fit::{Demand, Wishes};
 use crate::domain::level::LevelKey;
+use crate::domain::move_reservation::{MoveReservation, MovedUnits};
 use crate::domain::refusal::Refusal;
-use crate::domain::reservation::{Reservation, ReservationState};
+use crate::domain::reservation::{Place, Reservation, ReservationState, Urgency};
 use crate::lanes::{Error, Request};
 
 use super::replica::Replica;
@@ -188,10 +189,11 @@ impl Client {
         lock(&self.promises.confirmed).insert(id);
         let confirmed = reservation(outcome);
         self.world.time_passes(300_000).await;
-        match self.world.below(6) {
+        match self.world.below(7) {
             0 => self.release(id).await,
             1 => self.report_short(&confirmed).await,
             2 => {}
+            3 => self.relocate(&confirmed).await,
             _ => self.issue(&confirmed).await,
         }
     }
@@ -236,12 +238,29 @@ impl Client {
         let _ = self.ask(Command::ReportShort(short)).await;
     }
 
+    async fn relocate(&self, confirmed: &Reservation) {
+        let Some(units) = allocated(confirmed).into_iter().next() else {
+            return;
+        };
+        let to = Place {
+            location: self.world.pick(&self.nodes).clone(),
+            lot: String::new(),
+        };
+        let moved = MoveReservation {
+            reservation: confirmed.id,
+            moves: vec![MovedUnits { units, to }],
+        };
+        // It may be there already, or the other place may have too little.
+        let _ = self.ask(Command::Move(moved)).await;
+    }
+
     fn order(&self, id: ReservationId, mode: Mode) -> Reserve {
         let lines = 1 + self.world.below(3);
         let demands = (0..lines).map(|_| Demand {
             sku: self.world.pick(&self.skus).clone(),
             quantity: self.units(4),
             eligible: None,
+            kit: None,
         });
         let demands: Vec<Demand> = demands.collect();
         Reserve {
@@ -253,6 +272,10 @@ impl Client {
             fill: *self
                 .world
                 .pick(&[Fill::OrKill, Fill::OrKill, Fill::All, Fill::AllAvailable]),
+            urgency: Urgency {
+                class: *self.world.pick(&[1, 5, 5, 9]),
+                promise_at: None,
+            },
             lines: demands
                 .iter()
                 .map(|_| OrderLineId::new(self.world.id()))
@@ -262,6 +285,7 @@ impl Client {
                 ranked: self.nodes.clone(),
                 splits_max: 1,
                 single_node_within_rank: 1,
+                ship_complete: false,
             },
         }
     }
@@ -297,6 +321,7 @@ fn allocated(of: &Reservation) -> Vec<Units> {
     let rows = rows.filter(|(key, _)| key.state == ReservationState::Allocated);
     rows.map(|(key, row)| Units {
         order_line: key.order_line,
+        sku: Some(key.sku.clone()),
         place: key.place.clone(),
         quantity: row.quantity,
     })

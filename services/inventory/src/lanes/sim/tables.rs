@@ -15,6 +15,7 @@ use crate::domain::account::Account;
 use crate::domain::board::{Board, Loaded};
 use crate::domain::command::Command;
 use crate::domain::effect::{Entry, EntryKey};
+use crate::domain::lane::LaneState;
 use crate::domain::level::{Buckets, Level, LevelKey};
 use crate::domain::reservation::{Reservation, ReservationState};
 use crate::lanes::Error;
@@ -63,6 +64,7 @@ impl Tables {
                 version: 0,
                 available: 0,
                 has_policy: false,
+                state: LaneState::default(),
             };
             (sku.clone(), lane)
         };
@@ -209,12 +211,16 @@ impl SimBooks {
             .iter()
             .filter(|job| job.request.command.may_free_stock());
         let freed: BTreeSet<Sku> = freeing.flat_map(|job| job.skus.clone()).collect();
+        let losing: Vec<&LevelKey> = commands()
+            .filter_map(Command::may_displace)
+            .map(|(level, _)| level)
+            .collect();
         let waiting: BTreeSet<ReservationId> = {
             let rows = lock(&self.tables.rows);
             let waits = |one: &&Reservation| {
-                one.rows.iter().any(|(key, row)| {
-                    key.state == ReservationState::Backordered && freed.contains(&row.sku)
-                })
+                one.rows.keys().any(|key| {
+                    key.state == ReservationState::Backordered && freed.contains(&key.sku)
+                }) || losing.iter().any(|level| holds(one, level))
             };
             let waiting = rows.reservations.values().filter(waits).map(|one| one.id);
             waiting.filter(|id| !own.contains(id)).collect()
@@ -230,9 +236,9 @@ impl SimBooks {
         let loaded = Loaded {
             lanes: skus
                 .iter()
-                .filter(|sku| rows.lanes.contains_key(*sku))
-                .cloned()
+                .filter_map(|sku| Some((sku.clone(), rows.lanes.get(sku)?.state)))
                 .collect(),
+            kits: BTreeMap::new(),
             levels: levels
                 .map(|(key, buckets)| Level {
                     key: key.clone(),
@@ -332,6 +338,11 @@ impl Rows {
     }
 
     fn open_lanes(&mut self, board: &Board, fencing: Option<&Fencing>) {
+        for (sku, change) in board.changed_queues() {
+            if let Some(lane) = self.lanes.get_mut(sku) {
+                lane.state.backordered += change.backordered;
+            }
+        }
         let changed: BTreeSet<Sku> = board
             .changed_levels()
             .map(|(level, _)| level.key.sku)
@@ -383,6 +394,14 @@ impl Books for SimBooks {
         }
         .boxed()
     }
+}
+
+/// Whether it holds units of a level.
+fn holds(one: &Reservation, level: &LevelKey) -> bool {
+    one.rows.keys().any(|key| {
+        let place = key.place.as_ref();
+        key.state.is_live() && place.is_some_and(|place| place.level(&key.sku) == *level)
+    })
 }
 
 fn broken() -> oms_postgres::Error {

@@ -3,13 +3,13 @@
 WITH made AS (
     -- A plain insert: when somebody else made the id meanwhile, the batch fails here and is decided again.
     INSERT INTO reservation (reservation_id, order_id, fingerprint, state, expires_at, shortages, version, actor,
-                             created_at, updated_at, channel_id)
+                             created_at, updated_at, channel_id, priority, promise_at, ship_complete)
     SELECT r.reservation_id, r.order_id, r.fingerprint, r.state, r.expires_at, r.shortages, r.version, r.actor,
-           r.created_at, $10, r.channel_id
+           r.created_at, $10, r.channel_id, r.priority, r.promise_at, r.ship_complete
     FROM unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::text[], $5::timestamptz[], $6::jsonb[], $7::bigint[],
-                $8::timestamptz[], $9::text[], $52::text[])
+                $8::timestamptz[], $9::text[], $52::text[], $53::smallint[], $54::timestamptz[], $55::boolean[])
          AS r (reservation_id, order_id, fingerprint, state, expires_at, shortages, version, created_at, actor,
-               channel_id)
+               channel_id, priority, promise_at, ship_complete)
 ), changed AS (
     UPDATE reservation t
     SET state = r.state, expires_at = r.expires_at, version = r.version, actor = r.actor, updated_at = $10
@@ -19,18 +19,22 @@ WITH made AS (
     RETURNING 1
 ), vanished AS (
     DELETE FROM reservation_line t
-    USING unnest($16::uuid[], $17::uuid[], $18::text[], $19::text[], $20::text[])
-          AS l (reservation_id, order_line_id, location_id, lot, state)
-    WHERE t.reservation_id = l.reservation_id AND t.order_line_id = l.order_line_id
+    USING unnest($16::uuid[], $17::uuid[], $18::text[], $19::text[], $20::text[], $56::text[])
+          AS l (reservation_id, order_line_id, location_id, lot, state, sku)
+    WHERE t.reservation_id = l.reservation_id AND t.order_line_id = l.order_line_id AND t.sku = l.sku
       AND t.location_id = l.location_id AND t.lot = l.lot AND t.state = l.state
     RETURNING 1
 ), kept AS (
-    INSERT INTO reservation_line (reservation_id, order_line_id, location_id, lot, state, sku, quantity, queued_at)
-    SELECT l.reservation_id, l.order_line_id, l.location_id, l.lot, l.state, l.sku, l.quantity, l.queued_at
+    INSERT INTO reservation_line (reservation_id, order_line_id, location_id, lot, state, sku, quantity, queued_at,
+                                  priority, promise_at, ship_complete)
+    SELECT l.reservation_id, l.order_line_id, l.location_id, l.lot, l.state, l.sku, l.quantity, l.queued_at, l.priority,
+           l.promise_at, l.ship_complete
     FROM unnest($21::uuid[], $22::uuid[], $23::text[], $24::text[], $25::text[], $26::text[], $27::bigint[],
-                $28::timestamptz[])
-         AS l (reservation_id, order_line_id, location_id, lot, state, sku, quantity, queued_at)
-    ON CONFLICT (reservation_id, order_line_id, location_id, lot, state) DO UPDATE SET quantity = EXCLUDED.quantity
+                $28::timestamptz[], $57::smallint[], $58::timestamptz[], $59::boolean[])
+         AS l (reservation_id, order_line_id, location_id, lot, state, sku, quantity, queued_at, priority, promise_at,
+               ship_complete)
+    ON CONFLICT (reservation_id, order_line_id, sku, location_id, lot, state)
+    DO UPDATE SET quantity = EXCLUDED.quantity
 ), entries AS (
     INSERT INTO stock_ledger (entry_type, sku, location_id, lot, from_account, to_account, quantity, cause, line,
                               reason, reference, actor, created_at)
@@ -68,9 +72,12 @@ WITH made AS (
 ), lanes AS (
     UPDATE sku_lane t
     SET version = t.version + n.events, available = t.available + n.available, fence = COALESCE(n.fence, t.fence),
-        holder = COALESCE(n.holder, t.holder)
-    FROM unnest($45::text[], $46::bigint[], $47::uuid[], $50::bigint[], $51::bigint[])
-         AS n (sku, fence, holder, events, available)
+        holder = COALESCE(n.holder, t.holder), backordered = t.backordered + n.backordered,
+        -- What was displaced may wait beyond what Reserve lets wait, and no longer than it does.
+        backorder_excess = CASE WHEN t.backorder_max IS NULL THEN 0 ELSE
+            GREATEST(0, LEAST(t.backorder_excess + n.displaced, t.backordered + n.backordered - t.backorder_max)) END
+    FROM unnest($45::text[], $46::bigint[], $47::uuid[], $50::bigint[], $51::bigint[], $60::bigint[], $61::bigint[])
+         AS n (sku, fence, holder, events, available, backordered, displaced)
     WHERE t.sku = n.sku
     RETURNING 1
 )

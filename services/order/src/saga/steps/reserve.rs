@@ -40,7 +40,12 @@ pub(super) async fn forward(ctx: &Ctx, run: &Run) -> Result<Done, Failure> {
         .await;
     match answer {
         Ok(reserved) => accept(order, reserved),
-        Err(error) if error.reason() == Some(ErrorReason::OutOfStock) => {
+        Err(error)
+            if matches!(
+                error.reason(),
+                Some(ErrorReason::OutOfStock | ErrorReason::BackorderCapReached)
+            ) =>
+        {
             Ok(Done::refused(OUT_OF_STOCK, shortages(&error)))
         }
         Err(error) => Err(Failure::of_peer("inventory", &error)),
