@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use h2::Reason;
 use http::{HeaderName, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full};
 use oms_core::{Principal, PrincipalKind};
@@ -166,12 +167,20 @@ async fn send(channel: Channel, request: Request<Body>) -> Result<Response<Body>
     }
 }
 
-/// hyper calls "canceled" what waited for a connection that closed before it was written to it.
+/// Whether the peer has certainly not begun with a request. hyper calls "canceled" what waited for a connection that
+/// closed before it was written to it. A peer that says goodbye names the last request that it takes, and refuses what
+/// comes later (RFC 9113, sections 6.8 and 8.7).
 fn was_never_sent(error: &tonic::transport::Error) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(source) = cause {
-        if let Some(transport) = source.downcast_ref::<hyper::Error>() {
-            return transport.is_canceled();
+        if let Some(stream) = source.downcast_ref::<h2::Error>() {
+            let is_goodbye = stream.is_go_away() && stream.reason() == Some(Reason::NO_ERROR);
+            let is_refused = stream.reason() == Some(Reason::REFUSED_STREAM);
+            return stream.is_remote() && (is_goodbye || is_refused);
+        }
+        let transport = source.downcast_ref::<hyper::Error>();
+        if transport.is_some_and(hyper::Error::is_canceled) {
+            return true;
         }
         cause = source.source();
     }

@@ -109,7 +109,7 @@ async fn close_early(stream: TcpStream) {
     let _ = connection.await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_call_that_a_closing_connection_did_not_take_is_made_on_the_next() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -119,11 +119,16 @@ async fn a_call_that_a_closing_connection_did_not_take_is_made_on_the_next() {
         }
     });
     let channel = client::connect("order", &PeerConfig::new(url), "returns").unwrap();
-    let callers = (0..16).map(|_| async {
-        for _ in 0..50 {
-            let request = Request::builder().uri(PLACE_HOLD).body(Body::empty());
-            channel.clone().oneshot(request.unwrap()).await.unwrap();
-        }
+    let callers = (0..32).map(|_| {
+        let channel = channel.clone();
+        tokio::spawn(async move {
+            for _ in 0..100 {
+                let request = Request::builder().uri(PLACE_HOLD).body(Body::empty());
+                channel.clone().oneshot(request.unwrap()).await.unwrap();
+            }
+        })
     });
-    future::join_all(callers).await;
+    for caller in future::join_all(callers).await {
+        caller.unwrap();
+    }
 }
