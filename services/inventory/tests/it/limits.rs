@@ -22,7 +22,7 @@ async fn a_command_whose_deadline_has_passed_is_not_begun() {
         rig.reserve(hold(&[("A", 1)])),
         async {
             // The first is in work: this one queues behind it.
-            wait_for_metric(&format!("{IN_FLIGHT} 1")).await;
+            rig.wait_for_blocked_batch().await;
             let mut request = Request::new(late);
             request.set_timeout(Duration::from_secs(2));
             let answer = api.reserve(request).await;
@@ -62,7 +62,7 @@ async fn a_full_queue_says_when_to_come_again() {
     let (in_work, queued, refused, other, ()) = futures::join!(
         rig.reserve(hold(&[("A", 1)])),
         async {
-            wait_for_metric(&format!("{IN_FLIGHT} 1")).await;
+            rig.wait_for_blocked_batch().await;
             let two = (0..2).map(|_| rig.reserve(hold(&[("A", 1)])));
             join_all(two).await
         },
