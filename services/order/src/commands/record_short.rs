@@ -37,9 +37,7 @@ pub(crate) async fn record_short(
     short: &Short,
     actor: &str,
 ) -> Result<(), Error> {
-    let mut order = changes::lock(conn, order_id).await?;
-    let open = order.line(short.order_line_id).map_or(0, OrderLine::open);
-    let quantity = short.quantity.min(open);
+    let (mut order, quantity) = lock_open(conn, order_id, short).await?;
     if quantity <= 0 {
         return Ok(());
     }
@@ -70,13 +68,22 @@ pub(crate) async fn cancel_short(
     short: &Short,
     actor: &str,
 ) -> Result<(), Error> {
-    let mut order = changes::lock(conn, order_id).await?;
-    let open = order.line(short.order_line_id).map_or(0, OrderLine::open);
-    let quantity = short.quantity.min(open);
+    let (mut order, quantity) = lock_open(conn, order_id, short).await?;
     if quantity <= 0 {
         return Ok(());
     }
     cancel_units(conn, ctx, &mut order, short, quantity, actor).await
+}
+
+/// The order, locked, and how many of the missing units are still open.
+async fn lock_open(
+    conn: &mut PgConnection,
+    order_id: OrderId,
+    short: &Short,
+) -> Result<(Locked, i64), Error> {
+    let order = changes::lock(conn, order_id).await?;
+    let open = order.line(short.order_line_id).map_or(0, OrderLine::open);
+    Ok((order, short.quantity.min(open)))
 }
 
 async fn cancel_units(
