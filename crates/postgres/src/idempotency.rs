@@ -145,44 +145,8 @@ pub async fn find_all(conn: &mut PgConnection, keys: &[&RequestKey]) -> Result<V
     Ok(found)
 }
 
-/// [`record`] for many calls with different keys, with one statement.
-pub async fn record_all(
-    conn: &mut PgConnection,
-    calls: &[(&RequestKey, String)],
-) -> Result<(), Error> {
-    if calls.is_empty() {
-        return Ok(());
-    }
-    let (principals, methods, ids) = columns(calls.iter().map(|(key, _)| *key));
-    let hashes: Vec<&[u8]> = calls.iter().map(|(key, _)| key.hash.as_slice()).collect();
-    let resources: Vec<&str> = calls.iter().map(|(_, id)| id.as_str()).collect();
-    // In one order, so that two transactions cannot wait for each other.
-    let recorded = sqlx::query!(
-        "insert into idempotency as i (principal, method, request_id, request_hash, resource_id)
-         select k.principal, k.method, k.request_id, k.request_hash, k.resource_id
-         from unnest($1::text[], $2::text[], $3::uuid[], $4::bytea[], $5::text[])
-              as k (principal, method, request_id, request_hash, resource_id)
-         order by k.principal, k.method, k.request_id
-         on conflict (principal, method, request_id) do update set resource_id = excluded.resource_id
-         where i.request_hash = excluded.request_hash
-           and (i.resource_id is null or i.resource_id = excluded.resource_id)",
-        &principals as &[&str],
-        &methods as &[&str],
-        &ids,
-        &hashes as &[&[u8]],
-        &resources as &[&str],
-    )
-    .execute(conn)
-    .await?
-    .rows_affected();
-    if recorded == calls.len() as u64 {
-        return Ok(());
-    }
-    // Another call has succeeded meanwhile. The next attempt sees it.
-    Err(Error::transient("23505"))
-}
-
-fn columns<'a>(
+/// Calls, column by column.
+pub(crate) fn columns<'a>(
     keys: impl Iterator<Item = &'a RequestKey>,
 ) -> (Vec<&'a str>, Vec<&'a str>, Vec<Uuid>) {
     let mut columns = (Vec::new(), Vec::new(), Vec::new());

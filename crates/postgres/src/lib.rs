@@ -7,6 +7,7 @@
 //! - [`migrate`] brings a database to the schema of this program, [`schema_check`] refuses an older one.
 //! - [`idempotency`] makes a repeated call answer what the first one did.
 //! - [`outbox`] -> [`relay`] -> [`feed`]: events leave in dense order after their transactions committed.
+//! - [`batch`]: events and request ids of a transaction that did the work of many calls.
 //! - [`cursor`] and [`parked`]: reading the feeds of other services.
 //! - [`tasks`]: follow-up work that survives the process.
 //! - [`maintenance`]: retention and gauges.
@@ -14,6 +15,7 @@
 //! Invariants: no statement on a hot path costs more as tables grow; no NOTIFY; a wake-up is only
 //! ever a hint, and a jittered poll is the guarantee.
 
+pub mod batch;
 pub mod cursor;
 mod db;
 mod error;

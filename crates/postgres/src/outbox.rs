@@ -49,47 +49,11 @@ pub async fn append(conn: &mut PgConnection, event: &NewEvent) -> Result<(), Err
 
 /// Appends events in their order with one statement.
 pub async fn append_all(conn: &mut PgConnection, events: &[NewEvent]) -> Result<(), Error> {
-    let trace = TraceContext::current();
-    append_caused(conn, events, &vec![&trace; events.len()]).await
-}
-
-/// [`append_all`] for events with different causes: `causes` is in step with the events. For
-/// transactions that do the work of several calls.
-pub async fn append_caused(
-    conn: &mut PgConnection,
-    events: &[NewEvent],
-    causes: &[&TraceContext],
-) -> Result<(), Error> {
     if events.is_empty() {
         return Ok(());
     }
-    let traces: Vec<&str> = causes.iter().map(|cause| cause.as_str()).collect();
-    let ids: Vec<Uuid> = events.iter().map(|event| event.event_id).collect();
-    let aggregate_types: Vec<&str> = events.iter().map(|event| event.aggregate_type).collect();
-    let aggregate_ids: Vec<&str> = events
-        .iter()
-        .map(|event| event.aggregate_id.as_str())
-        .collect();
-    let versions: Vec<i64> = events.iter().map(|event| event.aggregate_version).collect();
-    let types: Vec<&str> = events.iter().map(|event| event.event_type).collect();
-    let payloads: Vec<&[u8]> = events
-        .iter()
-        .map(|event| event.payload.as_slice())
-        .collect();
-    let actors: Vec<&str> = events.iter().map(|event| event.actor.as_str()).collect();
-    let times: Vec<OffsetDateTime> = events.iter().map(|event| event.occurred_at).collect();
-    let channels: Vec<Option<&str>> = events
-        .iter()
-        .map(|event| event.attributes.channel_id.as_deref())
-        .collect();
-    let locations: Vec<Option<&str>> = events
-        .iter()
-        .map(|event| event.attributes.location_id.as_deref())
-        .collect();
-    let partners: Vec<Option<&str>> = events
-        .iter()
-        .map(|event| event.attributes.partner_id.as_deref())
-        .collect();
+    let trace = TraceContext::current();
+    let columns = Columns::of(events, &vec![&trace; events.len()]);
     sqlx::query!(
         "insert into outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type,
                              payload, actor, occurred_at, channel_id, location_id, partner_id,
@@ -103,21 +67,61 @@ pub async fn append_caused(
               as e (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, payload,
                     actor, occurred_at, channel_id, location_id, partner_id, traceparent, place)
          order by e.place",
-        &ids,
-        &aggregate_types as &[&str],
-        &aggregate_ids as &[&str],
-        &versions,
-        &types as &[&str],
-        &payloads as &[&[u8]],
-        &actors as &[&str],
-        &times,
-        &channels as &[Option<&str>],
-        &locations as &[Option<&str>],
-        &partners as &[Option<&str>],
-        &traces as &[&str],
+        &columns.ids,
+        &columns.aggregate_types as &[&str],
+        &columns.aggregate_ids as &[&str],
+        &columns.versions,
+        &columns.types as &[&str],
+        &columns.payloads as &[&[u8]],
+        &columns.actors as &[&str],
+        &columns.times,
+        &columns.channels as &[Option<&str>],
+        &columns.locations as &[Option<&str>],
+        &columns.partners as &[Option<&str>],
+        &columns.traces as &[&str],
     )
     .execute(conn)
     .await?;
     scope::note_events();
     Ok(())
+}
+
+/// Events, column by column.
+#[derive(Default)]
+pub(crate) struct Columns<'a> {
+    pub(crate) ids: Vec<Uuid>,
+    pub(crate) aggregate_types: Vec<&'a str>,
+    pub(crate) aggregate_ids: Vec<&'a str>,
+    pub(crate) versions: Vec<i64>,
+    pub(crate) types: Vec<&'a str>,
+    pub(crate) payloads: Vec<&'a [u8]>,
+    pub(crate) actors: Vec<&'a str>,
+    pub(crate) times: Vec<OffsetDateTime>,
+    pub(crate) channels: Vec<Option<&'a str>>,
+    pub(crate) locations: Vec<Option<&'a str>>,
+    pub(crate) partners: Vec<Option<&'a str>>,
+    pub(crate) traces: Vec<&'a str>,
+}
+
+impl<'a> Columns<'a> {
+    /// `causes` is in step with the events.
+    pub(crate) fn of(events: &'a [NewEvent], causes: &[&'a TraceContext]) -> Self {
+        let mut columns = Self::default();
+        for (event, cause) in events.iter().zip(causes) {
+            columns.ids.push(event.event_id);
+            columns.aggregate_types.push(event.aggregate_type);
+            columns.aggregate_ids.push(&event.aggregate_id);
+            columns.versions.push(event.aggregate_version);
+            columns.types.push(event.event_type);
+            columns.payloads.push(&event.payload);
+            columns.actors.push(&event.actor);
+            columns.times.push(event.occurred_at);
+            let attributes = &event.attributes;
+            columns.channels.push(attributes.channel_id.as_deref());
+            columns.locations.push(attributes.location_id.as_deref());
+            columns.partners.push(attributes.partner_id.as_deref());
+            columns.traces.push(cause.as_str());
+        }
+        columns
+    }
 }

@@ -1,5 +1,5 @@
 use oms_postgres::idempotency::{self, Found, RequestKey};
-use oms_postgres::{Db, Error};
+use oms_postgres::{Db, Error, batch};
 use oms_testkit::SeqIds;
 use tokio::task::JoinSet;
 
@@ -172,7 +172,7 @@ async fn many_calls_are_found_and_recorded_together() {
         async move {
             db.run_tx("deposit_all", |tx| {
                 let calls = [(&key, "8".to_owned())];
-                Box::pin(async move { idempotency::record_all(tx, &calls).await })
+                Box::pin(async move { batch::leave(tx, &[], &[], &calls).await })
             })
             .await
         }

@@ -53,8 +53,18 @@ impl Books for PostgresBooks {
             _ => "decide_batch",
         };
         let (clock, ids) = (&*self.clock, &*self.ids);
+        let mut as_new = transaction::may_be_new(jobs);
         let decided = self.db.run_tx(name, move |tx| {
-            Box::pin(transaction::decide(tx.conn(), jobs, fencing, clock, ids))
+            // What made the first attempt fail may be that it was not new.
+            let as_new = std::mem::take(&mut as_new);
+            let conn = tx.conn();
+            Box::pin(transaction::decide(
+                conn,
+                jobs,
+                fencing,
+                as_new,
+                (clock, ids),
+            ))
         });
         decided.boxed()
     }

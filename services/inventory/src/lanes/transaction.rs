@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use oms_core::{Clock, IdSource, LocationId, ReservationId, Sku};
 use oms_postgres::idempotency::{self, Found, RequestKey};
-use oms_postgres::{NewTask, outbox, tasks};
+use oms_postgres::outbox::NewEvent;
+use oms_postgres::{NewTask, batch, tasks};
 use oms_telemetry::TraceContext;
 use sqlx::PgConnection;
 
@@ -55,17 +56,32 @@ impl From<oms_postgres::Error> for Undecided {
     }
 }
 
-/// Decides a batch. Refused commands change nothing; the others commit together.
+/// Whether a batch may be taken as new: it only makes reservations. A call that has succeeded left its reservation
+/// behind, so that a look for those stands for the look for calls.
+pub(super) fn may_be_new(jobs: &[Job]) -> bool {
+    let mut commands = jobs.iter().map(|job| &job.request.command);
+    commands.all(|command| matches!(command, Command::Reserve(_)))
+}
+
+/// Decides a batch. Refused commands change nothing; the others commit together. Two round trips are saved when it is
+/// taken as new; a request id that came before with another body then fails the attempt as transient.
 pub(super) async fn decide(
     conn: &mut PgConnection,
     jobs: &[Job],
     fencing: Option<&Fencing>,
-    clock: &dyn Clock,
-    ids: &dyn IdSource,
+    as_new: bool,
+    (clock, ids): (&dyn Clock, &dyn IdSource),
 ) -> Result<Answers, Undecided> {
     let lanes = lock_lanes(conn, jobs, fencing).await?;
-    let calls = look_up(conn, jobs).await?;
-    let (loaded, backlog) = load(conn, jobs, &lanes).await?;
+    let new = if as_new {
+        load_new(conn, jobs, &lanes).await?
+    } else {
+        None
+    };
+    let (calls, (loaded, backlog)) = match new {
+        Some(loaded) => (vec![Found::Nothing; jobs.len()], (loaded, BTreeSet::new())),
+        None => (look_up(conn, jobs).await?, load(conn, jobs, &lanes).await?),
+    };
     let mut board = Board::new(clock.now(), loaded);
     let reservations = jobs
         .iter()
@@ -82,8 +98,9 @@ pub(super) async fn decide(
     store::corrections::write(conn, board.decided_corrections()).await?;
     let expected: Vec<_> = board.changed_expected().collect();
     store::expected_receipts::write(conn, &expected).await?;
-    tell(conn, jobs, &board, (&told, &stock), &lanes, ids).await?;
-    record(conn, jobs, &calls, &answers).await?;
+    let (events, causes) = events(jobs, &board, (&told, &stock), &lanes, ids);
+    let causes: Vec<&TraceContext> = causes.iter().collect();
+    batch::leave(conn, &events, &causes, &new_calls(jobs, &calls, &answers)).await?;
     go_on_with_backlog(conn, &board, &backlog, ids).await?;
     Ok(answers)
 }
@@ -146,13 +163,12 @@ async fn look_up(conn: &mut PgConnection, jobs: &[Job]) -> Result<Vec<Found>, Un
     Ok(calls.collect())
 }
 
-/// Records the calls that succeed with this transaction for the first time.
-async fn record(
-    conn: &mut PgConnection,
-    jobs: &[Job],
+/// The calls that succeed with this transaction for the first time, and the ids of what they made or changed.
+fn new_calls<'a>(
+    jobs: &'a [Job],
     calls: &[Found],
     answers: &[Result<Outcome, Error>],
-) -> Result<(), Undecided> {
+) -> Vec<(&'a RequestKey, String)> {
     let mut new = Vec::new();
     for ((job, call), answer) in jobs.iter().zip(calls).zip(answers) {
         if let (Some(key), Found::Nothing, Ok(outcome)) = (&job.request.key, call, answer) {
@@ -160,7 +176,44 @@ async fn record(
             new.push((key, resource.unwrap_or_default()));
         }
     }
-    Ok(idempotency::record_all(conn, &new).await?)
+    new
+}
+
+/// Reads what commands need that make reservations; `None` when one of those is there already.
+async fn load_new(
+    conn: &mut PgConnection,
+    jobs: &[Job],
+    lanes: &[Lane],
+) -> Result<Option<Loaded>, Undecided> {
+    let commands = || jobs.iter().map(|job| &job.request.command);
+    let policies = policies(conn, lanes).await?;
+    let skus: Vec<Sku> = lanes.iter().map(|lane| lane.sku.clone()).collect();
+    let places = places(jobs, &[], &policies);
+    let ids: Vec<ReservationId> = commands().filter_map(Command::reservation).collect();
+    let levels = store::levels::for_new(conn, &skus, places.as_ref(), &ids).await?;
+    let Some(levels) = levels else {
+        return Ok(None);
+    };
+    let kits: Vec<Sku> = commands().flat_map(Command::kits).cloned().collect();
+    let kits = store::kits::versions(conn, &kits).await?;
+    Ok(Some(Loaded {
+        has_all_levels: places.is_none(),
+        kits,
+        levels,
+        policies,
+        ..of_lanes(lanes)
+    }))
+}
+
+/// What the lanes tell themselves.
+fn of_lanes(lanes: &[Lane]) -> Loaded {
+    let available = lanes.iter().map(|lane| (lane.sku.clone(), lane.available));
+    let states = lanes.iter().map(|lane| (lane.sku.clone(), lane.state));
+    Loaded {
+        available_of: available.collect(),
+        lanes: states.collect(),
+        ..Loaded::default()
+    }
 }
 
 /// Reads what the commands may need; also the SKUs of which more demand waits than is read.
@@ -201,13 +254,9 @@ async fn load(
     let levels = store::levels::of(conn, &skus, places.as_ref()).await?;
     let kits: Vec<Sku> = commands().flat_map(Command::kits).cloned().collect();
     let kits = store::kits::versions(conn, &kits).await?;
-    let available = lanes.iter().map(|lane| (lane.sku.clone(), lane.available));
-    let states = lanes.iter().map(|lane| (lane.sku.clone(), lane.state));
     Ok((
         Loaded {
-            available_of: available.collect(),
             has_all_levels: places.is_none(),
-            lanes: states.collect(),
             kits,
             levels,
             reservations,
@@ -215,6 +264,7 @@ async fn load(
             corrections,
             policies,
             expected,
+            ..of_lanes(lanes)
         },
         backlog,
     ))
@@ -254,54 +304,37 @@ fn places(
     Some(places)
 }
 
-/// Appends the events, each as caused by the span of its command, so that every order keeps its own trace.
-async fn tell(
-    conn: &mut PgConnection,
+/// The events, each with the span of its command as its cause, so that every order keeps its own trace.
+fn events(
     jobs: &[Job],
     board: &Board,
     (told, stock): (&[Range<usize>], &store::board::Told),
     lanes: &[Lane],
     ids: &dyn IdSource,
-) -> Result<(), Undecided> {
+) -> (Vec<NewEvent>, Vec<TraceContext>) {
     let now = board.now();
-    let spans: Vec<TraceContext> = match jobs {
+    let span = |job: &Job| match jobs {
         // The transaction is the command's own.
-        [_] => vec![TraceContext::current()],
-        _ => jobs.iter().map(|job| TraceContext::of(&job.span)).collect(),
+        [_] => TraceContext::current(),
+        _ => TraceContext::of(&job.span),
     };
     let mut events = Vec::new();
     let mut causes = Vec::new();
-    for ((job, range), span) in jobs.iter().zip(told).zip(&spans) {
+    for (job, range) in jobs.iter().zip(told) {
         let actor = job.request.actor.to_string();
+        let actor = &actor;
         let facts = board.facts().get(range.clone()).unwrap_or_default();
-        events.extend(messages::of_facts(
-            Stamp {
-                ids,
-                actor: &actor,
-                now,
-            },
-            facts,
-        ));
-        causes.resize(events.len(), span);
+        events.extend(messages::of_facts(Stamp { ids, actor, now }, facts));
+        causes.resize(events.len(), span(job));
     }
-    if let (Some(job), Some(span)) = (jobs.last(), spans.last()) {
-        let versions: BTreeMap<Sku, i64> = lanes
-            .iter()
-            .map(|lane| (lane.sku.clone(), lane.version))
-            .collect();
-        let actor = job.request.actor.to_string();
-        events.extend(messages::of_stock(
-            Stamp {
-                ids,
-                actor: &actor,
-                now,
-            },
-            stock,
-            &versions,
-        ));
-        causes.resize(events.len(), span);
+    if let Some(job) = jobs.last() {
+        let versions = lanes.iter().map(|lane| (lane.sku.clone(), lane.version));
+        let actor = &job.request.actor.to_string();
+        let stamp = Stamp { ids, actor, now };
+        events.extend(messages::of_stock(stamp, stock, &versions.collect()));
+        causes.resize(events.len(), span(job));
     }
-    Ok(outbox::append_caused(conn, &events, &causes).await?)
+    (events, causes)
 }
 
 async fn go_on_with_backlog(
