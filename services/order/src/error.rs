@@ -44,6 +44,16 @@ pub(crate) enum Error {
         /// What is legal now.
         supported: Vec<&'static str>,
     },
+    /// That cannot be decided of this parked step or task.
+    #[error("{action} is not possible of a parked {step}")]
+    RulingNotPossible {
+        /// Step or kind of the task.
+        step: String,
+        /// What was asked for.
+        action: &'static str,
+        /// What can be done about it.
+        supported: Vec<&'static str>,
+    },
     /// Another order of the channel has the external reference.
     #[error("the external reference belongs to order {order_id}")]
     ExternalReferenceTaken {

@@ -54,7 +54,8 @@ async fn orders(world: &World, table: &mut Table) {
     use o::{
         CancelOrderRequest, GetInvoiceDocumentRequest, GetOrderAddressRequest, GetOrderRequest,
         GetOrderTimelineRequest, ListInvoicesRequest, ListPaymentsRequest, PlaceHoldRequest,
-        RefundPaymentRequest, ReleaseHoldRequest, RetryExceptionRequest, UpdateOrderRequest,
+        RefundPaymentRequest, ReleaseHoldRequest, RetryExceptionRequest, SkipExceptionRequest,
+        UpdateOrderRequest,
     };
     let clients = &world.suite.clients;
     unknown!(
@@ -160,6 +161,17 @@ async fn orders(world: &World, table: &mut Table) {
         RetryExceptionRequest {
             exception_id,
             request_id: fresh_id()
+        },
+        "exception"
+    );
+    unknown!(
+        table,
+        clients.exceptions(),
+        skip_exception,
+        SkipExceptionRequest {
+            exception_id,
+            request_id: fresh_id(),
+            note: "why".to_owned()
         },
         "exception"
     );

@@ -26,6 +26,11 @@ fn api_error(error: Error) -> ApiError {
             action,
             supported,
         } => ApiError::illegal_transition(aggregate, state, action, supported),
+        Error::RulingNotPossible {
+            step,
+            action,
+            supported,
+        } => ApiError::illegal_transition("exception", &step, action, supported),
         Error::ExternalReferenceTaken { order_id } => ApiError::already_exists(
             ErrorReason::ExternalReferenceTaken,
             "another order of the channel has this external reference",

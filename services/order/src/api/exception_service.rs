@@ -11,8 +11,11 @@ use uuid::Uuid;
 use super::Api;
 use super::error::status;
 use super::requests::{caller, id, of_position, position, refuse, refused};
+use crate::commands::override_exception::{OverrideException, override_exception};
 use crate::commands::retry_exception::{RetryException, retry_exception};
+use crate::commands::skip_exception::{SkipException, skip_exception};
 use crate::domain::free_text::check_free_text;
+use crate::domain::ruling::Ruling;
 use crate::queries::list_exceptions::{Exception, list_exceptions};
 
 /// Longest note in characters.
@@ -73,6 +76,88 @@ impl ExceptionService for Api {
             .map_err(status)?;
         Ok(Response::new(pb::RetryExceptionResponse {}))
     }
+
+    async fn skip_exception(
+        &self,
+        request: Request<pb::SkipExceptionRequest>,
+    ) -> Result<Response<pb::SkipExceptionResponse>, Status> {
+        let principal = principal(&request);
+        let mut message = request.into_inner();
+        let mut violations = Violations::default();
+        let request_id = request_id(&message.request_id, &mut violations);
+        message.request_id.clear();
+        let exception_id = id::<Uuid>(&message.exception_id, "exception_id", &mut violations);
+        check_reason(&message.note, &mut violations);
+        let (Some(request_id), Some(exception_id)) = (request_id, exception_id) else {
+            return Err(refused(violations));
+        };
+        refuse(violations)?;
+        let caller = caller(principal, request_id, &message);
+        let command = SkipException {
+            exception_id,
+            note: message.note,
+        };
+        skip_exception(&self.ctx, &caller, &command)
+            .await
+            .map_err(status)?;
+        Ok(Response::new(pb::SkipExceptionResponse {}))
+    }
+
+    async fn override_exception(
+        &self,
+        request: Request<pb::OverrideExceptionRequest>,
+    ) -> Result<Response<pb::OverrideExceptionResponse>, Status> {
+        let principal = principal(&request);
+        let mut message = request.into_inner();
+        let mut violations = Violations::default();
+        let request_id = request_id(&message.request_id, &mut violations);
+        message.request_id.clear();
+        let exception_id = id::<Uuid>(&message.exception_id, "exception_id", &mut violations);
+        let ruling = ruling(message.ruling, &mut violations);
+        check_reason(&message.note, &mut violations);
+        let (Some(request_id), Some(exception_id), Some(ruling)) =
+            (request_id, exception_id, ruling)
+        else {
+            return Err(refused(violations));
+        };
+        refuse(violations)?;
+        let caller = caller(principal, request_id, &message);
+        let command = OverrideException {
+            exception_id,
+            ruling,
+            note: message.note,
+        };
+        override_exception(&self.ctx, &caller, &command)
+            .await
+            .map_err(status)?;
+        Ok(Response::new(pb::OverrideExceptionResponse {}))
+    }
+}
+
+/// Who decides in place of a machine says why.
+fn check_reason(note: &str, violations: &mut Violations) {
+    check_free_text(note, "note", NOTE_LEN_MAX, violations);
+    violations.check(
+        !note.trim().is_empty(),
+        "note",
+        "FIELD_REQUIRED",
+        "must say why",
+    );
+}
+
+fn ruling(value: i32, violations: &mut Violations) -> Option<Ruling> {
+    match pb::ExceptionRuling::try_from(value) {
+        Ok(pb::ExceptionRuling::RejectOrder) => Some(Ruling::RejectOrder),
+        Ok(pb::ExceptionRuling::StepDone) => Some(Ruling::StepDone),
+        Ok(pb::ExceptionRuling::Unspecified) => {
+            violations.push("ruling", "FIELD_REQUIRED", "must be given");
+            None
+        }
+        Err(_) => {
+            violations.push("ruling", "FIELD_UNKNOWN_VALUE", "is not a ruling");
+            None
+        }
+    }
 }
 
 fn exception(exception: Exception) -> pb::Exception {
@@ -87,5 +172,10 @@ fn exception(exception: Exception) -> pb::Exception {
         reason: exception.reason,
         attempts: exception.attempts,
         park_time: Some(time_to_proto(exception.parked_at)),
+        supported_actions: exception
+            .supported_actions
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
     }
 }

@@ -1,6 +1,7 @@
 //! One file per command. A command opens one named transaction: request id, lock, rules, rows, event.
 
 pub(crate) mod cancel_order;
+pub(crate) mod override_exception;
 pub(crate) mod place_hold;
 pub(crate) mod place_order;
 pub(crate) mod record_progress;
@@ -10,7 +11,9 @@ pub(crate) mod record_short;
 pub(crate) mod refund_payment;
 pub(crate) mod release_hold;
 pub(crate) mod retry_exception;
+pub(crate) mod rule_exception;
 pub(crate) mod settle_order;
+pub(crate) mod skip_exception;
 pub(crate) mod task_payload;
 pub(crate) mod trigger_refund;
 pub(crate) mod update_order;

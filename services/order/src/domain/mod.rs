@@ -29,6 +29,7 @@ pub(crate) mod pricing;
 pub(crate) mod refund;
 pub(crate) mod release;
 pub(crate) mod reservation;
+pub(crate) mod ruling;
 pub(crate) mod saga;
 pub(crate) mod screen;
 pub(crate) mod settlement;

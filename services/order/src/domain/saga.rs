@@ -233,6 +233,11 @@ impl Step {
         matches!(self, Self::Authorize | Self::Reserve)
     }
 
+    /// True when nothing has to be known of what it did: it may be done by hand.
+    pub(crate) fn takes_nothing(self) -> bool {
+        matches!(self, Self::Screen | Self::Release)
+    }
+
     /// True when the order is confirmed once this step is done: nothing before it can be undone any more.
     pub(crate) fn is_at_or_past_pivot(self) -> bool {
         self >= Self::Confirm

@@ -25,6 +25,8 @@ pub(crate) struct Exception {
     pub(crate) attempts: i32,
     /// Since when.
     pub(crate) parked_at: OffsetDateTime,
+    /// What would release it.
+    pub(crate) supported_actions: Vec<&'static str>,
 }
 
 /// Lists exceptions after a position.
@@ -51,6 +53,7 @@ fn of_saga(saga: Saga) -> Exception {
         id: saga.order_id.uuid(),
         order_id: Some(saga.order_id),
         step: saga.step.as_str().to_owned(),
+        supported_actions: saga.supported_actions(),
         reason: saga.last_error,
         attempts: saga.attempt,
         // A stuck saga has its time.
@@ -66,5 +69,6 @@ fn of_task(task: StuckTask) -> Exception {
         reason: task.last_error,
         attempts: task.attempt,
         parked_at: task.stuck_at,
+        supported_actions: stuck_tasks::TASK_ACTIONS.to_vec(),
     }
 }

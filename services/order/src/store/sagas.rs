@@ -313,6 +313,36 @@ pub(crate) async fn retry_stuck(
     Ok(retried.rows_affected() == 1)
 }
 
+/// Moves a stuck saga to where a person has decided that it stands. False when it is not stuck any more.
+pub(crate) async fn move_stuck(
+    conn: &mut PgConnection,
+    saga: &Saga,
+    entry: &LedgerEntry<'_>,
+    now: OffsetDateTime,
+) -> Result<bool, StoreError> {
+    let moved = sqlx::query!(
+        "WITH moved AS (
+             UPDATE sagas SET step = $2, state = $3, undo_to = $4, undo_reason = $5, stuck_since = NULL,
+                 failures = 0, next_run_at = $6, signals = signals + 1
+             WHERE order_id = $1 AND state = 'STUCK'
+             RETURNING order_id, attempt)
+         INSERT INTO saga_steps (order_id, step, attempt, outcome, detail, recorded_at)
+         SELECT order_id, $7, attempt, $8, $9, $6 FROM moved",
+        saga.order_id.uuid(),
+        saga.step.as_str(),
+        saga.state.as_str(),
+        saga.undo_to.map_or("", UndoTo::as_str),
+        saga.undo_reason,
+        now,
+        entry.step.as_str(),
+        entry.outcome,
+        entry.detail,
+    )
+    .execute(conn)
+    .await?;
+    Ok(moved.rows_affected() == 1)
+}
+
 /// Stuck sagas, the longest stuck first, after a position.
 pub(crate) async fn list_stuck(
     conn: &mut PgConnection,

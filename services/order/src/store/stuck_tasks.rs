@@ -7,6 +7,9 @@ use uuid::Uuid;
 
 use super::StoreError;
 
+/// What can be done about a stuck task, in the words of the contract.
+pub(crate) const TASK_ACTIONS: [&str; 2] = ["retry", "skip"];
+
 /// A task that cannot go on by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StuckTask {
