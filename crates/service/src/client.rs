@@ -19,6 +19,7 @@ use tracing::{Instrument, Span, field};
 
 use crate::config::{ConfigError, PeerConfig};
 use crate::error::ApiError;
+use crate::gate::Gate;
 use crate::observe::{Observed, Side};
 use crate::server::body::ObservedBody;
 use crate::server::method::{self, Method};
@@ -39,7 +40,9 @@ const SENDS_MAX: u32 = 8;
 ///
 /// Every call carries the trace, names the calling service, has a deadline (the peer's configured
 /// timeout, or what is left to the call that is being answered if that is less; a timeout set on the
-/// request wins), and is one client span and one metric.
+/// request wins), and is one client span and one metric. Calls in work at the same time are limited, and a peer that
+/// has not answered many times in a row is left alone for a moment; both are shared by clones. Streams without end
+/// pass freely.
 #[derive(Debug, Clone)]
 pub struct PeerChannel {
     inner: Channel,
@@ -47,6 +50,7 @@ pub struct PeerChannel {
     caller: &'static str,
     principal: Option<HeaderValue>,
     timeout: Duration,
+    gate: Arc<Gate>,
 }
 
 /// A channel to `peer` for the service `caller` (`"order"`). Connects at the first call, and again
@@ -66,9 +70,11 @@ pub fn connect(
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true);
+    let peer: Arc<str> = Arc::from(peer);
     let channel = PeerChannel {
         inner: endpoint.connect_lazy(),
-        peer: Arc::from(peer),
+        gate: Arc::new(Gate::new(Arc::clone(&peer), config)),
+        peer,
         caller,
         principal: None,
         timeout: Duration::from_millis(config.timeout_ms),
@@ -131,17 +137,37 @@ impl Service<Request<Body>> for PeerChannel {
         let method = method::of_path(request.uri().path());
         let span = span(&self.peer, method.as_ref());
         self.prepare(&mut request, method.as_ref(), &span);
+        let is_endless = method.as_ref().is_some_and(|method| method.is_endless);
         let label = method.map_or("unknown", |method| method.label);
         let mut observed = Observed::start(Side::Client, self.caller, label, span.clone());
         let (channel, peer) = (self.inner.clone(), Arc::clone(&self.peer));
+        let gate = (!is_endless).then(|| Arc::clone(&self.gate));
         let call = async move {
+            let pass = match gate {
+                Some(gate) => match gate.enter().await {
+                    Ok(pass) => Some(pass),
+                    Err(status) => {
+                        observed.finish(status.code(), "");
+                        return Err(BoxError::from(status));
+                    }
+                },
+                None => None,
+            };
             match send(channel, request).await {
                 Ok(response) => {
+                    if let Some(pass) = pass {
+                        // An error without a message stands in the headers.
+                        let said = Status::from_header_map(response.headers());
+                        pass.settle(said.map_or(Code::Ok, |status| status.code()));
+                    }
                     observed.finish_if_said(response.headers());
                     Ok(response.map(|body| Body::new(ObservedBody::of_peer(body, observed))))
                 }
                 Err(error) => {
                     let status = not_answered(error, &peer);
+                    if let Some(pass) = pass {
+                        pass.settle(status.code());
+                    }
                     observed.finish(status.code(), "");
                     Err(BoxError::from(status))
                 }

@@ -57,6 +57,15 @@ pub struct PeerConfig {
     /// Longest wait for an answer of a call that sets no deadline itself. Default 10 000.
     #[serde(default = "default_peer_timeout_ms")]
     pub timeout_ms: u64,
+    /// Calls in work at the same time; more wait as long as a call may take. Default 256.
+    #[serde(default = "default_peer_calls_max")]
+    pub calls_max: usize,
+    /// Calls without an answer in a row after which the peer is left alone. Default 20.
+    #[serde(default = "default_peer_failures_max")]
+    pub failures_max: u32,
+    /// How long it is left alone before one call looks whether it is back. Default 500.
+    #[serde(default = "default_peer_pause_ms")]
+    pub pause_ms: u64,
 }
 
 impl PeerConfig {
@@ -65,12 +74,27 @@ impl PeerConfig {
         Self {
             url: url.into(),
             timeout_ms: default_peer_timeout_ms(),
+            calls_max: default_peer_calls_max(),
+            failures_max: default_peer_failures_max(),
+            pause_ms: default_peer_pause_ms(),
         }
     }
 }
 
 fn default_peer_timeout_ms() -> u64 {
     10_000
+}
+
+fn default_peer_calls_max() -> usize {
+    256
+}
+
+fn default_peer_failures_max() -> u32 {
+    20
+}
+
+fn default_peer_pause_ms() -> u64 {
+    500
 }
 
 /// Limits of the gRPC server. What is above them is refused at once and not queued.

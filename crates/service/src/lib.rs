@@ -15,12 +15,14 @@
 //! - [`consumer`]: what a service does with the events of others.
 
 mod background;
+mod breaker;
 pub mod cli;
 pub mod client;
 pub mod config;
 pub mod consumer;
 mod details;
 mod error;
+mod gate;
 mod handle;
 mod names;
 mod observe;

@@ -9,6 +9,8 @@ pub(crate) const SERVER_SHED: &str = "oms.rpc.server.shed";
 pub(crate) const SERVER_CONNECTIONS: &str = "oms.rpc.server.connections";
 pub(crate) const SERVER_CONNECTIONS_REFUSED: &str = "oms.rpc.server.connections_refused";
 pub(crate) const CLIENT_DURATION: &str = "oms.rpc.client.duration_seconds";
+pub(crate) const CLIENT_REFUSED: &str = "oms.rpc.client.refused";
+pub(crate) const CLIENT_TRIPPED: &str = "oms.rpc.client.tripped";
 pub(crate) const FEED_LAG: &str = "oms.feed.lag";
 pub(crate) const FEED_EVENTS: &str = "oms.feed.events_applied";
 pub(crate) const FEED_PARKED: &str = "oms.feed.events_parked";
@@ -37,6 +39,14 @@ pub(crate) fn describe_metrics() {
         CLIENT_DURATION,
         Unit::Seconds,
         "calls of peers, by method and code"
+    );
+    describe_counter!(
+        CLIENT_REFUSED,
+        "calls of peers that were not sent, by peer and reason"
+    );
+    describe_gauge!(
+        CLIENT_TRIPPED,
+        "1 while a peer is left alone because it does not answer"
     );
     describe_gauge!(FEED_LAG, "events of a peer's feed not yet applied");
     describe_counter!(FEED_EVENTS, "events applied, by source");

@@ -72,6 +72,71 @@ async fn a_peer_that_does_not_answer_in_time_is_told_so() {
 }
 
 #[tokio::test]
+async fn a_peer_that_fails_again_and_again_is_left_alone_until_it_is_back() {
+    let listener = Arc::new(TcpListener::bind("127.0.0.1:0").unwrap());
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let config = PeerConfig {
+        failures_max: 3,
+        pause_ms: 20,
+        ..PeerConfig::new(&url)
+    };
+    let channel = client::connect("order", &config, "returns").unwrap();
+    let mut client = HoldServiceClient::new(channel);
+    let mut said = String::new();
+    for _ in 0..4 {
+        let error = PeerError::from(client.place_hold(tell("echo")).await.unwrap_err());
+        assert_eq!(error.code(), Code::Unavailable);
+        assert!(error.retryable());
+        error.message().clone_into(&mut said);
+    }
+    assert_eq!(said, "order has not answered many times in a row");
+
+    let database = database().await;
+    let listener = Arc::new(TcpListener::bind(url.trim_start_matches("http://")).unwrap());
+    let runtime = Runtime {
+        listener: Some(listener),
+        ..Runtime::default()
+    };
+    let _handle = start_with(&database, "", runtime).await.unwrap();
+    oms_testkit::wait_for("the peer to be asked again", || {
+        let mut client = client.clone();
+        async move {
+            let answer = client.place_hold(tell("echo")).await;
+            answer.map_err(|status| status.to_string())
+        }
+    })
+    .await;
+    client.place_hold(tell("echo")).await.unwrap();
+}
+
+#[tokio::test]
+async fn calls_above_the_limit_wait_for_a_place() {
+    let fixture = Fixture::new().await;
+    let config = PeerConfig {
+        calls_max: 1,
+        timeout_ms: 50,
+        ..PeerConfig::new(fixture.handle.url())
+    };
+    let channel = client::connect("order", &config, "returns").unwrap();
+    let calls = (0..8).map(|_| {
+        let mut client = HoldServiceClient::new(channel.clone());
+        async move { client.place_hold(tell("echo")).await }
+    });
+    for answer in future::join_all(calls).await {
+        answer.unwrap();
+    }
+    let mut one = HoldServiceClient::new(channel.clone());
+    let mut other = HoldServiceClient::new(channel);
+    let (first, second) = tokio::join!(
+        one.place_hold(tell("wait:forever")),
+        other.place_hold(tell("wait:forever"))
+    );
+    let codes = [first.unwrap_err().code(), second.unwrap_err().code()];
+    assert!(codes.contains(&Code::DeadlineExceeded), "{codes:?}");
+}
+
+#[tokio::test]
 async fn a_handler_calls_a_peer() {
     let inventory = Fixture::new().await;
     inventory.publish(&[("o-1", 1)]).await;
