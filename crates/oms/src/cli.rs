@@ -104,7 +104,16 @@ pub(crate) struct VerifyArgs {
     /// Judge relations between services also where something changed within the last minute.
     #[arg(long)]
     pub(crate) at_rest: bool,
-    /// Print the result as JSON.
+    /// Check again and again until Ctrl-C; the exit code is that of the last round.
+    #[arg(long, conflicts_with = "at_rest")]
+    pub(crate) watch: bool,
+    /// Seconds between two rounds of --watch.
+    #[arg(long, default_value_t = 60, value_name = "S", requires = "watch", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) every: u64,
+    /// Where --watch serves `/metrics`, such as 0.0.0.0:9105.
+    #[arg(long, value_name = "ADDRESS", requires = "watch")]
+    pub(crate) metrics_listen: Option<String>,
+    /// Print the result as JSON; with --watch one line per round.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -9,6 +9,7 @@
 //! | [`snapshot`], [`facts`] | what is read |
 //! | [`rest`] | waits until nothing moves |
 //! | [`alone`] | one database by itself |
+//! | [`watch`] | again and again, with metrics |
 //!
 //! Each database is read in one snapshot, all five at the same time; they have no common moment.
 
@@ -27,13 +28,16 @@ mod shipping;
 mod snapshot;
 mod stock;
 mod under_way;
+mod watch;
 
 use std::collections::{BTreeSet, HashSet};
+use std::time::Duration;
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 use futures::future::try_join_all;
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::cli::VerifyArgs;
@@ -43,6 +47,7 @@ pub use invariant::{Database, Invariant};
 use invariant::{Relation, Test};
 pub use server::Databases;
 use snapshot::{EXAMPLES, Found, Snapshot};
+pub use watch::{Watch, watch};
 
 /// What the verifier found.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -286,6 +291,20 @@ pub(crate) async fn command(args: &VerifyArgs) -> anyhow::Result<bool> {
         Some(url) => url.clone(),
         None => server::of_folder(&args.dir)?,
     };
+    if args.watch {
+        let how = Watch {
+            every: Duration::from_secs(args.every),
+            metrics_listen: args.metrics_listen.clone(),
+            json: args.json,
+        };
+        let stop = CancellationToken::new();
+        let asked = stop.clone();
+        tokio::spawn(async move {
+            oms_service::cli::asked_to_end().await;
+            asked.cancel();
+        });
+        return watch(&Databases::on_server(&url)?, &how, &stop).await;
+    }
     let verdict = run(&url, args.at_rest).await?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&verdict)?);

@@ -9,6 +9,7 @@
 
 mod defects;
 mod docs;
+mod watch;
 mod world;
 
 use std::collections::BTreeSet;

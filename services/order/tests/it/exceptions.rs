@@ -61,10 +61,8 @@ async fn an_override_rejects_the_order_and_gives_back_what_it_may_have_taken() {
     wait_for("reserve to be parked", || async {
         rig.clock.advance(Duration::from_millis(50));
         let row = rig.saga_row(&placed.order_id).await;
-        match row.starts_with("STUCK reserve") {
-            true => Ok(()),
-            false => Err(row),
-        }
+        let is_stuck = row.starts_with("STUCK reserve");
+        if is_stuck { Ok(()) } else { Err(row) }
     })
     .await;
     let parked = rig.exception("reserve").await;
