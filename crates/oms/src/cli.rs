@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use oms_engines::EnginesConfig;
 
 use crate::bench::reservations::Measure;
-use crate::{bench, demo, up, verify};
+use crate::{bench, demo, feed, up, verify};
 
 /// Exit code when something was found wrong: violations, or missed targets that were to be met.
 const EXIT_VIOLATIONS: u8 = 2;
@@ -27,9 +27,20 @@ enum Command {
     Demo(DemoArgs),
     /// Check the five databases against every invariant.
     Verify(VerifyArgs),
+    /// Look at event feeds.
+    #[command(subcommand)]
+    Feed(Feed),
     /// Measure speed beside what the same work costs without this program.
     #[command(subcommand)]
     Bench(Bench),
+}
+
+/// What is done with feeds.
+#[derive(Debug, Subcommand)]
+enum Feed {
+    /// Print the events of a service as they come. Ends with 3 when the feed has another epoch, with 4 when the position is
+    /// not kept any more.
+    Tail(TailArgs),
 }
 
 /// What is measured.
@@ -119,6 +130,43 @@ pub(crate) struct VerifyArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct TailArgs {
+    /// Service whose feed is followed, at the port that `oms up` gives it.
+    #[arg(required_unless_present = "address", value_parser = ["order", "inventory", "fulfillment", "shipping", "returns"])]
+    pub(crate) service: Option<String>,
+    /// Address of the service, if it is elsewhere.
+    #[arg(long, value_name = "URL")]
+    pub(crate) address: Option<String>,
+    /// Position after which to start; 0 is the oldest event that is kept. Only new events if absent.
+    #[arg(long, value_name = "POS", value_parser = clap::value_parser!(i64).range(0..))]
+    pub(crate) from: Option<i64>,
+    /// Epoch in which the position was read.
+    #[arg(long, value_name = "UUID")]
+    pub(crate) epoch: Option<String>,
+    /// Only events of this type, such as OrderPlaced; may be given several times.
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) types: Vec<String>,
+    /// Only events of this channel; may be given several times.
+    #[arg(long = "channel", value_name = "ID")]
+    pub(crate) channels: Vec<String>,
+    /// Only events of this location; may be given several times.
+    #[arg(long = "location", value_name = "ID")]
+    pub(crate) locations: Vec<String>,
+    /// Stop after so many events.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) limit: Option<u64>,
+    /// Stop where the feed ended when the command began.
+    #[arg(long)]
+    pub(crate) until_head: bool,
+    /// Print a CloudEvent in JSON per line.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Who asks.
+    #[arg(long, default_value = "user:oms", value_name = "PRINCIPAL")]
+    pub(crate) principal: String,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ReservationsArgs {
     /// Folder below which the private engines keep their data while they run; on the disk that is measured.
     #[arg(long, default_value = ".oms", value_name = "DIR")]
@@ -158,16 +206,24 @@ pub fn run() -> ExitCode {
     };
     let result = runtime.block_on(async {
         match cli.command {
-            Command::Up(args) => up::up(&args).await.map(|()| true),
-            Command::Demo(args) => demo::demo(&args).await,
-            Command::Verify(args) => verify::command(&args).await,
-            Command::Bench(Bench::Reservations(args)) => bench::reservations::command(&args).await,
+            Command::Up(args) => up::up(&args).await.map(|()| ExitCode::SUCCESS),
+            Command::Demo(args) => demo::demo(&args).await.map(judged),
+            Command::Verify(args) => verify::command(&args).await.map(judged),
+            Command::Feed(Feed::Tail(args)) => feed::tail::command(&args).await,
+            Command::Bench(Bench::Reservations(args)) => {
+                bench::reservations::command(&args).await.map(judged)
+            }
         }
     });
-    match result {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(EXIT_VIOLATIONS),
-        Err(error) => failed(&error),
+    result.unwrap_or_else(|error| failed(&error))
+}
+
+/// The exit code of a command that finds all well or not.
+fn judged(is_well: bool) -> ExitCode {
+    if is_well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(EXIT_VIOLATIONS)
     }
 }
 

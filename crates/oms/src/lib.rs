@@ -5,6 +5,7 @@
 //! | [`suite`] | private engines and the five services in one process; the tests start it too |
 //! | [`clients`] | a client for every gRPC service |
 //! | `demo` | retail orders taken to cash by bots that use the public API only |
+//! | `feed` | a service's event feed, for people, scripts and connectors |
 //! | `bench` | how fast things are, beside what the same work costs without the services |
 //! | [`verify`] | the verifier: what must be true of the five databases, with SQL of its own |
 //! | `up`, `cli` | the commands |
@@ -13,6 +14,7 @@ mod bench;
 pub mod cli;
 pub mod clients;
 mod demo;
+mod feed;
 pub mod suite;
 mod up;
 pub mod verify;

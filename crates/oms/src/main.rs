@@ -1,4 +1,4 @@
-//! `oms up | demo | verify | bench`.
+//! `oms up | demo | verify | feed | bench`.
 
 use std::process::ExitCode;
 

@@ -87,6 +87,7 @@ impl EventFeedService for Feed {
         Ok(Response::new(GetHeadResponse {
             epoch: head.epoch.to_string(),
             pos: head.pos,
+            first_pos: head.first_pos,
         }))
     }
 }
@@ -171,7 +172,13 @@ impl Subscription {
         let mut conn = self.db.read().await?;
         let batch = match feed::read(&mut conn, self.read_pos, self.limit, &self.filter).await {
             Ok(batch) => batch,
-            Err(Error::FeedPositionGone { .. }) => return Err(gone(self.epoch)),
+            Err(Error::FeedPositionGone {
+                first_pos,
+                head_pos,
+            }) => {
+                let error = gone(self.epoch).with("first_pos", first_pos);
+                return Err(error.with("head_pos", head_pos));
+            }
             Err(error) => return Err(error.into()),
         };
         // The database was restored under us: positions mean something else now.

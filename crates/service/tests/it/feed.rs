@@ -8,7 +8,7 @@ use tonic::{Code, Status, Streaming};
 
 use crate::support::Fixture;
 
-fn request(after_pos: i64) -> SubscribeRequest {
+pub(crate) fn request(after_pos: i64) -> SubscribeRequest {
     SubscribeRequest {
         consumer: "test".to_owned(),
         after_pos,
@@ -16,9 +16,12 @@ fn request(after_pos: i64) -> SubscribeRequest {
     }
 }
 
-type Batches = Streaming<SubscribeResponse>;
+pub(crate) type Batches = Streaming<SubscribeResponse>;
 
-async fn subscribe(fixture: &Fixture, request: SubscribeRequest) -> Result<Batches, Status> {
+pub(crate) async fn subscribe(
+    fixture: &Fixture,
+    request: SubscribeRequest,
+) -> Result<Batches, Status> {
     let mut client = EventFeedServiceClient::new(fixture.channel());
     Ok(client.subscribe(request).await?.into_inner())
 }
@@ -78,7 +81,7 @@ async fn events_arrive_in_order_as_they_are_committed() {
         .await
         .unwrap()
         .into_inner();
-    assert_eq!((head.pos, head.epoch), (3, first.epoch));
+    assert_eq!((head.first_pos, head.pos, head.epoch), (1, 3, first.epoch));
 }
 
 #[tokio::test]
@@ -139,6 +142,9 @@ async fn another_epoch_or_a_lost_position_asks_for_a_resync() {
     };
     let refused = subscribe(&fixture, other_epoch).await.unwrap_err();
     let lost = subscribe_after(&fixture, 7).await.unwrap_err();
+    let kept = PeerError::from(lost.clone());
+    let kept = (kept.metadata("first_pos"), kept.metadata("head_pos"));
+    assert_eq!(kept, (Some("1"), Some("0")));
     for status in [refused, lost] {
         let error = PeerError::from(status);
         assert_eq!(error.code(), Code::FailedPrecondition);

@@ -140,6 +140,7 @@ impl EventFeedService for Feed {
         Ok(Response::new(GetHeadResponse {
             epoch: EPOCH.to_owned(),
             pos,
+            first_pos: 1,
         }))
     }
 }

@@ -100,6 +100,7 @@ impl EventFeedService for Peers {
         Ok(Response::new(GetHeadResponse {
             epoch: EPOCH.to_owned(),
             pos,
+            first_pos: 1,
         }))
     }
 }
