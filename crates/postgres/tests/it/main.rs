@@ -13,6 +13,7 @@ mod maintenance;
 mod migrate;
 mod relay;
 mod runner;
+mod storm;
 mod support;
 mod tasks;
 mod trace;

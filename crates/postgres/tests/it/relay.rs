@@ -4,44 +4,9 @@ use std::time::Duration;
 use oms_postgres::feed::{self, Filter};
 use oms_postgres::outbox;
 use oms_postgres::relay::{self, Relay, RelayConfig};
-use oms_postgres::{Db, Error};
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::Fixture;
-
-const WRITERS: i64 = 12;
-const EVENTS_PER_WRITER: i64 = 40;
-const AGGREGATES: i64 = 5;
-
-/// What a command does: locks its aggregate, counts its version up, publishes, and takes its time to
-/// commit.
-async fn change_aggregate(
-    fixture: &Fixture,
-    db: &Db,
-    aggregate: i64,
-    yields: i64,
-) -> Result<(), Error> {
-    db.run_tx("change_aggregate", |tx| {
-        Box::pin(async move {
-            let version: i64 = sqlx::query_scalar(
-                "update accounts set balance = balance + 1 where id = $1 returning balance",
-            )
-            .bind(aggregate)
-            .fetch_one(tx.conn())
-            .await?;
-            outbox::append(tx, &fixture.event(&aggregate.to_string(), version)).await?;
-            // Later transactions overtake this one between its sequence number and its commit.
-            for _ in 0..yields {
-                sqlx::query("select pg_sleep(0.001)")
-                    .execute(tx.conn())
-                    .await?;
-            }
-            Ok(())
-        })
-    })
-    .await
-}
 
 /// Reads the whole feed and proves it: dense positions, every event once, every aggregate in order.
 async fn prove_feed(fixture: &Fixture, expected: i64) {
@@ -70,45 +35,6 @@ async fn prove_feed(fixture: &Fixture, expected: i64) {
     }
     assert_eq!(pos, expected);
     assert_eq!(fixture.number("select count(*) from outbox").await, 0);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn concurrent_writers_and_two_relays_lose_and_invert_nothing() {
-    let fixture = std::sync::Arc::new(Fixture::new().await);
-    fixture
-        .execute("insert into accounts (id, balance) select g, 0 from generate_series(0, 4) g")
-        .await;
-    let cancel = CancellationToken::new();
-    let config = RelayConfig {
-        batch: 7,
-        partition_size: 100,
-        ..RelayConfig::default()
-    };
-    let other = fixture.another().await;
-    let relays = [
-        relay::spawn(fixture.db.clone(), config.clone(), cancel.clone()),
-        relay::spawn(other, config, cancel.clone()),
-    ];
-    let mut writers = JoinSet::new();
-    for writer in 0..WRITERS {
-        let fixture = std::sync::Arc::clone(&fixture);
-        writers.spawn(async move {
-            for number in 0..EVENTS_PER_WRITER {
-                let yields = (writer * 7 + number * 3) % 5;
-                let aggregate = (writer + number) % AGGREGATES;
-                change_aggregate(&fixture, &fixture.db, aggregate, yields)
-                    .await
-                    .unwrap();
-            }
-        });
-    }
-    writers.join_all().await;
-    cancel.cancel();
-    for relay in relays {
-        relay.await.unwrap();
-    }
-    fixture.relay().drain().await.unwrap();
-    prove_feed(&fixture, WRITERS * EVENTS_PER_WRITER).await;
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ mod drain;
 mod feed;
 mod peers;
 mod probe;
+mod slow;
 mod support;
 mod trace;
 mod web;

@@ -119,7 +119,7 @@ impl Fixture {
     }
 }
 
-fn event(db: &Db, aggregate_id: &str, version: i64) -> NewEvent {
+pub(crate) fn event(db: &Db, aggregate_id: &str, version: i64) -> NewEvent {
     let name = format!("{aggregate_id}/{version}");
     NewEvent {
         event_id: oms_core::derive(Uuid::NAMESPACE_OID, &name),
