@@ -11,7 +11,11 @@ use crate::suite::{Actor, engines};
 /// Engines and the five services, each in a process of its own. Dropping it kills them.
 #[derive(Debug)]
 pub struct Nodes {
-    nodes: Vec<Process>,
+    /// By name: that of the service, and those of twins.
+    nodes: Vec<(String, Process)>,
+    program: String,
+    /// Configuration of some services: (`"order"`, TOML).
+    overrides: Vec<(&'static str, &'static str)>,
     /// The engines.
     pub engines: Engines,
 }
@@ -22,6 +26,18 @@ impl Nodes {
     /// # Errors
     /// When something cannot start.
     pub async fn start(program: &str, otlp_endpoint: Option<String>) -> anyhow::Result<Self> {
+        Self::with(program, otlp_endpoint, &[]).await
+    }
+
+    /// [`Nodes::start`] with configuration of some services: (`"order"`, TOML).
+    ///
+    /// # Errors
+    /// When something cannot start.
+    pub async fn with(
+        program: &str,
+        otlp_endpoint: Option<String>,
+        overrides: &[(&'static str, &'static str)],
+    ) -> anyhow::Result<Self> {
         let config = engines()?;
         let engines =
             tokio::task::spawn_blocking(move || oms_engines::Engines::start(&config)).await??;
@@ -30,11 +46,18 @@ impl Nodes {
             .map(|(name, _)| {
                 let mut node = Process::new(program, name, engines.dir(), name)?;
                 node.export_to(otlp_endpoint.clone());
-                Ok(node)
+                Ok(((*name).to_owned(), node))
             })
             .collect::<anyhow::Result<Vec<_>>>()?;
-        let mut all = Self { nodes, engines };
-        all.write_configs()?;
+        let mut all = Self {
+            nodes,
+            program: program.to_owned(),
+            overrides: overrides.to_vec(),
+            engines,
+        };
+        for (name, node) in &all.nodes {
+            node.configure(&all.config(name))?;
+        }
         for (name, _) in SERVICES {
             all.engines.create_database(&format!("oms_{name}"))?;
             all.spawn(name)?;
@@ -45,32 +68,46 @@ impl Nodes {
         Ok(all)
     }
 
-    fn write_configs(&self) -> anyhow::Result<()> {
-        for node in &self.nodes {
-            let name = node.service();
-            let mut text = format!(
-                "[database]\nurl = {:?}\n",
-                self.engines.database_url(&format!("oms_{name}")),
-            );
-            for peer in self.nodes.iter().filter(|peer| peer.service() != name) {
-                text += &format!("[peers.{}]\nurl = {:?}\n", peer.service(), peer.url());
-            }
-            if name == "inventory" {
-                text += &format!("[lease]\nredis_url = {:?}\n", self.engines.redis_url());
-            }
-            node.configure(&text)?;
+    /// What a process of this service is configured with.
+    fn config(&self, service: &str) -> String {
+        let mut text = format!(
+            "[database]\nurl = {:?}\n",
+            self.engines.database_url(&format!("oms_{service}")),
+        );
+        for (peer, _) in SERVICES.iter().filter(|(peer, _)| *peer != service) {
+            let node = self.nodes.iter().find(|(name, _)| name == peer);
+            let url = node.map_or_else(String::new, |(_, node)| node.url());
+            text += &format!("[peers.{peer}]\nurl = {url:?}\n");
         }
-        Ok(())
+        if service == "inventory" {
+            text += &format!("[lease]\nredis_url = {:?}\n", self.engines.redis_url());
+        }
+        let own = self.overrides.iter().filter(|(name, _)| *name == service);
+        own.fold(text, |text, (_, toml)| text + toml)
+    }
+
+    /// Starts a second process of a service, on the same database; answers its name.
+    ///
+    /// # Errors
+    /// When it cannot start.
+    pub async fn twin(&mut self, service: &'static str) -> anyhow::Result<String> {
+        let name = format!("{service}-twin");
+        let node = Process::new(&self.program, service, self.engines.dir(), &name)?;
+        node.configure(&self.config(service))?;
+        self.nodes.push((name.clone(), node));
+        self.spawn(&name)?;
+        self.until_ready(&name).await?;
+        Ok(name)
     }
 
     fn node(&self, name: &str) -> anyhow::Result<&Process> {
-        let found = self.nodes.iter().find(|node| node.service() == name);
-        found.with_context(|| format!("no service {name}"))
+        let found = self.nodes.iter().find(|(one, _)| one == name);
+        Ok(&found.with_context(|| format!("no process {name}"))?.1)
     }
 
     fn node_mut(&mut self, name: &str) -> anyhow::Result<&mut Process> {
-        let found = self.nodes.iter_mut().find(|node| node.service() == name);
-        found.with_context(|| format!("no service {name}"))
+        let found = self.nodes.iter_mut().find(|(one, _)| one == name);
+        Ok(&mut found.with_context(|| format!("no process {name}"))?.1)
     }
 
     /// Starts a service that is not running.
@@ -94,10 +131,11 @@ impl Nodes {
     /// # Errors
     /// When a process cannot be asked.
     pub fn end(&mut self) -> anyhow::Result<()> {
-        for node in self.nodes.iter().filter(|node| node.is_running()) {
+        let running = self.nodes.iter().filter(|(_, node)| node.is_running());
+        for (_, node) in running {
             node.ask_to_end()?;
         }
-        for node in &mut self.nodes {
+        for (_, node) in &mut self.nodes {
             node.ended()?;
         }
         Ok(())
