@@ -1,10 +1,13 @@
-//! A client in another language: Python and grpcio, from proto/ alone, against a running suite.
+//! Clients in another language: Python and grpcio, from proto/ alone, against a running suite.
 
 use std::path::PathBuf;
 use std::process::Stdio;
 
 use anyhow::{Context, ensure};
+use oms_proto::events::v1::GetHeadRequest;
+use oms_tests::shop::new_order;
 use oms_tests::suite::TestSuite;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
 /// The workspace.
@@ -57,6 +60,81 @@ async fn a_python_program_places_reads_and_lists_an_order() -> anyhow::Result<()
         );
         ensure!(run.status.success(), "{out}\n{err}");
         ensure!(out.contains("done: order PY-"), "{out}");
+    }
+    suite.finish().await
+}
+
+/// Places confirmed orders.
+async fn place(suite: &TestSuite, count: usize) -> anyhow::Result<()> {
+    for _ in 0..count {
+        suite.place(new_order(&[("a", 1)])).await?;
+    }
+    Ok(())
+}
+
+/// Head of the feed of the order service.
+async fn head(suite: &TestSuite) -> anyhow::Result<i64> {
+    let head = suite
+        .clients
+        .order_feed()
+        .get_head(GetHeadRequest {})
+        .await?;
+    Ok(head.into_inner().pos)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_python_program_follows_a_feed_and_survives_being_killed() -> anyhow::Result<()> {
+    let python = python().await?;
+    let suite = TestSuite::start().await?;
+    suite.set_up(&["a"]).await?;
+    suite.receive("west", "a", 100).await?;
+    place(&suite, 6).await?;
+    let address = suite.suite.url("order")?;
+    let mut client = Command::new(&python);
+    client
+        .arg(root().join("tests/foreign/follow_feed.py"))
+        .args(["--address", address.trim_start_matches("http://")])
+        .arg("--db")
+        .arg(suite.suite.engines.dir().join("mirror.sqlite"))
+        .args(["--batch-size", "1"])
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+
+    // Killed while it applies: an event per transaction, and orders go on coming.
+    let mut first = client.stdout(Stdio::piped()).spawn()?;
+    let mut lines = BufReader::new(first.stdout.take().context("its output")?).lines();
+    for expected in 1..=7 {
+        let line = lines.next_line().await?.context("it ended")?;
+        ensure!(line == format!("through position {expected}"), "{line}");
+    }
+    first.kill().await?;
+    place(&suite, 4).await?;
+
+    // At rest every event is in the feed.
+    suite.verify().await?;
+    let least = head(&suite).await?;
+    for _ in 0..2 {
+        let run = client.arg("--until-head").output().await?;
+        let (out, err) = (
+            String::from_utf8_lossy(&run.stdout),
+            String::from_utf8_lossy(&run.stderr),
+        );
+        ensure!(run.status.success(), "{out}\n{err}");
+        // Positions are dense: as many events as positions means none missed and none twice.
+        let last = out.lines().last().unwrap_or_default();
+        let position = last.strip_prefix("done: position ");
+        let (position, rest) = position
+            .and_then(|rest| rest.split_once(", "))
+            .context(last.to_owned())?;
+        ensure!(
+            position.parse::<i64>()? >= least,
+            "{last}, and the head was {least}"
+        );
+        ensure!(
+            rest.starts_with(&format!("{position} events of ")),
+            "{last}"
+        );
+        ensure!(rest.ends_with(", 10 orders"), "{last}");
     }
     suite.finish().await
 }

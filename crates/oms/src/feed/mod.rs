@@ -1,4 +1,4 @@
-//! `oms feed`: the event feed of a service for people, scripts and connectors.
+//! `oms feed`: the event feed of a service for people, scripts and connectors. How feeds work is told in `docs/events.md`.
 //!
 //! | module | what it is |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! `oms feed`.
+//! `oms feed`, and the page about events.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,5 +7,6 @@
     reason = "a test fails by panicking"
 )]
 
+mod docs;
 mod tail;
 mod world;
