@@ -48,6 +48,9 @@ enum Feed {
 enum Bench {
     /// Stock reservations through gRPC, beside hand-written transactions that write the same rows.
     Reservations(ReservationsArgs),
+    /// The relay that moves committed events into the feed, beside a hand-written transaction that moves the same rows; and
+    /// how soon events are at a subscriber.
+    Feed(FeedBenchArgs),
 }
 
 /// Where the engines are.
@@ -197,6 +200,28 @@ pub(crate) struct ReservationsArgs {
     pub(crate) strict: bool,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct FeedBenchArgs {
+    /// Folder below which the private engines keep their data while they run; on the disk that is measured.
+    #[arg(long, default_value = ".oms", value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Rounds of each measure; the medians count.
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rounds: u32,
+    /// Seconds of each round of lag.
+    #[arg(long, default_value_t = 3, value_name = "S", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) seconds: u32,
+    /// Events of each round of the relay, in whole thousands.
+    #[arg(long, default_value_t = 100_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub(crate) events: u32,
+    /// Callers at the same time while lag is measured.
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=150))]
+    pub(crate) callers: u32,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// Runs the command that the process was called with.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
@@ -213,6 +238,7 @@ pub fn run() -> ExitCode {
             Command::Bench(Bench::Reservations(args)) => {
                 bench::reservations::command(&args).await.map(judged)
             }
+            Command::Bench(Bench::Feed(args)) => bench::feed::command(&args).await.map(judged),
         }
     });
     result.unwrap_or_else(|error| failed(&error))

@@ -4,15 +4,87 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`reservations`] | stock reservations beside transactions written by hand |
+//! | [`feed`] | the relay beside a transaction written by hand, and how soon events are at subscribers |
 //! | [`figures`] | speed and latency, medians over rounds, targets |
 //! | [`pgbench`] | runs scripts of `bench/` against Postgres |
 //! | [`report`] | what came of it, for people and for machines |
 //! | [`facts`] | the machine and the engines |
 //! | [`store`] | what the benches read of the databases, with SQL of their own |
+//! | [`bars`] | progress |
 
+mod bars;
 mod facts;
+pub(crate) mod feed;
 mod figures;
 mod pgbench;
 mod report;
 pub(crate) mod reservations;
 mod store;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use oms_engines::{Engines, EnginesConfig};
+use oms_telemetry::TelemetryConfig;
+
+use crate::verify::{Finding, Verdict};
+
+/// Does something on private engines that are forgotten at the end, below this folder.
+async fn on_engines<T, F>(
+    dir: &Path,
+    silent: bool,
+    run: impl FnOnce(Arc<Engines>) -> F,
+) -> anyhow::Result<T>
+where
+    F: Future<Output = anyhow::Result<T>>,
+{
+    // As `oms up`, but warnings would break the progress bars; RUST_LOG=info shows what logging costs.
+    let quiet = TelemetryConfig {
+        filter: "error".to_owned(),
+        ..TelemetryConfig::default()
+    };
+    let telemetry = oms_telemetry::start("oms", &quiet).context("telemetry")?;
+    let mut config = EnginesConfig::new(dir.join(format!("ephemeral-{}", std::process::id())));
+    config.cache = dir.join("engines");
+    config.ephemeral = true;
+    if !silent {
+        config.progress = oms_engines::to_stderr();
+    }
+    let engines = Arc::new(tokio::task::spawn_blocking(move || Engines::start(&config)).await??);
+    let result = tokio::select! {
+        result = run(Arc::clone(&engines)) => result,
+        () = oms_service::cli::asked_to_end() => Err(anyhow::anyhow!("interrupted")),
+    };
+    tokio::task::spawn_blocking(move || engines.stop()).await?;
+    telemetry.shutdown().await;
+    result
+}
+
+/// What the verifier found, a line each.
+fn violations(verdict: &Verdict) -> Vec<String> {
+    let bad = |finding: &&Finding| finding.violations > 0;
+    let told = |finding: &Finding| {
+        let Finding {
+            name,
+            says,
+            violations,
+            examples,
+            ..
+        } = finding;
+        format!("{name} ({says}): {violations}, such as {examples:?}")
+    };
+    verdict.invariants.iter().filter(bad).map(told).collect()
+}
+
+/// The engines of the test run. pgbench works in a directory of its own.
+#[cfg(test)]
+async fn test_engines() -> Arc<Engines> {
+    let dir = std::env::temp_dir().join(format!("oms-bench-{}", oms_testkit::unique()));
+    let cache = dir.join("engines");
+    let mut config = EnginesConfig::throwaway(dir, cache);
+    config.postgres_url = Some(oms_testkit::postgres_url().await);
+    config.redis_url = Some(oms_testkit::redis_url().await);
+    let start = move || Engines::start(&config).unwrap();
+    Arc::new(tokio::task::spawn_blocking(start).await.unwrap())
+}

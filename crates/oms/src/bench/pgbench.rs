@@ -37,7 +37,6 @@ pub(crate) enum Length {
     /// So many seconds.
     Seconds(u32),
     /// So many transactions of each client.
-    #[cfg(test)]
     Transactions(u32),
 }
 
@@ -119,7 +118,6 @@ impl Pgbench {
             .arg(format!("--jobs={threads}"));
         match length {
             Length::Seconds(seconds) => command.arg(format!("--time={seconds}")),
-            #[cfg(test)]
             Length::Transactions(count) => command.arg(format!("--transactions={count}")),
         };
         for (name, value) in self.variables.iter().chain(script.variables) {

@@ -33,6 +33,8 @@ pub(crate) struct Outcome {
     pub(crate) name: &'static str,
     /// What it is, for people.
     pub(crate) says: String,
+    /// What `ours` is, for people.
+    pub(crate) by: &'static str,
     /// Medians over rounds.
     pub(crate) ours: Figures,
     /// Each round.
@@ -168,7 +170,7 @@ impl Report {
             "",
         ]);
         for measure in &self.measures {
-            let mut row = vec![measure.says.clone(), "through gRPC".to_owned()];
+            let mut row = vec![measure.says.clone(), measure.by.to_owned()];
             row.extend(measure.ours.shown());
             table.add_row(row);
             for comparison in &measure.against {

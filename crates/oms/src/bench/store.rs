@@ -116,6 +116,32 @@ pub(crate) async fn waiting_events(conn: &mut PgConnection) -> anyhow::Result<i6
         .await?)
 }
 
+/// Puts events into the outbox, of a thousand aggregates in turn; `round` tells them from those of other rounds.
+pub(crate) async fn fill_outbox(
+    conn: &mut PgConnection,
+    round: u32,
+    events: u32,
+) -> anyhow::Result<()> {
+    let sql = "INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, payload, actor,
+                                   occurred_at, traceparent)
+               SELECT gen_random_uuid(), 'bench', $1::bigint || '/' || n % 1000, n / 1000 + 1, 'BenchHappened',
+                      convert_to(repeat('x', 300), 'UTF8'), 'user:bench', now(), ''
+               FROM generate_series(0, $2::bigint - 1) AS n ORDER BY n";
+    sqlx::query(sql)
+        .bind(i64::from(round))
+        .bind(i64::from(events))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Makes room in the feed for as many events as a bench may move.
+pub(crate) async fn add_partition(conn: &mut PgConnection) -> anyhow::Result<()> {
+    let sql = "CREATE TABLE feed_more PARTITION OF feed FOR VALUES FROM (1000001) TO (1000000001)";
+    sqlx::raw_sql(sql).execute(conn).await?;
+    Ok(())
+}
+
 /// All reservations.
 pub(crate) async fn reservations(conn: &mut PgConnection) -> anyhow::Result<i64> {
     Ok(sqlx::query_scalar("SELECT count(*) FROM reservation")

@@ -22,16 +22,14 @@ mod smoke;
 
 use std::sync::Arc;
 
-use anyhow::Context;
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use oms_engines::{Engines, EnginesConfig};
-use oms_telemetry::TelemetryConfig;
+use oms_engines::Engines;
 
+use super::bars::Bars;
 use super::facts::{self, Facts};
 use super::report::{Outcome, Report};
 use super::store;
 use crate::cli::ReservationsArgs;
-use crate::verify::{self, Database, Finding};
+use crate::verify::{self, Database};
 use rig::Rig;
 
 /// A measure, by the name it is asked for.
@@ -108,27 +106,11 @@ impl Plan {
 
 /// Runs the bench; false when the books are wrong afterwards, with `--strict` also when a target is missed.
 pub(crate) async fn command(args: &ReservationsArgs) -> anyhow::Result<bool> {
-    // As `oms up`, but warnings would break the progress bars; RUST_LOG=info shows what logging costs.
-    let quiet = TelemetryConfig {
-        filter: "error".to_owned(),
-        ..TelemetryConfig::default()
-    };
-    let telemetry = oms_telemetry::start("oms", &quiet).context("telemetry")?;
-    let mut config = EnginesConfig::new(args.dir.join(format!("ephemeral-{}", std::process::id())));
-    config.cache = args.dir.join("engines");
-    config.ephemeral = true;
-    if !args.json {
-        config.progress = oms_engines::to_stderr();
-    }
-    let engines = Arc::new(tokio::task::spawn_blocking(move || Engines::start(&config)).await??);
     let plan = Plan::of(args);
-    let result = tokio::select! {
-        result = run(&plan, Arc::clone(&engines), "oms_bench", args.json) => result,
-        () = oms_service::cli::asked_to_end() => Err(anyhow::anyhow!("interrupted")),
-    };
-    tokio::task::spawn_blocking(move || engines.stop()).await?;
-    telemetry.shutdown().await;
-    let report = result?;
+    let report = super::on_engines(&args.dir, args.json, |engines| async move {
+        run(&plan, engines, "oms_bench", args.json).await
+    })
+    .await?;
     report.print(args.json)?;
     Ok(report.is_correct() && (report.is_fast() || !args.strict))
 }
@@ -188,22 +170,7 @@ impl Bench<'_> {
             ));
         }
         let verdict = verify::check_alone(&self.rig.database_url(), Database::Inventory).await?;
-        for finding in verdict
-            .invariants
-            .iter()
-            .filter(|finding| finding.violations > 0)
-        {
-            let Finding {
-                name,
-                says,
-                violations,
-                examples,
-                ..
-            } = finding;
-            self.violations.push(format!(
-                "{name} ({says}): {violations}, such as {examples:?}"
-            ));
-        }
+        self.violations.extend(super::violations(&verdict));
         self.rig.stop().await?;
         Ok(Report {
             bench: "reservations",
@@ -214,29 +181,5 @@ impl Bench<'_> {
             invariants: verdict.invariants.len(),
             violations: self.violations,
         })
-    }
-}
-
-/// Progress for people; silent for machines.
-struct Bars(MultiProgress);
-
-impl Bars {
-    fn new(silent: bool) -> Self {
-        let all = MultiProgress::new();
-        if silent {
-            all.set_draw_target(ProgressDrawTarget::hidden());
-        }
-        Self(all)
-    }
-
-    fn add(&self, name: &'static str, steps: u64) -> ProgressBar {
-        let style = ProgressStyle::with_template(
-            "{prefix:>12} {bar:40} {pos:>3}/{len:3} {elapsed:>5} {msg}",
-        )
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = ProgressBar::new(steps).with_style(style).with_prefix(name);
-        let bar = self.0.add(bar);
-        bar.tick();
-        bar
     }
 }

@@ -170,6 +170,7 @@ impl Measured {
             name,
             says,
             against: against.collect(),
+            by: "through gRPC",
             ours: Figures::median(&self.ours),
             rounds: self.ours,
             events_behind: self.events_behind,

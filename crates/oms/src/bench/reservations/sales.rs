@@ -137,6 +137,7 @@ impl Sales {
         Outcome {
             name,
             says,
+            by: "through gRPC",
             ours: Figures::median(&self.figures),
             rounds: self.figures,
             events_behind: self.events_behind,

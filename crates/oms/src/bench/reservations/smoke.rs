@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use oms_engines::{Engines, EnginesConfig};
 use sqlx::PgConnection;
 
 use super::callers::{Pick, Until};
@@ -12,18 +11,7 @@ use super::floors::Floor;
 use super::rig::Rig;
 use super::{Measure, Plan, Sale, run};
 use crate::bench::pgbench::Length;
-use crate::bench::store;
-
-/// The engines of the test run. pgbench works in a directory of its own.
-async fn engines() -> Arc<Engines> {
-    let dir = std::env::temp_dir().join(format!("oms-bench-{}", oms_testkit::unique()));
-    let cache = dir.join("engines");
-    let mut config = EnginesConfig::throwaway(dir, cache);
-    config.postgres_url = Some(oms_testkit::postgres_url().await);
-    config.redis_url = Some(oms_testkit::redis_url().await);
-    let start = move || Engines::start(&config).unwrap();
-    Arc::new(tokio::task::spawn_blocking(start).await.unwrap())
-}
+use crate::bench::{store, test_engines};
 
 fn name() -> String {
     format!("bench_{}", oms_testkit::unique())
@@ -31,7 +19,7 @@ fn name() -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn exactly_what_is_there_is_sold_and_the_books_are_right() {
-    let engines = engines().await;
+    let engines = test_engines().await;
     let plan = Plan {
         rounds: 1,
         seconds: 1,
@@ -110,7 +98,9 @@ fn less(after: &Footprint, before: &Footprint) -> Footprint {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_floors_write_what_the_service_writes() {
     const CALLS: u32 = 10;
-    let mut rig = Rig::start(engines().await, &name(), 1, 1).await.unwrap();
+    let mut rig = Rig::start(test_engines().await, &name(), 1, 1)
+        .await
+        .unwrap();
     let before = footprint(&mut rig.conn).await;
     let mut caller = rig.callers(1).await.unwrap();
     caller
