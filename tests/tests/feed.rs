@@ -9,6 +9,7 @@ use oms_proto::order::v1 as o;
 use oms_service::PeerChannel;
 use oms_tests::shop::new_order;
 use oms_tests::suite::TestSuite;
+use prost_reflect::{DescriptorPool, MessageDescriptor};
 
 /// Reads a feed from a position to its present head.
 async fn read(
@@ -34,6 +35,27 @@ async fn read(
     Ok(events)
 }
 
+/// The kind of aggregate that the contract names for an event.
+fn told_aggregate(contract: &DescriptorPool, event: &Event) -> anyhow::Result<String> {
+    let option = contract
+        .get_extension_by_name("oms.common.v1.aggregate")
+        .context("no option")?;
+    let named = |message: MessageDescriptor| {
+        let options = message.options();
+        let value = options.get_extension(&option);
+        let name = value.as_str().unwrap_or_default().to_owned();
+        Some(name).filter(|name| !name.is_empty())
+    };
+    let package = format!("oms.{}.v1", event.source);
+    let own = contract.get_message_by_name(&format!("{package}.{}", event.r#type));
+    let own = own.with_context(|| format!("no message {}", event.r#type))?;
+    // The message that holds all events of the service comes first in its file.
+    let holder = own.parent_file().messages().next();
+    named(own)
+        .or_else(|| named(holder?))
+        .with_context(|| format!("{} has no aggregate", event.r#type))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_feed_is_replayed_from_its_beginning() -> anyhow::Result<()> {
     let suite = TestSuite::start().await?;
@@ -53,6 +75,7 @@ async fn a_feed_is_replayed_from_its_beginning() -> anyhow::Result<()> {
             .await?;
     }
     suite.verify().await?;
+    let contract = DescriptorPool::decode(oms_proto::FILE_DESCRIPTOR_SET)?;
     for client in [
         suite.clients.order_feed(),
         suite.clients.inventory_feed(),
@@ -68,6 +91,10 @@ async fn a_feed_is_replayed_from_its_beginning() -> anyhow::Result<()> {
                 event.pos
             );
             ensure!(!event.actor.is_empty(), "nobody caused {event:?}");
+            ensure!(
+                event.aggregate_type == told_aggregate(&contract, event)?,
+                "the contract names another aggregate than {event:?}"
+            );
         }
         let mut versions: HashMap<(&str, &str), i64> = HashMap::new();
         for event in &first {
