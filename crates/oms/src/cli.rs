@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use oms_engines::EnginesConfig;
 
 use crate::bench::reservations::Measure;
-use crate::{bench, demo, feed, up, verify};
+use crate::{bench, demo, feed, repair, up, verify};
 
 /// Exit code when something was found wrong: violations, or missed targets that were to be met.
 const EXIT_VIOLATIONS: u8 = 2;
@@ -27,6 +27,9 @@ enum Command {
     Demo(DemoArgs),
     /// Check the five databases against every invariant.
     Verify(VerifyArgs),
+    /// Mends what the restore of one database from a backup left behind.
+    #[command(subcommand)]
+    Repair(Repair),
     /// Look at event feeds.
     #[command(subcommand)]
     Feed(Feed),
@@ -169,6 +172,31 @@ pub(crate) struct TailArgs {
     pub(crate) principal: String,
 }
 
+#[derive(Debug, Subcommand)]
+enum Repair {
+    /// Reservations that orders hold and inventory has forgotten: listed, or made again.
+    Reservations(RepairArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RepairArgs {
+    /// Postgres server that holds the order database.
+    #[arg(long, value_name = "URL", env = "OMS_POSTGRES_URL")]
+    pub(crate) postgres_url: Option<String>,
+    /// Folder of `oms up`, whose Postgres is asked when no URL is given.
+    #[arg(long, default_value = ".oms", value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Address of the inventory service.
+    #[arg(long, default_value = "http://127.0.0.1:7002", value_name = "URL")]
+    pub(crate) inventory: String,
+    /// Make them again; without it, nothing is changed.
+    #[arg(long)]
+    pub(crate) apply: bool,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ReservationsArgs {
     /// Folder below which the private engines keep their data while they run; on the disk that is measured.
@@ -234,6 +262,7 @@ pub fn run() -> ExitCode {
             Command::Up(args) => up::up(&args).await.map(|()| ExitCode::SUCCESS),
             Command::Demo(args) => demo::demo(&args).await.map(judged),
             Command::Verify(args) => verify::command(&args).await.map(judged),
+            Command::Repair(Repair::Reservations(args)) => repair::command(&args).await.map(judged),
             Command::Feed(Feed::Tail(args)) => feed::tail::command(&args).await,
             Command::Bench(Bench::Reservations(args)) => {
                 bench::reservations::command(&args).await.map(judged)

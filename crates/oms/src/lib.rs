@@ -8,6 +8,7 @@
 //! | `feed` | a service's event feed, for people, scripts and connectors |
 //! | `bench` | how fast things are, beside what the same work costs without the services |
 //! | [`verify`] | the verifier: what must be true of the five databases, with SQL of its own |
+//! | `repair` | mends what the restore of one database left behind |
 //! | `up`, `cli` | the commands |
 
 mod bench;
@@ -15,6 +16,7 @@ pub mod cli;
 pub mod clients;
 mod demo;
 mod feed;
+mod repair;
 pub mod suite;
 mod up;
 pub mod verify;

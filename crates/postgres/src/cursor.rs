@@ -95,3 +95,17 @@ pub async fn reset(
     .await?;
     Ok(())
 }
+
+/// Forgets where the consumer stands: it reads the source again from its beginning, in whatever epoch that is. `false` when it
+/// had not read anything.
+pub async fn forget(conn: &mut PgConnection, consumer: &str, source: &str) -> Result<bool, Error> {
+    let forgotten = sqlx::query!(
+        "delete from feed_cursors where consumer = $1 and source = $2",
+        consumer,
+        source,
+    )
+    .execute(conn)
+    .await?
+    .rows_affected();
+    Ok(forgotten > 0)
+}

@@ -30,6 +30,15 @@ enum Command {
     Serve(Options),
     /// Bring the database to the schema of this program, and end.
     Migrate(Options),
+    /// After the database was restored: give the event feed another epoch, and end. Consumers stop until they are resynced.
+    NewEpoch(Options),
+    /// After a peer's database was restored: read its feed again from the beginning at the next start, and end.
+    Resync {
+        /// Name of the peer, such as inventory.
+        peer: String,
+        #[command(flatten)]
+        options: Options,
+    },
     /// Check the configuration, and end.
     CheckConfig(Options),
     /// Print the documented defaults, as a start for a configuration file.
@@ -93,9 +102,11 @@ fn execute(program: &dyn AnyProgram, command: &Command) -> Result<(), StartError
             say(program.defaults().trim_end());
             return Ok(());
         }
-        Command::Serve(options) | Command::Migrate(options) | Command::CheckConfig(options) => {
-            options
-        }
+        Command::Serve(options)
+        | Command::Migrate(options)
+        | Command::NewEpoch(options)
+        | Command::Resync { options, .. }
+        | Command::CheckConfig(options) => options,
     };
     let layers = options.layers();
     let common = program.check_config(&layers)?;
@@ -112,11 +123,27 @@ fn execute(program: &dyn AnyProgram, command: &Command) -> Result<(), StartError
         let telemetry = oms_telemetry::start(&service_name, &common.telemetry)?;
         let result = match command {
             Command::Migrate(_) => program.migrate(&layers).await,
+            Command::NewEpoch(_) => {
+                let epoch = program.new_epoch(&layers).await;
+                epoch.map(|epoch| say(&format!("the feed has the epoch {epoch} now")))
+            }
+            Command::Resync { peer, .. } => {
+                let forgotten = program.resync(&layers, peer).await;
+                forgotten.map(|forgotten| say(&resynced(peer, forgotten)))
+            }
             _ => serve(program, &layers).await,
         };
         telemetry.shutdown().await;
         result
     })
+}
+
+fn resynced(peer: &str, forgotten: bool) -> String {
+    if forgotten {
+        format!("the feed of {peer} is read from its beginning at the next start")
+    } else {
+        format!("nothing was read of a feed of {peer}")
+    }
 }
 
 async fn serve(program: &dyn AnyProgram, layers: &Layers) -> Result<(), StartError> {

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use oms_core::{Clock, IdSource, SystemClock, SystemIds};
-use oms_postgres::{Db, SchemaError, maintenance, relay};
+use oms_postgres::{Db, SchemaError, cursor, feed, maintenance, relay};
 use serde::de::DeserializeOwned;
 use sqlx::migrate::Migrator;
 use tokio::net::TcpListener;
+use uuid::Uuid;
 
 use crate::background::Background;
 use crate::config::{self, Common, ConfigError, Layers};
@@ -145,6 +146,14 @@ pub trait AnyProgram: Send + Sync {
     /// Brings the database to the schema of the program.
     async fn migrate(&self, layers: &Layers) -> Result<(), StartError>;
 
+    /// Gives the event feed another epoch and answers it: after the database was restored, so that consumers do not take
+    /// positions of the lost events for those of new ones.
+    async fn new_epoch(&self, layers: &Layers) -> Result<Uuid, StartError>;
+
+    /// Has this program read a peer's feed again from its beginning when it serves next. False when it has not read
+    /// anything of it.
+    async fn resync(&self, layers: &Layers, peer: &str) -> Result<bool, StartError>;
+
     /// Starts the program in this process; both ports are open when it answers. Telemetry is started
     /// by whoever owns the process.
     async fn start(&self, layers: &Layers, runtime: Runtime) -> Result<ServiceHandle, StartError>;
@@ -172,6 +181,30 @@ impl<P: Program> AnyProgram for P {
         oms_postgres::migrate(&db, P::migrations()).await?;
         db.close().await;
         Ok(())
+    }
+
+    async fn new_epoch(&self, layers: &Layers) -> Result<Uuid, StartError> {
+        let config = load::<P>(layers)?;
+        let runtime = Runtime::default();
+        let db = connect::<P>(P::common(&config), &runtime).await?;
+        let epoch = runtime.ids.next();
+        let set = db.run_tx("new_epoch", |tx| {
+            Box::pin(async move { feed::set_epoch(tx.conn(), epoch).await })
+        });
+        set.await?;
+        db.close().await;
+        Ok(epoch)
+    }
+
+    async fn resync(&self, layers: &Layers, peer: &str) -> Result<bool, StartError> {
+        let config = load::<P>(layers)?;
+        let db = connect::<P>(P::common(&config), &Runtime::default()).await?;
+        let forget = db.run_tx("resync", |tx| {
+            Box::pin(async move { cursor::forget(tx.conn(), P::NAME, peer).await })
+        });
+        let forgotten = forget.await?;
+        db.close().await;
+        Ok(forgotten)
     }
 
     async fn start(&self, layers: &Layers, runtime: Runtime) -> Result<ServiceHandle, StartError> {

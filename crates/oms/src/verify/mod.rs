@@ -46,6 +46,7 @@ use facts::{Facts, Feed, OfDatabase};
 pub use invariant::{Database, Invariant};
 use invariant::{Relation, Test};
 pub use server::Databases;
+pub(crate) use server::of_folder as server_of_folder;
 use snapshot::{EXAMPLES, Found, Snapshot};
 pub use watch::{Watch, watch};
 

@@ -63,7 +63,7 @@ impl Databases {
 ///
 /// # Errors
 /// When none runs there.
-pub(super) fn of_folder(dir: &Path) -> anyhow::Result<String> {
+pub(crate) fn of_folder(dir: &Path) -> anyhow::Result<String> {
     let file = dir.join("postgres").join("data").join("postmaster.pid");
     let Ok(text) = fs::read_to_string(&file) else {
         bail!(

@@ -1,5 +1,7 @@
 //! The command line.
 
+use oms_postgres::cursor::{self, Cursor};
+use oms_postgres::feed;
 use oms_service::cli::run_with;
 use oms_service::{AnyProgram, Layers, Runtime, StartError};
 
@@ -54,4 +56,27 @@ async fn a_database_without_schema_is_refused_until_migrated() {
     sqlx::raw_sql(drop_all).execute(&mut conn).await.unwrap();
     let handle = crate::support::start(&database, "").await.unwrap();
     handle.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn after_a_restore_the_feed_has_another_epoch_and_a_consumer_reads_it_anew() {
+    let database = database().await;
+    let layers = Layers::of_text(format!("[database]\nurl = {:?}", database.url()));
+    let mut conn = database.connect().await;
+    let before = feed::head(&mut conn).await.unwrap().epoch;
+    let after = Probe.new_epoch(&layers).await.unwrap();
+    assert_ne!(after, before);
+    assert_eq!(feed::head(&mut conn).await.unwrap().epoch, after);
+
+    let cursor = Cursor {
+        epoch: before,
+        pos: 7,
+    };
+    cursor::reset(&mut conn, "order", "inventory", cursor)
+        .await
+        .unwrap();
+    assert!(Probe.resync(&layers, "inventory").await.unwrap());
+    assert!(!Probe.resync(&layers, "inventory").await.unwrap());
+    let cursor = cursor::get(&mut conn, "order", "inventory").await.unwrap();
+    assert_eq!(cursor, None);
 }

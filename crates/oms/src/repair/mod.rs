@@ -1,0 +1,5 @@
+//! `oms repair`: what an operator does after a database was restored from a backup.
+
+mod reservations;
+
+pub(crate) use reservations::command;

@@ -1,0 +1,228 @@
+//! Reservations that orders hold and inventory has forgotten are made again, under their own ids.
+//!
+//! The order service keeps a copy of every reservation. After inventory's database went back in time, what was reserved since the
+//! backup is in those copies alone. Each is asked for by the public API, at the locations of the copy, so that every rule of
+//! inventory holds; what cannot be had any more is told and left to a person.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
+
+use anyhow::Context;
+use comfy_table::Table;
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use oms_core::derive;
+use oms_proto::common::v1::FillPolicy;
+use oms_proto::inventory::v1 as pb;
+use serde::Serialize;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, PgConnection};
+use tonic::Code;
+use uuid::Uuid;
+
+use crate::cli::RepairArgs;
+use crate::clients::Clients;
+use crate::verify;
+
+/// A reservation as the order service remembers it.
+#[derive(Debug, Clone, Default)]
+struct Copy {
+    order_id: Uuid,
+    channel_id: String,
+    priority: i16,
+    lines: Vec<CopyLine>,
+}
+
+#[derive(Debug, Clone)]
+struct CopyLine {
+    order_line_id: Uuid,
+    sku: String,
+    location_id: String,
+    quantity: i64,
+    state: String,
+}
+
+/// What came of a reservation that inventory did not know.
+#[derive(Debug, Clone, Serialize)]
+struct Repaired {
+    reservation_id: Uuid,
+    order_id: Uuid,
+    units: i64,
+    /// `missing` (nothing was changed), `made again`, or why not.
+    outcome: String,
+}
+
+/// `oms repair reservations`; true when nothing is left to do.
+#[expect(clippy::print_stdout, reason = "the list is the command's result")]
+pub(crate) async fn command(args: &RepairArgs) -> anyhow::Result<bool> {
+    let server = match &args.postgres_url {
+        Some(url) => url.clone(),
+        None => verify::server_of_folder(&args.dir)?,
+    };
+    let options = PgConnectOptions::from_str(&server)?.database("oms_order");
+    let mut conn = PgConnection::connect_with(&options)
+        .await
+        .context("the order database")?;
+    let copies = live_copies(&mut conn).await?;
+    let inventory = args.inventory.clone();
+    let clients = Clients::connect(|_| Ok(inventory.clone()), "user:repair")?;
+    let mut repaired = Vec::new();
+    for (reservation_id, copy) in &copies {
+        if is_known(&clients, *reservation_id).await? {
+            continue;
+        }
+        let outcome = if args.apply {
+            make_again(&clients, *reservation_id, copy).await
+        } else {
+            "missing".to_owned()
+        };
+        repaired.push(Repaired {
+            reservation_id: *reservation_id,
+            order_id: copy.order_id,
+            units: copy.lines.iter().map(|line| line.quantity).sum(),
+            outcome,
+        });
+    }
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&repaired)?);
+    } else {
+        println!("{}", table(&repaired));
+        println!(
+            "{} reservations are held by orders, {} of them unknown to inventory",
+            copies.len(),
+            repaired.len()
+        );
+    }
+    Ok(repaired.iter().all(|one| one.outcome == MADE_AGAIN))
+}
+
+const MADE_AGAIN: &str = "made again";
+
+fn table(repaired: &[Repaired]) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED);
+    table.set_header(["reservation", "order", "units", "outcome"]);
+    for one in repaired {
+        table.add_row([
+            one.reservation_id.to_string(),
+            one.order_id.to_string(),
+            one.units.to_string(),
+            one.outcome.clone(),
+        ]);
+    }
+    table
+}
+
+/// Reservations that hold something, as the order service remembers them.
+async fn live_copies(conn: &mut PgConnection) -> anyhow::Result<BTreeMap<Uuid, Copy>> {
+    type Row = (Uuid, Uuid, String, i16, Uuid, String, String, i64, String);
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT r.reservation_id, r.order_id, o.channel_id, o.priority, l.order_line_id, ol.sku, l.location_id, l.quantity,
+                l.state
+         FROM reservations r JOIN orders o USING (order_id) JOIN reservation_lines l USING (reservation_id)
+         JOIN order_lines ol USING (order_line_id)
+         WHERE r.state IN ('HELD', 'ALLOCATED', 'BACKORDERED') AND l.state IN ('HELD', 'ALLOCATED', 'BACKORDERED')
+         ORDER BY r.reservation_id, l.order_line_id, l.location_id",
+    )
+    .fetch_all(conn)
+    .await?;
+    let mut copies: BTreeMap<Uuid, Copy> = BTreeMap::new();
+    for (id, order_id, channel_id, priority, order_line_id, sku, location_id, quantity, state) in
+        rows
+    {
+        let copy = copies.entry(id).or_default();
+        (copy.order_id, copy.channel_id, copy.priority) = (order_id, channel_id, priority);
+        copy.lines.push(CopyLine {
+            order_line_id,
+            sku,
+            location_id,
+            quantity,
+            state,
+        });
+    }
+    Ok(copies)
+}
+
+async fn is_known(clients: &Clients, reservation_id: Uuid) -> anyhow::Result<bool> {
+    let request = pb::GetReservationRequest {
+        reservation_id: reservation_id.to_string(),
+    };
+    match clients.reservations().get_reservation(request).await {
+        Ok(_) => Ok(true),
+        Err(status) if status.code() == Code::NotFound => Ok(false),
+        Err(status) => Err(anyhow::anyhow!("inventory: {status}")),
+    }
+}
+
+/// Makes it in the state and at the locations of the copy; all of it or nothing.
+async fn make_again(clients: &Clients, reservation_id: Uuid, copy: &Copy) -> String {
+    let Some(state) = one_state(copy).filter(|_| lines_are_whole(copy)) else {
+        return "partly held, or one line at several locations: make it by hand".to_owned();
+    };
+    let request = request(reservation_id, copy, state);
+    let made = clients.reservations().reserve(request).await;
+    let made = match (made, state) {
+        // Two steps, as the order took them: its copy has the version after the second.
+        (Ok(_), "ALLOCATED") => {
+            let request = pb::ConfirmReservationRequest {
+                request_id: derive(reservation_id, "repair/confirm").to_string(),
+                reservation_id: reservation_id.to_string(),
+            };
+            let confirmed = clients.reservations().confirm_reservation(request).await;
+            confirmed.map(|_| ())
+        }
+        (made, _) => made.map(|_| ()),
+    };
+    match made {
+        Ok(()) => MADE_AGAIN.to_owned(),
+        Err(status) => format!("{:?}: {}", status.code(), status.message()),
+    }
+}
+
+/// The state that all lines are in.
+fn one_state(copy: &Copy) -> Option<&str> {
+    let first = copy.lines.first()?.state.as_str();
+    let is_same = copy.lines.iter().all(|line| line.state == first);
+    is_same.then_some(first)
+}
+
+/// Whether each order line stands at one location only, which a request can ask for.
+fn lines_are_whole(copy: &Copy) -> bool {
+    let lines: BTreeSet<Uuid> = copy.lines.iter().map(|line| line.order_line_id).collect();
+    lines.len() == copy.lines.len()
+}
+
+fn request(reservation_id: Uuid, copy: &Copy, state: &str) -> pb::ReserveRequest {
+    let places: BTreeSet<&str> = copy
+        .lines
+        .iter()
+        .map(|line| line.location_id.as_str())
+        .filter(|location| !location.is_empty())
+        .collect();
+    let mode = if state == "BACKORDERED" {
+        pb::ReservationState::Backordered
+    } else {
+        pb::ReservationState::Held
+    };
+    let line = |line: &CopyLine| pb::ReserveLine {
+        order_line_id: line.order_line_id.to_string(),
+        sku: line.sku.clone(),
+        quantity: line.quantity,
+        eligible_location_ids: Some(line.location_id.clone())
+            .filter(|location| !location.is_empty())
+            .into_iter()
+            .collect(),
+    };
+    pb::ReserveRequest {
+        request_id: derive(reservation_id, "repair/reserve").to_string(),
+        reservation_id: reservation_id.to_string(),
+        order_id: copy.order_id.to_string(),
+        mode: mode.into(),
+        fill_policy: FillPolicy::FillOrKill.into(),
+        lines: copy.lines.iter().map(line).collect(),
+        splits_max: i32::try_from(places.len().saturating_sub(1)).unwrap_or(i32::MAX),
+        ranked_location_ids: places.into_iter().map(str::to_owned).collect(),
+        channel_id: copy.channel_id.clone(),
+        priority: Some(copy.priority.into()),
+        ..Default::default()
+    }
+}
