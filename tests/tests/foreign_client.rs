@@ -7,6 +7,7 @@ use anyhow::{Context, ensure};
 use oms_proto::events::v1::GetHeadRequest;
 use oms_tests::shop::new_order;
 use oms_tests::suite::TestSuite;
+use sqlx::{Connection, PgConnection};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
@@ -136,5 +137,18 @@ async fn a_python_program_follows_a_feed_and_survives_being_killed() -> anyhow::
         );
         ensure!(rest.ends_with(", 10 orders"), "{last}");
     }
-    suite.finish().await
+    suite.verify().await?;
+
+    // As a restore leaves it: the position means nothing any more, and the client says so instead of going on.
+    let url = suite.suite.engines.database_url("oms_order");
+    let mut conn = PgConnection::connect(&url).await?;
+    sqlx::query("update feed_head set epoch = gen_random_uuid()")
+        .execute(&mut conn)
+        .await?;
+    place(&suite, 1).await?;
+    let run = client.output().await?;
+    let err = String::from_utf8_lossy(&run.stderr);
+    ensure!(run.status.code() == Some(3), "{err}");
+    ensure!(err.contains("another epoch"), "{err}");
+    suite.suite.stop().await
 }

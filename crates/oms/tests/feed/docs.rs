@@ -99,7 +99,7 @@ fn service(page: &mut String, pool: &DescriptorPool, name: &str) {
         );
         let mut when = comment(&file, event.path());
         let more = comment(&file, choice.path());
-        if !when.starts_with(&more) && !more.starts_with("Aggregate") {
+        if more.len() > when.len() && !more.starts_with("Aggregate") {
             when = format!("{when} {more}");
         }
         let title = event.name();
