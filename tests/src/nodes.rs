@@ -1,4 +1,4 @@
-//! The five services as processes of their own, so that a test can kill them.
+//! The five services and the payment provider as processes of their own, so that a test can kill them.
 
 use anyhow::Context;
 use oms::clients::Clients;
@@ -8,7 +8,10 @@ use oms_engines::Engines;
 use crate::process::Process;
 use crate::suite::{Actor, engines};
 
-/// Engines and the five services, each in a process of its own. Dropping it kills them.
+/// The payment provider's name among the processes.
+pub const PROVIDER: &str = "sandbox-psp";
+
+/// Engines, the five services and the payment provider, each in a process of its own. Dropping it kills them.
 #[derive(Debug)]
 pub struct Nodes {
     /// By name: that of the service, and those of twins.
@@ -41,7 +44,7 @@ impl Nodes {
         let config = engines()?;
         let engines =
             tokio::task::spawn_blocking(move || oms_engines::Engines::start(&config)).await??;
-        let nodes = SERVICES
+        let mut nodes = SERVICES
             .iter()
             .map(|(name, _)| {
                 let mut node = Process::new(program, name, engines.dir(), name)?;
@@ -49,22 +52,26 @@ impl Nodes {
                 Ok(((*name).to_owned(), node))
             })
             .collect::<anyhow::Result<Vec<_>>>()?;
+        let provider = Process::provider(program, engines.dir(), &engines.postgres_url())?;
+        nodes.push((PROVIDER.to_owned(), provider));
         let mut all = Self {
             nodes,
             program: program.to_owned(),
             overrides: overrides.to_vec(),
             engines,
         };
-        for (name, node) in &all.nodes {
-            node.configure(&all.config(name))?;
+        for (name, _) in SERVICES {
+            all.node(name)?.configure(&all.config(name))?;
         }
         for (name, _) in SERVICES {
             all.engines.create_database(&format!("oms_{name}"))?;
             all.spawn(name)?;
         }
+        all.spawn(PROVIDER)?;
         for (name, _) in SERVICES {
             all.until_ready(name).await?;
         }
+        all.until_ready(PROVIDER).await?;
         Ok(all)
     }
 
@@ -75,12 +82,13 @@ impl Nodes {
             self.engines.database_url(&format!("oms_{service}")),
         );
         for (peer, _) in SERVICES.iter().filter(|(peer, _)| *peer != service) {
-            let node = self.nodes.iter().find(|(name, _)| name == peer);
-            let url = node.map_or_else(String::new, |(_, node)| node.url());
-            text += &format!("[peers.{peer}]\nurl = {url:?}\n");
+            text += &format!("[peers.{peer}]\nurl = {:?}\n", self.url(peer));
         }
         if service == "inventory" {
             text += &format!("[lease]\nredis_url = {:?}\n", self.engines.redis_url());
+        }
+        if service == "order" {
+            text += &format!("[payments.sandbox]\nurl = {:?}\n", self.url(PROVIDER));
         }
         let own = self.overrides.iter().filter(|(name, _)| *name == service);
         own.fold(text, |text, (_, toml)| text + toml)
@@ -98,6 +106,11 @@ impl Nodes {
         self.spawn(&name)?;
         self.until_ready(&name).await?;
         Ok(name)
+    }
+
+    fn url(&self, name: &str) -> String {
+        let node = self.nodes.iter().find(|(one, _)| one == name);
+        node.map_or_else(String::new, |(_, node)| node.url())
     }
 
     fn node(&self, name: &str) -> anyhow::Result<&Process> {
@@ -147,6 +160,22 @@ impl Nodes {
     /// When it does not answer within a minute.
     pub async fn until_ready(&self, name: &str) -> anyhow::Result<()> {
         self.node(name)?.until_ready().await
+    }
+
+    /// Where the payment provider is.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn provider_url(&self) -> anyhow::Result<String> {
+        Ok(self.node(PROVIDER)?.url())
+    }
+
+    /// What a service has logged.
+    ///
+    /// # Errors
+    /// When there is no such service.
+    pub fn log(&self, name: &str) -> anyhow::Result<String> {
+        Ok(self.node(name)?.log())
     }
 
     /// Somebody who acts in this suite.

@@ -25,7 +25,9 @@ pub struct Process {
     program: PathBuf,
     otlp_endpoint: Option<String>,
     config: PathBuf,
-    /// Of gRPC.
+    /// Instead of those of a service.
+    arguments: Option<Vec<String>>,
+    /// Of gRPC, or of HTTP for the payment provider.
     pub port: u16,
     /// Of the probes and metrics.
     pub admin_port: u16,
@@ -49,10 +51,23 @@ impl Process {
             program: program.into(),
             otlp_endpoint: None,
             config: dir.join(format!("{name}.toml")),
+            arguments: None,
             port: free_port()?,
             admin_port: free_port()?,
             child: None,
         })
+    }
+
+    /// The sandbox payment provider on this Postgres server; see [`Process::new`].
+    ///
+    /// # Errors
+    /// When no port is free.
+    pub fn provider(program: &str, dir: &Path, postgres_url: &str) -> anyhow::Result<Self> {
+        let mut process = Self::new(program, "sandbox-psp", dir, "sandbox-psp")?;
+        let listen = format!("127.0.0.1:{}", process.port);
+        let arguments = ["--listen", &listen, "--postgres-url", postgres_url];
+        process.arguments = Some(arguments.map(str::to_owned).to_vec());
+        Ok(process)
     }
 
     /// Has it export its spans.
@@ -92,9 +107,14 @@ impl Process {
             .append(true)
             .open(self.log_path())?;
         let mut command = Command::new(&self.program);
+        command.arg(self.service);
+        match &self.arguments {
+            Some(arguments) => command.args(arguments),
+            None => command
+                .args(["serve", "--insecure-dev", "--config"])
+                .arg(&self.config),
+        };
         command
-            .args([self.service, "serve", "--insecure-dev", "--config"])
-            .arg(&self.config)
             .env("RUST_LOG", "info")
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -1,5 +1,7 @@
 //! The command line.
 
+use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -7,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use oms_engines::EnginesConfig;
 
 use crate::bench::reservations::Measure;
-use crate::{bench, demo, feed, repair, up, verify};
+use crate::{bench, demo, feed, repair, sandbox_psp, up, verify};
 
 /// Exit code when something was found wrong: violations, or missed targets that were to be met.
 const EXIT_VIOLATIONS: u8 = 2;
@@ -33,6 +35,8 @@ enum Command {
     /// Look at event feeds.
     #[command(subcommand)]
     Feed(Feed),
+    /// Serve the sandbox payment provider alone, until Ctrl-C.
+    SandboxPsp(SandboxPspArgs),
     /// Measure speed beside what the same work costs without this program.
     #[command(subcommand)]
     Bench(Bench),
@@ -198,6 +202,16 @@ pub(crate) struct RepairArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct SandboxPspArgs {
+    /// Where to serve; never where others than developers and tests can reach it.
+    #[arg(long, default_value = "127.0.0.1:7090", value_name = "ADDR")]
+    pub(crate) listen: SocketAddr,
+    /// Postgres server; the database oms_sandbox_psp is made if it is missing.
+    #[arg(long, value_name = "URL", env = "OMS_POSTGRES_URL")]
+    pub(crate) postgres_url: String,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ReservationsArgs {
     /// Folder below which the private engines keep their data while they run; on the disk that is measured.
     #[arg(long, default_value = ".oms", value_name = "DIR")]
@@ -252,7 +266,12 @@ pub(crate) struct FeedBenchArgs {
 
 /// Runs the command that the process was called with.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    run_with(std::env::args_os())
+}
+
+/// Runs the command of these arguments, of which the first is the name of the program.
+pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = Cli::parse_from(arguments);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
@@ -261,6 +280,9 @@ pub fn run() -> ExitCode {
         match cli.command {
             Command::Up(args) => up::up(&args).await.map(|()| ExitCode::SUCCESS),
             Command::Demo(args) => demo::demo(&args).await.map(judged),
+            Command::SandboxPsp(args) => {
+                sandbox_psp::serve(&args).await.map(|()| ExitCode::SUCCESS)
+            }
             Command::Verify(args) => verify::command(&args).await.map(judged),
             Command::Repair(Repair::Reservations(args)) => repair::command(&args).await.map(judged),
             Command::Feed(Feed::Tail(args)) => feed::tail::command(&args).await,

@@ -2,14 +2,14 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`suite`] | private engines and the five services in one process; the tests start it too |
+//! | [`suite`] | private engines and the services in one process; the tests start it too |
 //! | [`clients`] | a client for every gRPC service |
 //! | `demo` | retail orders taken to cash by bots that use the public API only |
 //! | `feed` | a service's event feed, for people, scripts and connectors |
 //! | `bench` | how fast things are, beside what the same work costs without the services |
 //! | [`verify`] | the verifier: what must be true of the five databases, with SQL of its own |
 //! | `repair` | mends what the restore of one database left behind |
-//! | `up`, `cli` | the commands |
+//! | `up`, `sandbox_psp`, `cli` | the commands |
 
 mod bench;
 pub mod cli;
@@ -17,6 +17,7 @@ pub mod clients;
 mod demo;
 mod feed;
 mod repair;
+mod sandbox_psp;
 pub mod suite;
 mod up;
 pub mod verify;

@@ -1,4 +1,4 @@
-//! Private engines and the five services in one process. Same code and same gRPC between the services as when
+//! Private engines, the five services and the sandbox payment provider in one process. Same code and same gRPC between the services as when
 //! each runs alone.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use oms_core::{Clock, IdSource, SystemClock, SystemIds};
 use oms_engines::{Engines, EnginesConfig};
+use oms_sandbox_psp::SandboxPsp;
 use oms_service::{AnyProgram, Layers, Runtime, ServiceHandle};
 
 /// The services in the order in which they start, with their ports.
@@ -22,7 +23,7 @@ pub const SERVICES: [(&str, u16); 5] = [
 pub struct SuiteConfig {
     /// The engines.
     pub engines: EnginesConfig,
-    /// True takes the well-known ports 7001 to 7005 and their admin ports, false takes free ones.
+    /// True takes the well-known ports 7001 to 7005, their admin ports and 7090, false takes free ones.
     pub fixed_ports: bool,
     /// TOML text per service that wins over the defaults: (`"order"`, `"[saga]\n.."`).
     pub overrides: Vec<(&'static str, String)>,
@@ -59,6 +60,8 @@ pub struct Suite {
     pub engines: Arc<Engines>,
     /// The services in the order of [`SERVICES`].
     pub services: Vec<ServiceHandle>,
+    /// The payment provider.
+    pub provider: SandboxPsp,
 }
 
 impl std::fmt::Debug for Suite {
@@ -87,9 +90,10 @@ impl Suite {
             .iter()
             .map(|(_, port)| bind(config.fixed_ports.then_some(*port)))
             .collect::<anyhow::Result<Vec<_>>>()?;
+        let provider = start_provider(&engines, &config).await?;
         let mut services = Vec::new();
         for ((name, _), own) in SERVICES.iter().zip(&ports) {
-            let layers = layers(name, &engines, &ports, &config)?;
+            let layers = layers(name, &engines, &ports, &config, &provider)?;
             let runtime = Runtime {
                 clock: Arc::clone(&config.clock),
                 ids: Arc::clone(&config.ids),
@@ -110,6 +114,7 @@ impl Suite {
         Ok(Self {
             engines: Arc::new(engines),
             services,
+            provider,
         })
     }
 
@@ -139,6 +144,9 @@ impl Suite {
                 result = Err(error).with_context(|| format!("{name} ended badly"));
             }
         }
+        if let Err(error) = self.provider.stop().await {
+            result = Err(error).context("the payment provider ended badly");
+        }
         let engines = self.engines;
         tokio::task::spawn_blocking(move || engines.stop()).await?;
         result
@@ -161,14 +169,27 @@ fn start_engines(config: &EnginesConfig) -> anyhow::Result<Engines> {
     for (service, _) in SERVICES {
         engines.create_database(&format!("oms_{service}"))?;
     }
+    engines.create_database(oms_sandbox_psp::DATABASE)?;
     Ok(engines)
 }
 
-fn bind(port: Option<u16>) -> anyhow::Result<Ports> {
-    let open = |port: u16| {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))
+async fn start_provider(engines: &Engines, config: &SuiteConfig) -> anyhow::Result<SandboxPsp> {
+    let port = if config.fixed_ports {
+        oms_sandbox_psp::PORT
+    } else {
+        0
     };
+    let url = engines.database_url(oms_sandbox_psp::DATABASE);
+    let started = SandboxPsp::start(&url, open(port)?, Arc::clone(&config.clock)).await;
+    started.context("cannot start the payment provider")
+}
+
+fn open(port: u16) -> anyhow::Result<TcpListener> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))
+}
+
+fn bind(port: Option<u16>) -> anyhow::Result<Ports> {
     match port {
         Some(port) => Ok(Ports {
             grpc: open(port)?,
@@ -187,6 +208,7 @@ fn layers(
     engines: &Engines,
     ports: &[Ports],
     config: &SuiteConfig,
+    provider: &SandboxPsp,
 ) -> anyhow::Result<Layers> {
     let mut text = format!(
         "insecure_dev = true\n[database]\nurl = {:?}\n",
@@ -202,6 +224,9 @@ fn layers(
     }
     if name == "inventory" {
         text += &format!("[lease]\nredis_url = {:?}\n", engines.redis_url());
+    }
+    if name == "order" {
+        text += &format!("[payments.sandbox]\nurl = {:?}\n", provider.url());
     }
     let overrides = config
         .overrides

@@ -54,6 +54,8 @@ fn print_endpoints(suite: &Suite, ephemeral: bool) {
         let admin = format!("http://{}/metrics", service.admin_addr);
         table.add_row([service.name.to_owned(), service.url(), admin]);
     }
+    let provider = suite.provider.url();
+    table.add_row(["sandbox-psp", &format!("{provider} (HTTP)"), ""]);
     table.add_row(["postgres", &suite.engines.postgres_url(), ""]);
     table.add_row(["redis", &suite.engines.redis_url(), ""]);
     println!("{table}");

@@ -29,9 +29,9 @@ use crate::commands::trigger_refund::REFUND_RETURN_TASK;
 use crate::config::{self, Config};
 use crate::consumers;
 use crate::ctx::Ctx;
-use crate::payments::Providers;
 use crate::payments::reconciler;
 use crate::payments::sandbox::Sandbox;
+use crate::payments::{Provider, Providers};
 use crate::saga::driver;
 use crate::tasks;
 
@@ -69,20 +69,30 @@ impl Program for Order {
 }
 
 fn context(config: Config, setup: &Setup) -> anyhow::Result<Ctx> {
-    let sandbox = Sandbox::new(setup.db.clone(), Arc::clone(&setup.clock));
     Ok(Ctx {
         db: setup.db.clone(),
         clock: Arc::clone(&setup.clock),
         ids: Arc::clone(&setup.ids),
         inventory: InventoryClient::new(setup.peer("inventory")?),
         fulfillment: FulfillmentClient::new(setup.peer("fulfillment")?),
-        providers: Providers::new(vec![Arc::new(sandbox)]),
+        providers: providers(&config),
         background: TaskTracker::new(),
         draining: setup.draining(),
         saga_abort: CancellationToken::new(),
         saga_wakes: Notify::new(),
         config,
     })
+}
+
+/// The payment providers that have an address.
+fn providers(config: &Config) -> Providers {
+    let payments = &config.payments;
+    let patience = Duration::from_millis(payments.timeout_ms);
+    let mut all: Vec<Arc<dyn Provider>> = Vec::new();
+    if !payments.sandbox.url.is_empty() {
+        all.push(Arc::new(Sandbox::new(&payments.sandbox, patience)));
+    }
+    Providers::new(all)
 }
 
 fn serve(ctx: &Arc<Ctx>, setup: &mut Setup) {

@@ -3,6 +3,8 @@
 use oms_service::Common;
 use serde::Deserialize;
 
+use crate::payments::sandbox::SandboxConfig;
+
 /// The embedded defaults.
 pub(crate) const DEFAULTS: &str = include_str!("defaults.toml");
 
@@ -50,6 +52,10 @@ impl Config {
         if self.payments.timeout_ms >= self.payments.reconcile_after_ms {
             return Err("payments.reconcile_after_ms: must be longer than timeout_ms".to_owned());
         }
+        let sandbox = &self.payments.sandbox.url;
+        if !sandbox.is_empty() && !is_http(sandbox) {
+            return Err("payments.sandbox.url: must be http://host:port, or empty".to_owned());
+        }
         if saga.failures_max < 1 {
             return Err("saga.failures_max: must be at least 1".to_owned());
         }
@@ -58,6 +64,11 @@ impl Config {
         }
         Ok(())
     }
+}
+
+fn is_http(url: &str) -> bool {
+    let uri = url.parse::<http::Uri>().ok();
+    uri.is_some_and(|uri| uri.authority().is_some() && uri.scheme_str() == Some("http"))
 }
 
 /// The place-order saga. Times are in milliseconds.
@@ -96,6 +107,8 @@ pub struct PaymentsConfig {
     pub reconcile_after_ms: u64,
     /// Pause between two rounds of looking.
     pub reconcile_poll_ms: u64,
+    /// The sandbox provider.
+    pub sandbox: SandboxConfig,
 }
 
 /// Durable tasks.

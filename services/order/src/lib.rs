@@ -7,7 +7,7 @@
 //! | [`changes`] | the one way in which an order changes: locked, one event, one row of the timeline |
 //! | [`commands`], [`queries`] | one file per use case |
 //! | [`saga`] | the place-order saga: driver, and one file per step |
-//! | [`payments`] | the port to payment providers, the built-in sandbox, the effect ledger's runner and reconciler |
+//! | [`payments`] | the port to payment providers and its adapters, the effect ledger's runner and reconciler |
 //! | [`clients`] | what the service asks of inventory and fulfillment |
 //! | [`consumers`] | what it does with other services' events |
 //! | [`tasks`] | follow-up work that survives the process |

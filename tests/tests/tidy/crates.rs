@@ -3,7 +3,7 @@
 use crate::repo::{File, Finding, Repo, SERVICES};
 
 /// Crate, and those of ours it may depend on.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("oms-core", &[]),
     ("oms-engines", &[]),
     ("oms-print", &[]),
@@ -11,6 +11,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("oms-telemetry", &["oms-core"]),
     ("oms-lock", &["oms-core", "oms-telemetry"]),
     ("oms-postgres", &["oms-core", "oms-telemetry"]),
+    ("oms-sandbox-psp", &["oms-core", "oms-postgres"]),
     (
         "oms-service",
         &["oms-core", "oms-proto", "oms-telemetry", "oms-postgres"],
@@ -39,7 +40,7 @@ const OF_A_SERVICE: [&str; 7] = [
 ];
 
 /// For tests, any crate may have these besides.
-const FOR_TESTS: [&str; 2] = ["oms-engines", "oms-testkit"];
+const FOR_TESTS: [&str; 3] = ["oms-engines", "oms-sandbox-psp", "oms-testkit"];
 
 /// A line of a `[..dependencies]` table.
 struct Dependency<'a> {

@@ -4,6 +4,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::invariant::Database;
+use super::provider::{Charge, PAYMENTS, Payment};
 use super::snapshot::{Cursor, Head};
 
 /// Everything that is compared.
@@ -16,6 +17,8 @@ pub(super) struct Facts {
     pub(super) fulfillment: FulfillmentFacts,
     pub(super) shipping: ShippingFacts,
     pub(super) returns: ReturnsFacts,
+    /// The payment provider's ledger; `None` when it has none here.
+    pub(super) charges: Option<Vec<Charge>>,
 }
 
 /// The rows of one database.
@@ -88,6 +91,7 @@ pub(super) struct OrderFacts {
     pub(super) work: Vec<Work>,
     pub(super) shipments: Vec<Child>,
     pub(super) refunds: Vec<Refund>,
+    pub(super) payments: Vec<Payment>,
 }
 
 #[derive(Debug, sqlx::FromRow)]
@@ -278,6 +282,7 @@ pub(super) async fn read(conn: &mut PgConnection, database: Database) -> sqlx::R
 
 async fn order(conn: &mut PgConnection) -> sqlx::Result<OrderFacts> {
     Ok(OrderFacts {
+        payments: sqlx::query_as(PAYMENTS).fetch_all(&mut *conn).await?,
         lines: sqlx::query_as(
             "SELECT order_id, order_line_id, o.state, ordered, held, allocated, backordered, canceled, picked, packed,
                  shipped, delivered, returned, refunded

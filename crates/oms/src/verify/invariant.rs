@@ -109,6 +109,8 @@ pub(super) struct Relation {
     pub(super) checked: u64,
     /// What is wrong.
     pub(super) violations: Vec<Violation>,
+    /// Why nothing was compared, if nothing could be.
+    pub(super) skipped: Option<&'static str>,
 }
 
 /// One violation.

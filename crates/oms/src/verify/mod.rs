@@ -6,6 +6,7 @@
 //! | [`stock`], [`money`], [`flow`], [`shipping`], [`returns`], [`events`], [`liveness`] | invariants of one database |
 //! | [`relations`] | invariants between databases |
 //! | [`under_way`] | the orders that relations do not judge, as something about them moves |
+//! | [`provider`] | the payment provider's ledger against our payments |
 //! | [`snapshot`], [`facts`] | what is read |
 //! | [`rest`] | waits until nothing moves |
 //! | [`alone`] | one database by itself |
@@ -20,6 +21,7 @@ mod flow;
 mod invariant;
 mod liveness;
 mod money;
+mod provider;
 mod relations;
 mod rest;
 mod returns;
@@ -70,6 +72,9 @@ pub struct Finding {
     pub violations: u64,
     /// Some of the violations, for people.
     pub examples: Vec<String>,
+    /// Why it was not judged, if it was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<&'static str>,
 }
 
 /// Every invariant, in the order in which they are told.
@@ -77,6 +82,7 @@ pub fn invariants() -> impl Iterator<Item = &'static Invariant> {
     [
         stock::ALL,
         money::ALL,
+        provider::ALL,
         flow::ALL,
         shipping::ALL,
         returns::ALL,
@@ -107,6 +113,9 @@ impl Verdict {
             if finding.violations > 0 {
                 name = format!("{name}\n  {}", finding.says);
             }
+            if let Some(why) = finding.skipped {
+                name = format!("{name}\n  skipped: {why}");
+            }
             for example in &finding.examples {
                 name = format!("{name}\n  - {example}");
             }
@@ -132,11 +141,19 @@ impl Verdict {
             .filter(|finding| finding.violations > 0)
             .map(|finding| format!("{} ({})", finding.name, finding.violations))
             .collect();
-        let sentence = format!(
+        let skipped = self
+            .invariants
+            .iter()
+            .filter(|finding| finding.skipped.is_some())
+            .count();
+        let mut sentence = format!(
             "{} invariants checked, {} violations",
-            self.invariants.len(),
+            self.invariants.len() - skipped,
             self.violations()
         );
+        if skipped > 0 {
+            sentence = format!("{sentence}, {skipped} invariants skipped");
+        }
         if violated.is_empty() {
             return sentence;
         }
@@ -163,6 +180,7 @@ pub async fn run(postgres_url: &str, at_rest: bool) -> anyhow::Result<Verdict> {
 /// # Errors
 /// When a database cannot be read.
 pub async fn check(databases: &Databases, at_rest: bool) -> anyhow::Result<Verdict> {
+    let charges = provider::read(databases).await?;
     let open = Database::ALL.map(|database| Snapshot::open(databases, database));
     let mut snapshots = try_join_all(open).await?;
     let on_their_way = if at_rest {
@@ -181,6 +199,7 @@ pub async fn check(databases: &Databases, at_rest: bool) -> anyhow::Result<Verdi
     let mut parts = try_join_all(work).await?;
     let mut facts = Facts {
         at_rest,
+        charges,
         ..Facts::default()
     };
     for part in &mut parts {
@@ -260,6 +279,7 @@ fn judge(
         checked: 0,
         violations: 0,
         examples: Vec::new(),
+        skipped: None,
     };
     match invariant.test {
         Test::Rows(_) => {
@@ -274,9 +294,11 @@ fn judge(
             let Relation {
                 checked,
                 mut violations,
+                skipped,
             } = compare(facts);
             violations.retain(|one| !one.order.is_some_and(|order| on_their_way.contains(&order)));
             finding.checked = checked;
+            finding.skipped = skipped;
             finding.violations = violations.len() as u64;
             finding.examples = violations.into_iter().map(|one| one.what).collect();
         }

@@ -231,31 +231,12 @@ pub(super) const ALL: &[Invariant] = &[
          FROM captures c FULL JOIN invoiced i USING (order_id, cause)
          WHERE c.least IS DISTINCT FROM i.total OR c.most IS DISTINCT FROM i.total",
     ),
-    settled(
-        "money.provider_books_equal_ours",
-        "the sandbox provider's approved charges are our succeeded payments, one to one: kind, amount, currency",
-        ORDER,
-        "sandbox_charges",
-        "WITH ours AS (SELECT * FROM payments WHERE provider = 'sandbox' AND state = 'SUCCEEDED'),
-             theirs AS (SELECT * FROM sandbox_charges WHERE approved)
-         SELECT coalesce('payment ' || ours.payment_id, 'charge ' || theirs.reference) || ': ours '
-             || coalesce(concat_ws(' ', ours.kind, ours.amount, ours.currency), 'none') || ', theirs '
-             || coalesce(concat_ws(' ', theirs.kind, theirs.amount, theirs.currency), 'none'),
-             coalesce(ours.order_id, intent.order_id)
-         FROM ours FULL JOIN theirs ON ours.provider_reference = theirs.reference
-         LEFT JOIN effects ON effects.idempotency_key = theirs.idempotency_key
-         LEFT JOIN payments intent ON intent.payment_id = effects.payment_id
-         WHERE (ours.kind, ours.amount, ours.currency) IS DISTINCT FROM (theirs.kind, theirs.amount, theirs.currency)",
-    ),
     always(
-        "money.one_provider_effect_per_intent",
-        "what the sandbox provider was asked for has an intent of ours, and no intent was charged twice",
+        "money.one_intent_per_payment",
+        "a payment has at most one effect: it is sent under one key",
         ORDER,
         "effects",
-        "SELECT 'charge ' || reference || ' has no intent' FROM sandbox_charges c
-         WHERE NOT EXISTS (SELECT FROM effects e WHERE e.idempotency_key = c.idempotency_key AND e.kind = c.kind)
-         UNION ALL
-         SELECT 'payment ' || payment_id || ' has ' || count(*) || ' intents' FROM effects
+        "SELECT 'payment ' || payment_id || ' has ' || count(*) || ' intents' FROM effects
          GROUP BY payment_id HAVING count(*) > 1",
     ),
     always(

@@ -9,9 +9,15 @@ use sqlx::{ConnectOptions, PgConnection};
 
 use super::invariant::Database;
 
-/// The addresses of the five databases.
+/// Code of Postgres for a database that does not exist.
+const NO_SUCH_DATABASE: &str = "3D000";
+
+/// The addresses of the five databases, and of the sandbox payment provider's, if it has one.
 #[derive(Debug, Clone)]
-pub struct Databases([PgConnectOptions; 5]);
+pub struct Databases {
+    services: [PgConnectOptions; 5],
+    provider: PgConnectOptions,
+}
 
 impl Databases {
     /// `oms_order`, `oms_inventory` and so on, on one server.
@@ -26,16 +32,20 @@ impl Databases {
             let name = format!("oms_{}", database.service());
             server.clone().database(&name)
         };
-        Ok(Self(Database::ALL.map(of)))
+        Ok(Self {
+            services: Database::ALL.map(of),
+            provider: server.clone().database(oms_sandbox_psp::DATABASE),
+        })
     }
 
-    /// One address per database, in the order of [`Database::ALL`].
+    /// One address per database, in the order of [`Database::ALL`], and the payment provider's.
     ///
     /// # Errors
     /// When an address cannot be read.
-    pub fn at(urls: [&str; 5]) -> anyhow::Result<Self> {
+    pub fn at(urls: [&str; 5], provider: &str) -> anyhow::Result<Self> {
         let mut all = Self::on_server("postgres://localhost")?;
-        for (options, url) in all.0.iter_mut().zip(urls) {
+        let options = all.services.iter_mut().chain([&mut all.provider]);
+        for (options, url) in options.zip(urls.into_iter().chain([provider])) {
             *options = url
                 .parse()
                 .with_context(|| format!("{url:?} is no address of a Postgres database"))?;
@@ -44,7 +54,7 @@ impl Databases {
     }
 
     pub(super) async fn connect(&self, database: Database) -> anyhow::Result<PgConnection> {
-        let [order, inventory, fulfillment, shipping, returns] = &self.0;
+        let [order, inventory, fulfillment, shipping, returns] = &self.services;
         let options = match database {
             Database::Order => order,
             Database::Inventory => inventory,
@@ -56,6 +66,21 @@ impl Databases {
             .connect()
             .await
             .with_context(|| format!("cannot reach the database of {}", database.service()))
+    }
+}
+
+impl Databases {
+    /// `None` when the provider has no database on this server.
+    pub(super) async fn connect_provider(&self) -> anyhow::Result<Option<PgConnection>> {
+        match self.provider.connect().await {
+            Ok(conn) => Ok(Some(conn)),
+            Err(sqlx::Error::Database(error))
+                if error.code().as_deref() == Some(NO_SUCH_DATABASE) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error).context("cannot reach the payment provider's database"),
+        }
     }
 }
 

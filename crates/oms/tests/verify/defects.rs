@@ -2,6 +2,8 @@
 
 use oms::verify::Database::{self, Fulfillment, Inventory, Order, Returns, Shipping};
 
+use crate::provider_defects;
+
 /// Something wrong with one database.
 pub(crate) struct Defect {
     /// Invariant that must find it.
@@ -13,11 +15,11 @@ pub(crate) struct Defect {
     pub(crate) also: &'static [&'static str],
 }
 
-const fn only(invariant: &'static str, database: Database, sql: &'static str) -> Defect {
+pub(crate) const fn only(invariant: &'static str, database: Database, sql: &'static str) -> Defect {
     and(invariant, database, sql, &[])
 }
 
-const fn and(
+pub(crate) const fn and(
     invariant: &'static str,
     database: Database,
     sql: &'static str,
@@ -31,7 +33,12 @@ const fn and(
     }
 }
 
-pub(crate) const DEFECTS: &[Defect] = &[
+/// Every defect.
+pub(crate) fn all() -> impl Iterator<Item = &'static Defect> {
+    DEFECTS.iter().chain(provider_defects::DEFECTS)
+}
+
+const DEFECTS: &[Defect] = &[
     // --- stock
     and(
         "stock.bucket_equals_ledger",
@@ -160,14 +167,14 @@ pub(crate) const DEFECTS: &[Defect] = &[
         "money.authorized_covers_captured",
         Order,
         "UPDATE payments SET amount = 2980 WHERE payment_id = '{auth_a}';
-         UPDATE sandbox_charges SET amount = 2980 WHERE idempotency_key = '{auth_a}'",
+         AT PROVIDER: UPDATE charges SET amount = 2980 WHERE idempotency_key = '{auth_a}'",
         &["money.payments_have_parents"],
     ),
     and(
         "money.captured_covers_refunded",
         Order,
         "UPDATE payments SET amount = 2982 WHERE payment_id = '{refund_a}';
-         UPDATE sandbox_charges SET amount = 2982 WHERE idempotency_key = '{refund_a}'",
+         AT PROVIDER: UPDATE charges SET amount = 2982 WHERE idempotency_key = '{refund_a}'",
         &["money.payments_have_parents", "between.refunded_money_equals_returns"],
     ),
     only(
@@ -185,9 +192,8 @@ pub(crate) const DEFECTS: &[Defect] = &[
          INSERT INTO effects (effect_id, kind, idempotency_key, request_hash, state, provider, payment_id, created_at, updated_at)
          SELECT payment_id, kind, provider_reference, '', 'CONFIRMED', provider, payment_id, now(), now()
          FROM payments WHERE payment_id IN ('{x}', '{y}');
-         INSERT INTO sandbox_charges (idempotency_key, kind, reference, amount, currency, approved, created_at)
-         SELECT provider_reference, kind, provider_reference, amount, currency, true, now()
-         FROM payments WHERE payment_id IN ('{x}', '{y}')",
+         AT PROVIDER: INSERT INTO charges (idempotency_key, kind, reference, amount, currency, approved, created_at)
+         VALUES ('{x}', 'CAPTURE', '{x}', 1, 'USD', true, now()), ('{y}', 'CAPTURE', '{y}', 1, 'USD', true, now())",
     ),
     only(
         "money.one_currency_per_order",
@@ -248,16 +254,15 @@ pub(crate) const DEFECTS: &[Defect] = &[
          INSERT INTO effects (effect_id, kind, idempotency_key, request_hash, state, provider, payment_id, created_at, updated_at)
          SELECT payment_id, kind, provider_reference, '', 'CONFIRMED', provider, payment_id, now(), now()
          FROM payments WHERE payment_id IN ('{x}', '{y}');
-         INSERT INTO sandbox_charges (idempotency_key, kind, reference, amount, currency, approved, created_at)
-         SELECT provider_reference, kind, provider_reference, amount, currency, true, now()
-         FROM payments WHERE payment_id IN ('{x}', '{y}')",
+         AT PROVIDER: INSERT INTO charges (idempotency_key, kind, reference, amount, currency, approved, created_at)
+         VALUES ('{x}', 'AUTHORIZATION', '{x}', 500, 'USD', true, now()), ('{y}', 'CAPTURE', '{y}', 500, 'USD', true, now())",
     ),
     only(
         "money.final_orders_authorize_nothing",
         Order,
         "UPDATE payments SET state = 'SUCCEEDED', provider_reference = 'sbx_{auth_c}' WHERE payment_id = '{auth_c}';
          UPDATE effects SET state = 'CONFIRMED' WHERE payment_id = '{auth_c}';
-         UPDATE sandbox_charges SET approved = true WHERE idempotency_key = '{auth_c}'",
+         AT PROVIDER: UPDATE charges SET approved = true, decline_code = '' WHERE idempotency_key = '{auth_c}'",
     ),
     only(
         "money.completed_orders_captured_their_invoices",
@@ -269,25 +274,20 @@ pub(crate) const DEFECTS: &[Defect] = &[
          INSERT INTO effects (effect_id, kind, idempotency_key, request_hash, state, provider, payment_id, created_at, updated_at)
          SELECT payment_id, kind, provider_reference, '', 'CONFIRMED', provider, payment_id, now(), now()
          FROM payments WHERE payment_id IN ('{x}', '{y}');
-         INSERT INTO sandbox_charges (idempotency_key, kind, reference, amount, currency, approved, created_at)
-         SELECT provider_reference, kind, provider_reference, amount, currency, true, now()
-         FROM payments WHERE payment_id IN ('{x}', '{y}')",
+         AT PROVIDER: INSERT INTO charges (idempotency_key, kind, reference, amount, currency, approved, created_at)
+         VALUES ('{x}', 'AUTHORIZATION', '{x}', 10, 'USD', true, now()), ('{y}', 'CAPTURE', '{y}', 10, 'USD', true, now())",
     ),
     only(
         "money.capture_equals_invoice",
         Order,
         "UPDATE payments SET cause = 'shipment/{x}' WHERE payment_id = '{capture_a}'",
     ),
-    only(
-        "money.provider_books_equal_ours",
+    and(
+        "money.one_intent_per_payment",
         Order,
-        "UPDATE sandbox_charges SET amount = amount + 1 WHERE idempotency_key = '{auth_b}'",
-    ),
-    only(
-        "money.one_provider_effect_per_intent",
-        Order,
-        "INSERT INTO sandbox_charges (idempotency_key, kind, reference, amount, currency, approved, created_at)
-         VALUES ('stray', 'CAPTURE', 'stray', 1, 'USD', false, now())",
+        "INSERT INTO effects (effect_id, kind, idempotency_key, request_hash, state, provider, payment_id, created_at, updated_at)
+         VALUES ('{x}', 'AUTHORIZATION', '{x}', '', 'CONFIRMED', 'sandbox', '{auth_b}', now(), now())",
+        &["provider.settled_payments_have_their_charge"],
     ),
     only(
         "money.effects_equal_payments",

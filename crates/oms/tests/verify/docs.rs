@@ -16,6 +16,9 @@ the tests, the crash suite and `oms demo` end with it. Every line is proven by a
 verifier finds (`crates/oms/tests/verify`). This page is made of the list in `crates/oms/src/verify`:
 `UPDATE_DOCS=1 cargo test -p oms --test verify docs` writes it.
 
+The sandbox payment provider keeps a ledger of its own in the database `oms_sandbox_psp`, which `provider` compares with our payments. Where
+there is no such database, those lines are skipped, and the verdict says so.
+
 Five databases have no common moment. A line marked *settled*, and those between services, are judged only for orders that nothing has
 changed for a minute, with no open task, no event on its way and none unread; `--at-rest` waits until nothing is under way and
 then judges everything.

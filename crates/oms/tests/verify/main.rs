@@ -10,11 +10,12 @@
 mod defects;
 mod docs;
 mod watch;
+mod provider_defects;
 mod world;
 
 use std::collections::BTreeSet;
 
-use defects::{DEFECTS, Defect};
+use defects::Defect;
 use oms::verify::{self, Database, Verdict};
 use world::World;
 
@@ -63,7 +64,7 @@ async fn a_sound_world_violates_nothing() {
 
 #[test]
 fn every_invariant_has_a_planted_defect() {
-    let planted: BTreeSet<&str> = DEFECTS.iter().map(|defect| defect.invariant).collect();
+    let planted: BTreeSet<&str> = defects::all().map(|defect| defect.invariant).collect();
     let without: Vec<&str> = verify::invariants()
         .map(|invariant| invariant.name)
         .filter(|name| !planted.contains(name))
@@ -106,7 +107,7 @@ async fn with(world: &mut World, defect: &Defect, at_rest: bool) -> Verdict {
 async fn find_defects_of(database: Database) {
     let mut world = World::new().await;
     let mut wrong = Vec::new();
-    for defect in DEFECTS.iter().filter(|defect| defect.database == database) {
+    for defect in defects::all().filter(|defect| defect.database == database) {
         let verdict = with(&mut world, defect, true).await;
         let found = names(&verdict);
         let mut expected: BTreeSet<&str> = defect.also.iter().copied().collect();
@@ -145,6 +146,28 @@ async fn defects_of_shipping_are_found() {
 #[tokio::test]
 async fn defects_of_returns_are_found() {
     find_defects_of(Database::Returns).await;
+}
+
+#[tokio::test]
+async fn without_the_provider_its_invariants_are_skipped_and_say_so() {
+    let world = World::new().await;
+    let databases = world.databases_without_provider();
+    let verdict = verify::check(&databases, true).await.unwrap();
+    assert_eq!(violated(&verdict), [""; 0]);
+    let skipped = verdict
+        .invariants
+        .iter()
+        .filter(|finding| finding.skipped.is_some());
+    let skipped: Vec<&str> = skipped.map(|finding| finding.name).collect();
+    let expected = [
+        "provider.settled_payments_have_their_charge",
+        "provider.charges_have_their_payment",
+    ];
+    assert_eq!(skipped, expected);
+    let table = verdict.table().to_string();
+    assert!(table.contains("skipped: no database"), "{table}");
+    let sentence = verdict.sentence();
+    assert!(sentence.ends_with("2 invariants skipped"), "{sentence}");
 }
 
 #[tokio::test]
@@ -206,10 +229,7 @@ async fn what_is_late_or_young_is_told_apart() {
         "liveness.sagas_run_on_time",
         "money.nothing_stays_in_doubt",
     ];
-    for defect in DEFECTS
-        .iter()
-        .filter(|defect| late.contains(&defect.invariant))
-    {
+    for defect in defects::all().filter(|defect| late.contains(&defect.invariant)) {
         let verdict = with(&mut world, defect, false).await;
         assert_eq!(
             names(&verdict),
@@ -259,8 +279,7 @@ async fn a_declined_capture_waits_for_a_person_on_purpose() {
 #[tokio::test]
 async fn the_verdict_names_what_is_wrong() {
     let mut world = World::new().await;
-    let defect = DEFECTS
-        .iter()
+    let defect = defects::all()
         .find(|defect| defect.invariant == "stock.no_bucket_below_zero")
         .unwrap();
     let verdict = with(&mut world, defect, true).await;

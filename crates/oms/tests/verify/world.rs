@@ -1,4 +1,4 @@
-//! Five migrated databases with a few sound rows.
+//! Five migrated databases and the payment provider's with a few sound rows.
 
 use oms::verify::{Database, Databases};
 use oms_testkit::TestDb;
@@ -12,8 +12,16 @@ static FULFILLMENT: Migrator = sqlx::migrate!("../../services/fulfillment/migrat
 static SHIPPING: Migrator = sqlx::migrate!("../../services/shipping/migrations");
 static RETURNS: Migrator = sqlx::migrate!("../../services/returns/migrations");
 
-/// The databases, in the order of [`Database::ALL`].
-pub(crate) struct World(Vec<TestDb>);
+static PROVIDER: Migrator = sqlx::migrate!("../sandbox-psp/migrations");
+
+/// What follows it is planted in the payment provider's database.
+const AT_PROVIDER: &str = "AT PROVIDER:";
+
+pub(crate) struct World {
+    /// In the order of [`Database::ALL`].
+    services: Vec<TestDb>,
+    provider: TestDb,
+}
 
 impl World {
     pub(crate) async fn new() -> Self {
@@ -21,28 +29,47 @@ impl World {
         for database in Database::ALL {
             all.push(fresh(database).await);
         }
-        Self(all)
+        Self {
+            services: all,
+            provider: fresh_provider().await,
+        }
     }
 
     pub(crate) fn databases(&self) -> Databases {
-        let urls: Vec<&str> = self.0.iter().map(TestDb::url).collect();
-        Databases::at(urls.try_into().unwrap()).unwrap()
+        let urls: Vec<&str> = self.services.iter().map(TestDb::url).collect();
+        Databases::at(urls.try_into().unwrap(), self.provider.url()).unwrap()
     }
 
-    /// Runs statements whose `{names}` stand for ids.
+    /// The same without the payment provider's.
+    pub(crate) fn databases_without_provider(&self) -> Databases {
+        let urls: Vec<&str> = self.services.iter().map(TestDb::url).collect();
+        let (server, _) = self.provider.url().rsplit_once('/').unwrap();
+        Databases::at(urls.try_into().unwrap(), &format!("{server}/nobodys")).unwrap()
+    }
+
+    /// Runs statements whose `{names}` stand for ids; those after `AT PROVIDER:` at the payment provider.
     pub(crate) async fn plant(&self, database: Database, sql: &str) {
-        let mut conn = self.0[place(database)].connect().await;
-        let sql = with_ids(sql);
-        let planted = sqlx::raw_sql(AssertSqlSafe(sql.clone()))
-            .execute(&mut conn)
-            .await;
-        planted.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        let (ours, theirs) = sql.split_once(AT_PROVIDER).unwrap_or((sql, ""));
+        plant(&self.services[place(database)], ours).await;
+        plant(&self.provider, theirs).await;
     }
 
-    /// Makes a database sound again.
+    /// Makes a database sound again, and the payment provider's with the orders'.
     pub(crate) async fn restore(&mut self, database: Database) {
-        self.0[place(database)] = fresh(database).await;
+        self.services[place(database)] = fresh(database).await;
+        if database == Database::Order {
+            self.provider = fresh_provider().await;
+        }
     }
+}
+
+async fn plant(db: &TestDb, sql: &str) {
+    let mut conn = db.connect().await;
+    let sql = with_ids(sql);
+    let planted = sqlx::raw_sql(AssertSqlSafe(sql.clone()))
+        .execute(&mut conn)
+        .await;
+    planted.unwrap_or_else(|error| panic!("{sql}: {error}"));
 }
 
 fn place(database: Database) -> usize {
@@ -64,8 +91,20 @@ fn parts(database: Database) -> (&'static Migrator, &'static str) {
 
 async fn fresh(database: Database) -> TestDb {
     let (migrator, seed) = parts(database);
-    let name = format!("verify{}", database.service());
-    let key = oms_testkit::template_key(&name, &[&oms_postgres::MIGRATOR, migrator]);
+    seeded(&format!("verify{}", database.service()), migrator, seed).await
+}
+
+async fn fresh_provider() -> TestDb {
+    seeded(
+        "verifyprovider",
+        &PROVIDER,
+        include_str!("seed/provider.sql"),
+    )
+    .await
+}
+
+async fn seeded(name: &str, migrator: &'static Migrator, seed: &'static str) -> TestDb {
+    let key = oms_testkit::template_key(name, &[&oms_postgres::MIGRATOR, migrator]);
     // The rows are part of the template.
     let key = format!(
         "{key} {}",

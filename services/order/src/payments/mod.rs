@@ -1,4 +1,4 @@
-//! Payment providers: the port, the built-in sandbox, and what makes every call happen at most once.
+//! Payment providers: the port, its adapters, and what makes every call happen at most once.
 //!
 //! Every call of a provider goes the same way, whoever drives it (the saga, a task, the reconciler):
 //!
@@ -11,6 +11,7 @@
 //! A crash between 2 and 3 leaves SENT: whoever comes next, at the latest [`reconciler`], finds out.
 
 pub(crate) mod effects;
+mod http;
 pub(crate) mod reconciler;
 pub(crate) mod sandbox;
 

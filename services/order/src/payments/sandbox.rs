@@ -1,157 +1,125 @@
-//! The built-in payment provider: deterministic, with books of its own.
+//! Adapter for the sandbox provider (`crates/sandbox-psp`), over its HTTP API.
 //!
-//! What it answers follows from the token of the authorization: `tok_approve` and unknown `tok_*` tokens
-//! approve, `tok_decline` and `tok_insufficient_funds` decline, `tok_capture_fails` approves and then declines
-//! captures, `tok_timeout` does it and loses the answer once. It never lets more be captured or voided than
-//! was authorized, nor more refunded than was captured.
+//! 200 is done, 402 is declined. Everything else says nothing about what the provider did: no connection,
+//! a broken one, no answer in time, any other status. Such a payment is in doubt and is asked about by key.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use oms_core::Clock;
-use oms_postgres::Db;
-use sqlx::PgConnection;
-use uuid::Uuid;
+use http::header::CONTENT_TYPE;
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
+use super::http::{HttpAnswer, HttpClient};
 use super::{Provider, ProviderRequest, Unanswered};
-use crate::domain::payment::{Answer, PaymentKind};
-use crate::store::StoreError;
-use crate::store::sandbox::{self, Charge};
+use crate::domain::payment::Answer;
 
 const NAME: &str = "sandbox";
-/// The token whose authorization loses its answer.
-const TOKEN_TIMEOUT: &str = "tok_timeout";
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// Where the sandbox provider is.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SandboxConfig {
+    /// `http://host:port`. Empty: there is no sandbox provider.
+    pub url: String,
+}
 
 /// The sandbox provider.
 pub(crate) struct Sandbox {
-    db: Db,
-    clock: Arc<dyn Clock>,
+    url: String,
+    http: HttpClient,
+}
+
+/// The body of a request.
+#[derive(Serialize)]
+struct Asked<'a> {
+    amount: i64,
+    currency: &'a str,
+    token: &'a str,
+    parent_reference: &'a str,
+}
+
+/// What is read of a charge.
+#[derive(Deserialize)]
+struct Charge {
+    reference: String,
+    approved: bool,
+    decline_code: String,
+}
+
+#[derive(Deserialize)]
+struct Charges {
+    charges: Vec<Charge>,
 }
 
 impl Sandbox {
-    /// A sandbox that keeps its books in this database, in transactions of its own.
-    pub(crate) fn new(db: Db, clock: Arc<dyn Clock>) -> Self {
-        Self { db, clock }
+    /// The provider at this address; an answer may take so long.
+    pub(crate) fn new(config: &SandboxConfig, patience: Duration) -> Self {
+        Self {
+            url: config.url.trim_end_matches('/').to_owned(),
+            http: HttpClient::new(patience),
+        }
     }
 
-    /// Books a request once. The second value is false when the key was known.
-    async fn book(
-        &self,
-        kind: PaymentKind,
-        request: &ProviderRequest,
-    ) -> Result<(Answer, bool), Unanswered> {
-        let now = self.clock.now();
-        let booked = self
-            .db
-            .run_tx("sandbox_charge", |tx| {
-                Box::pin(async move {
-                    let conn = tx.conn();
-                    if let Some(charge) = sandbox::find(conn, &request.idempotency_key).await? {
-                        return Ok((charge, false));
-                    }
-                    let charge = decide(conn, kind, request).await?;
-                    if sandbox::insert(conn, &charge, now).await? {
-                        return Ok((charge, true));
-                    }
-                    // Somebody booked the key meanwhile: theirs counts.
-                    let theirs = sandbox::find(conn, &request.idempotency_key).await?;
-                    Ok((theirs.unwrap_or(charge), false))
-                })
-            })
-            .await;
-        match booked {
-            Ok((charge, fresh)) => Ok((answer(&charge), fresh)),
-            Err(error) => Err(unanswered::<StoreError>(&error)),
+    async fn post(&self, path: &str, key: &str, asked: &Asked<'_>) -> Result<Answer, Unanswered> {
+        let key = HeaderValue::from_str(key).map_err(|error| unanswered(error.to_string()))?;
+        let headers = [
+            (IDEMPOTENCY_KEY, key),
+            (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        ];
+        let body = serde_json::to_vec(asked).map_err(|error| unanswered(error.to_string()))?;
+        let url = format!("{}{path}", self.url);
+        let answered = self.http.send(Method::POST, &url, &headers, body).await;
+        let answer = answered.map_err(unanswered)?;
+        match answer.status {
+            StatusCode::OK | StatusCode::PAYMENT_REQUIRED => Ok(read::<Charge>(&answer)?.into()),
+            _ => Err(unexpected(&answer)),
         }
     }
 }
 
-fn unanswered<E: std::error::Error>(error: &E) -> Unanswered {
+/// An authorization has a token and hangs on nothing; the others hang on a charge, which knows the token.
+fn asked<'a>(request: &'a ProviderRequest, authorizes: bool) -> Asked<'a> {
+    let only = |wanted: bool, text: &'a str| if wanted { text } else { "" };
+    Asked {
+        amount: request.amount.minor,
+        currency: request.amount.currency.code(),
+        token: only(authorizes, &request.token),
+        parent_reference: only(!authorizes, &request.parent_reference),
+    }
+}
+
+impl From<Charge> for Answer {
+    fn from(charge: Charge) -> Self {
+        if charge.approved {
+            return Self::Approved {
+                reference: charge.reference,
+            };
+        }
+        Self::Declined {
+            code: charge.decline_code,
+        }
+    }
+}
+
+fn read<T: DeserializeOwned>(answer: &HttpAnswer) -> Result<T, Unanswered> {
+    serde_json::from_slice(&answer.body)
+        .map_err(|error| unanswered(format!("{} that cannot be read: {error}", answer.status)))
+}
+
+fn unexpected(answer: &HttpAnswer) -> Unanswered {
+    let body = String::from_utf8_lossy(&answer.body);
+    let start: String = body.chars().take(200).collect();
+    unanswered(format!("{}: {start}", answer.status))
+}
+
+fn unanswered(detail: String) -> Unanswered {
     Unanswered {
         provider: NAME,
-        detail: error.to_string(),
+        detail,
     }
-}
-
-fn answer(charge: &Charge) -> Answer {
-    if charge.approved {
-        return Answer::Approved {
-            reference: charge.reference.clone(),
-        };
-    }
-    Answer::Declined {
-        code: charge.decline_code.clone(),
-    }
-}
-
-async fn decide(
-    conn: &mut PgConnection,
-    kind: PaymentKind,
-    request: &ProviderRequest,
-) -> Result<Charge, StoreError> {
-    let refusal = match kind {
-        PaymentKind::Authorization => refuse_authorization(&request.token),
-        PaymentKind::Capture | PaymentKind::Void | PaymentKind::Refund => {
-            refuse_dependent(conn, kind, request).await?
-        }
-    };
-    Ok(Charge {
-        idempotency_key: request.idempotency_key.clone(),
-        kind: kind.as_str().to_owned(),
-        reference: reference(kind, &request.idempotency_key),
-        parent_reference: request.parent_reference.clone(),
-        token: request.token.clone(),
-        amount: request.amount.minor,
-        currency: request.amount.currency.code().to_owned(),
-        approved: refusal.is_none(),
-        decline_code: refusal.unwrap_or_default().to_owned(),
-    })
-}
-
-/// The same key gives the same reference.
-fn reference(kind: PaymentKind, idempotency_key: &str) -> String {
-    let prefix = match kind {
-        PaymentKind::Authorization => "sbx_auth",
-        PaymentKind::Capture => "sbx_cap",
-        PaymentKind::Void => "sbx_void",
-        PaymentKind::Refund => "sbx_ref",
-    };
-    let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, idempotency_key.as_bytes());
-    format!("{prefix}_{}", id.simple())
-}
-
-fn refuse_authorization(token: &str) -> Option<&'static str> {
-    match token {
-        "tok_decline" => Some("card_declined"),
-        "tok_insufficient_funds" => Some("insufficient_funds"),
-        known if known.starts_with("tok_") => None,
-        _ => Some("unknown_token"),
-    }
-}
-
-async fn refuse_dependent(
-    conn: &mut PgConnection,
-    kind: PaymentKind,
-    request: &ProviderRequest,
-) -> Result<Option<&'static str>, StoreError> {
-    let Some(parent) = sandbox::lock(conn, &request.parent_reference).await? else {
-        return Ok(Some("unknown_charge"));
-    };
-    let wanted = match kind {
-        PaymentKind::Refund => PaymentKind::Capture,
-        _ => PaymentKind::Authorization,
-    };
-    if parent.kind != wanted.as_str() || !parent.approved {
-        return Ok(Some("wrong_charge"));
-    }
-    if parent.currency != request.amount.currency.code() {
-        return Ok(Some("wrong_currency"));
-    }
-    if kind == PaymentKind::Capture && parent.token == "tok_capture_fails" {
-        return Ok(Some("capture_declined"));
-    }
-    let left = parent.amount - sandbox::used(conn, &parent.reference).await?;
-    Ok((request.amount.minor > left).then_some("amount_exceeds_charge"))
 }
 
 #[async_trait]
@@ -161,37 +129,35 @@ impl Provider for Sandbox {
     }
 
     async fn authorize(&self, request: &ProviderRequest) -> Result<Answer, Unanswered> {
-        let (answer, fresh) = self.book(PaymentKind::Authorization, request).await?;
-        if fresh && request.token == TOKEN_TIMEOUT {
-            return Err(Unanswered {
-                provider: NAME,
-                detail: "the token asks for a lost answer".to_owned(),
-            });
-        }
-        Ok(answer)
+        let key = &request.idempotency_key;
+        self.post("/v1/authorizations", key, &asked(request, true))
+            .await
     }
 
     async fn capture(&self, request: &ProviderRequest) -> Result<Answer, Unanswered> {
-        Ok(self.book(PaymentKind::Capture, request).await?.0)
+        let key = &request.idempotency_key;
+        self.post("/v1/captures", key, &asked(request, false)).await
     }
 
     async fn void(&self, request: &ProviderRequest) -> Result<Answer, Unanswered> {
-        Ok(self.book(PaymentKind::Void, request).await?.0)
+        let key = &request.idempotency_key;
+        self.post("/v1/voids", key, &asked(request, false)).await
     }
 
     async fn refund(&self, request: &ProviderRequest) -> Result<Answer, Unanswered> {
-        Ok(self.book(PaymentKind::Refund, request).await?.0)
+        let key = &request.idempotency_key;
+        self.post("/v1/refunds", key, &asked(request, false)).await
     }
 
     async fn lookup(&self, idempotency_key: &str) -> Result<Option<Answer>, Unanswered> {
-        let found = async {
-            let mut conn = self.db.read().await?;
-            sandbox::find(&mut conn, idempotency_key).await
-        };
-        let found: Result<Option<Charge>, StoreError> = found.await;
-        match found {
-            Ok(charge) => Ok(charge.as_ref().map(answer)),
-            Err(error) => Err(unanswered(&error)),
+        // The key is an id: nothing in it needs escaping.
+        let url = format!("{}/v1/charges?key={idempotency_key}", self.url);
+        let answered = self.http.send(Method::GET, &url, &[], Vec::new()).await;
+        let answer = answered.map_err(unanswered)?;
+        if answer.status != StatusCode::OK {
+            return Err(unexpected(&answer));
         }
+        let found = read::<Charges>(&answer)?.charges;
+        Ok(found.into_iter().next().map(Answer::from))
     }
 }

@@ -19,7 +19,6 @@ pub(crate) mod peer_versions;
 pub(crate) mod releases;
 pub(crate) mod reservations;
 pub(crate) mod sagas;
-pub(crate) mod sandbox;
 pub(crate) mod shipments;
 pub(crate) mod stuck_tasks;
 pub(crate) mod timeline;

@@ -180,8 +180,8 @@ async fn a_declined_capture_holds_the_order_until_a_person_has_it_tried_again() 
     .await;
     let parked = rig.exception("capture_payment").await;
     // The bank is talked to.
-    let mut conn = rig.db.connect().await;
-    sqlx::raw_sql("UPDATE sandbox_charges SET token = 'tok_approve'")
+    let mut conn = rig.provider.db.connect().await;
+    sqlx::raw_sql("UPDATE charges SET token = 'tok_approve'")
         .execute(&mut conn)
         .await
         .unwrap();

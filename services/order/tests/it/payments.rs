@@ -9,8 +9,6 @@ use oms_testkit::wait_for;
 use crate::peers::Trick;
 use crate::rig::{Rig, id, new_order, usd};
 
-const CHARGES: &str = "SELECT count(*) FROM sandbox_charges";
-
 #[tokio::test]
 async fn an_authorization_whose_answer_was_lost_is_settled_once() {
     let rig = Rig::start().await;
@@ -18,7 +16,7 @@ async fn an_authorization_whose_answer_was_lost_is_settled_once() {
     let order = rig.until_done(&placed.order_id).await;
     assert_eq!(order.state(), OrderState::Confirmed);
     assert_eq!(order.totals.unwrap().authorized, usd(2_700));
-    assert_eq!(rig.count(CHARGES).await, 1);
+    assert_eq!(rig.charges().await, 1);
     let settled = "SELECT count(*) FROM effects WHERE state = 'CONFIRMED' AND attempts = 1";
     assert_eq!(rig.count(settled).await, 1);
     let done = rig.actions(&order.order_id).await;
@@ -40,7 +38,7 @@ async fn the_reconciler_settles_what_a_crash_left_behind_and_wakes_the_saga() {
     })
     .await;
     wait_for("the provider to have booked", || async {
-        match rig.count(CHARGES).await {
+        match rig.charges().await {
             1 => Ok(()),
             _ => Err("no charge".to_owned()),
         }
@@ -59,7 +57,7 @@ async fn the_reconciler_settles_what_a_crash_left_behind_and_wakes_the_saga() {
     rig.clock.advance(Duration::from_mins(2));
     let order = rig.until_done(&placed.order_id).await;
     assert_eq!(order.state(), OrderState::Confirmed);
-    assert_eq!(rig.count(CHARGES).await, 1);
+    assert_eq!(rig.charges().await, 1);
     rig.audit().await;
 }
 
@@ -94,7 +92,7 @@ async fn an_authorization_that_the_provider_never_saw_is_sent_again_with_its_key
     gate.add_permits(1);
     let order = rig.until_done(&placed.order_id).await;
     assert_eq!(order.state(), OrderState::Confirmed);
-    assert_eq!(rig.count(CHARGES).await, 1);
+    assert_eq!(rig.charges().await, 1);
     let sent = "SELECT count(*) FROM effects WHERE state = 'CONFIRMED' AND attempts = 1";
     assert_eq!(rig.count(sent).await, 1);
     rig.audit().await;

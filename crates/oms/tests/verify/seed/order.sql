@@ -64,8 +64,6 @@ INSERT INTO effects (effect_id, kind, idempotency_key, request_hash, state, prov
 SELECT gen_random_uuid(), kind, payment_id::text, '', CASE state WHEN 'FAILED' THEN 'FAILED' ELSE 'CONFIRMED' END, provider,
     provider_reference, payment_id, 1, created_at, updated_at
 FROM payments;
-INSERT INTO sandbox_charges (idempotency_key, kind, reference, amount, currency, approved, created_at)
-SELECT payment_id::text, kind, 'sbx_' || payment_id, amount, currency, state = 'SUCCEEDED', created_at FROM payments;
 
 INSERT INTO invoices (invoice_id, invoice_number, order_id, kind, cause, currency, total, created_at)
 VALUES ('{invoice_a}', 'I1', '{order_a}', 'INVOICE', 'shipment/{shipment_a}', 'USD', 2981, now() - interval '1 hour'),
