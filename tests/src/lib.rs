@@ -6,6 +6,7 @@ pub mod desk;
 pub mod floor;
 pub mod nodes;
 pub mod process;
+pub mod provider;
 pub mod replicas;
 pub mod shop;
 pub mod suite;
