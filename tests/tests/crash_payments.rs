@@ -95,7 +95,12 @@ async fn until_asked(actor: &Actor, kind: &str) -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_the_provider_does_each_intent_is_charged_once() -> anyhow::Result<()> {
-    let mut nodes = Nodes::start_with(env!("CARGO_BIN_EXE_oms-node"), None, IMPATIENT).await?;
+    let mut nodes = Nodes::with(
+        env!("CARGO_BIN_EXE_oms-node"),
+        None,
+        &[("order", IMPATIENT)],
+    )
+    .await?;
     let actor = nodes.actor()?;
     actor.set_up(&["a"]).await?;
     actor.receive("west", "a", 100).await?;

@@ -9,8 +9,8 @@
 
 mod defects;
 mod docs;
-mod watch;
 mod provider_defects;
+mod watch;
 mod world;
 
 use std::collections::BTreeSet;
