@@ -4,7 +4,7 @@
 //! backup is in those copies alone. Each is asked for by the public API, at the locations of the copy, so that every rule of
 //! inventory holds; what cannot be had any more is told and left to a person.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use anyhow::Context;
@@ -19,27 +19,10 @@ use sqlx::{Connection, PgConnection};
 use tonic::Code;
 use uuid::Uuid;
 
+use super::store::{Copy, CopyLine, live_copies};
 use crate::cli::RepairArgs;
 use crate::clients::Clients;
 use crate::verify;
-
-/// A reservation as the order service remembers it.
-#[derive(Debug, Clone, Default)]
-struct Copy {
-    order_id: Uuid,
-    channel_id: String,
-    priority: i16,
-    lines: Vec<CopyLine>,
-}
-
-#[derive(Debug, Clone)]
-struct CopyLine {
-    order_line_id: Uuid,
-    sku: String,
-    location_id: String,
-    quantity: i64,
-    state: String,
-}
 
 /// What came of a reservation that inventory did not know.
 #[derive(Debug, Clone, Serialize)]
@@ -110,36 +93,6 @@ fn table(repaired: &[Repaired]) -> Table {
         ]);
     }
     table
-}
-
-/// Reservations that hold something, as the order service remembers them.
-async fn live_copies(conn: &mut PgConnection) -> anyhow::Result<BTreeMap<Uuid, Copy>> {
-    type Row = (Uuid, Uuid, String, i16, Uuid, String, String, i64, String);
-    let rows: Vec<Row> = sqlx::query_as(
-        "SELECT r.reservation_id, r.order_id, o.channel_id, o.priority, l.order_line_id, ol.sku, l.location_id, l.quantity,
-                l.state
-         FROM reservations r JOIN orders o USING (order_id) JOIN reservation_lines l USING (reservation_id)
-         JOIN order_lines ol USING (order_line_id)
-         WHERE r.state IN ('HELD', 'ALLOCATED', 'BACKORDERED') AND l.state IN ('HELD', 'ALLOCATED', 'BACKORDERED')
-         ORDER BY r.reservation_id, l.order_line_id, l.location_id",
-    )
-    .fetch_all(conn)
-    .await?;
-    let mut copies: BTreeMap<Uuid, Copy> = BTreeMap::new();
-    for (id, order_id, channel_id, priority, order_line_id, sku, location_id, quantity, state) in
-        rows
-    {
-        let copy = copies.entry(id).or_default();
-        (copy.order_id, copy.channel_id, copy.priority) = (order_id, channel_id, priority);
-        copy.lines.push(CopyLine {
-            order_line_id,
-            sku,
-            location_id,
-            quantity,
-            state,
-        });
-    }
-    Ok(copies)
 }
 
 async fn is_known(clients: &Clients, reservation_id: Uuid) -> anyhow::Result<bool> {
