@@ -139,6 +139,14 @@ impl Nodes {
         self.node_mut(name)?.kill()
     }
 
+    /// Waits until a service has died by itself.
+    ///
+    /// # Errors
+    /// When it is not running, or lives on for a minute.
+    pub async fn until_dead(&mut self, name: &str) -> anyhow::Result<()> {
+        self.node_mut(name)?.until_dead().await
+    }
+
     /// Asks all services to end and waits for them; what they still had to tell is told.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::suite::wait_for;
+use crate::suite::{PATIENCE, wait_for};
 
 /// Ports of processes: below the range from which Linux takes the ports of outgoing connections, so that nobody gets a
 /// port by chance while its process is dead.
@@ -136,6 +136,27 @@ impl Process {
         child.kill()?;
         child.wait()?;
         Ok(())
+    }
+
+    /// Waits until it has died by itself.
+    ///
+    /// # Errors
+    /// When it is not running, or lives on for a minute.
+    pub async fn until_dead(&mut self) -> anyhow::Result<()> {
+        let child = self.child.take();
+        let mut child = child.with_context(|| format!("{} is not running", self.service))?;
+        let id = Pid::from_raw(i32::try_from(child.id())?);
+        let waiting = tokio::task::spawn_blocking(move || child.wait());
+        match tokio::time::timeout(PATIENCE, waiting).await {
+            Ok(ended) => {
+                ended??;
+                Ok(())
+            }
+            Err(_) => {
+                kill(id, Signal::SIGKILL)?;
+                bail!("{} lives on", self.service)
+            }
+        }
     }
 
     /// Stops it where it is (SIGSTOP): its connections stay open and nobody answers.

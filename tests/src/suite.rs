@@ -13,7 +13,7 @@ use oms_engines::EnginesConfig;
 use oms_proto::order::v1::{GetOrderRequest, Order, OrderState};
 
 /// Longest wait for anything; a test that needs more is stuck.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Whoever acts in a test: clients on behalf of `user:test`, and the server that the verifier looks at.
 #[derive(Debug, Clone)]

@@ -1,5 +1,7 @@
 //! Configuration: the embedded defaults in `defaults.toml` document every key.
 
+use std::path::PathBuf;
+
 use oms_service::Common;
 use serde::Deserialize;
 
@@ -56,6 +58,9 @@ impl Config {
         if !sandbox.is_empty() && !is_http(sandbox) {
             return Err("payments.sandbox.url: must be http://host:port, or empty".to_owned());
         }
+        if saga.failpoints.is_some() && !self.common.insecure_dev {
+            return Err("saga.failpoints: only with insecure_dev".to_owned());
+        }
         if saga.failures_max < 1 {
             return Err("saga.failures_max: must be at least 1".to_owned());
         }
@@ -95,6 +100,8 @@ pub struct SagaConfig {
     pub pending_most_ms: u64,
     /// Longest wait of PlaceOrder for the confirmation, and the wait when the caller gives no deadline.
     pub wait_most_ms: u64,
+    /// For the crash suite, under `insecure_dev` only: a folder; see `Ctx::failpoint`.
+    pub failpoints: Option<PathBuf>,
 }
 
 /// Payments. Times are in milliseconds.

@@ -1,5 +1,8 @@
 //! What commands, the saga, consumers and tasks work with.
 
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 
 use oms_core::{Clock, IdSource, Principal, derive};
@@ -55,6 +58,31 @@ impl Ctx {
     /// A new id.
     pub(crate) fn id(&self) -> Uuid {
         self.ids.next()
+    }
+
+    /// A point before or after a commit or a call, where the crash suite kills this process. In the folder that the
+    /// configuration names, every point that is passed is a line of the file `passed`, and the process dies, as by
+    /// `kill -9`, at the one that the file `kill_at` names, once. Nothing without the key, which only `insecure_dev` allows.
+    pub(crate) fn failpoint(&self, what: &str, moment: &str) {
+        if let Some(folder) = &self.config.saga.failpoints {
+            pass(folder, &format!("{what} {moment}"));
+        }
+    }
+}
+
+fn pass(folder: &Path, point: &str) {
+    let passed = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(folder.join("passed"))
+        .and_then(|mut file| file.write_all(format!("{point}\n").as_bytes()));
+    if let Err(error) = passed {
+        tracing::error!(%error, "a failpoint could not be written down");
+    }
+    let kill_at = folder.join("kill_at");
+    if fs::read_to_string(&kill_at).is_ok_and(|at| at == point) && fs::remove_file(&kill_at).is_ok()
+    {
+        std::process::abort();
     }
 }
 

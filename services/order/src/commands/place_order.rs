@@ -62,6 +62,7 @@ pub(crate) async fn place_order(
     let drive = deadline.is_some() || ctx.background.len() < ctx.config.saga.concurrency;
     let holder = ctx.id();
     let claim = drive.then_some(holder);
+    ctx.failpoint(METHOD, "checked");
     let placed = ctx
         .db
         .run_tx("place_order", |tx| {
@@ -75,6 +76,7 @@ pub(crate) async fn place_order(
         }
         placed => placed?,
     };
+    ctx.failpoint(METHOD, "committed");
     let (order, saga) = match placed {
         Placed::Before(order_id) => return answer(ctx, order_id, None, deadline).await,
         Placed::New(new) => *new,

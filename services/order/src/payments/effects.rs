@@ -183,7 +183,9 @@ async fn run_in_span(ctx: &Ctx, payment: &Payment, fresh: bool) -> Result<Ran, E
         }
     };
     let patience = Duration::from_millis(ctx.config.payments.timeout_ms);
+    ctx.failpoint(payment.kind.action(), "sent");
     let answer = tokio::time::timeout(patience, call).await;
+    ctx.failpoint(payment.kind.action(), "answered");
     let answer = answer.unwrap_or_else(|_| {
         Err(Unanswered {
             provider: provider.name(),

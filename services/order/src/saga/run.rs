@@ -226,12 +226,19 @@ impl Run {
         if self.saga.state == SagaState::Undoing {
             return self.undo(ctx).await;
         }
+        let step = self.saga.step.as_str();
+        ctx.failpoint(step, "begins");
         match steps::forward(ctx, self).await {
             Ok(done) if done.is_pass() => {
                 self.pass(&done);
                 Ok(Flow::Go)
             }
-            Ok(done) => self.commit(ctx, &done).await,
+            Ok(done) => {
+                ctx.failpoint(step, "answered");
+                let flow = self.commit(ctx, &done).await;
+                ctx.failpoint(step, "committed");
+                flow
+            }
             Err(Failure::Lost(lost)) => Err(lost),
             Err(failure) => self.fail(ctx, failure).await,
         }

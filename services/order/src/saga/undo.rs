@@ -17,8 +17,14 @@ impl Run {
             return self.finish_undo(ctx, None).await;
         };
         self.saga.step = step;
+        ctx.failpoint(step.as_str(), "undo begins");
         match steps::undo(ctx, self).await {
-            Ok(undone) => self.finish_undo(ctx, Some((step, undone))).await,
+            Ok(undone) => {
+                ctx.failpoint(step.as_str(), "undo answered");
+                let flow = self.finish_undo(ctx, Some((step, undone))).await;
+                ctx.failpoint(step.as_str(), "undo committed");
+                flow
+            }
             Err(Failure::Lost(lost)) => Err(lost),
             Err(failure) => self.fail(ctx, failure).await,
         }

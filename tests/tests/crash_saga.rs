@@ -1,0 +1,220 @@
+//! The order service is killed at every boundary of the saga, enumerated: before and after each commit, and before and after
+//! each call of a peer or of the payment provider, forward and undoing. Every order ends as it would have, and
+//! nothing is lost or doubled.
+//!
+//! The points are not a list kept by hand: orders of every kind run once and write down what they pass.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use oms_proto::order::v1 as o;
+use oms_proto::order::v1::{OrderState, PaymentPolicy};
+use oms_tests::fresh_id;
+use oms_tests::nodes::Nodes;
+use oms_tests::shop::{channel, new_order};
+use oms_tests::suite::{Actor, wait_for};
+
+/// Units above which an order of the channel `wary` waits for a person.
+const OUTLIER: i64 = 5;
+
+/// How an order goes and ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Confirmed and released.
+    Confirmed,
+    /// Its card is declined: what was reserved is given back.
+    Declined,
+    /// There is not enough.
+    OutOfStock,
+    /// It waits behind a hold, with its units reserved, until somebody cancels it.
+    Canceled,
+}
+
+impl Kind {
+    const ALL: [Self; 4] = [
+        Self::Confirmed,
+        Self::Declined,
+        Self::OutOfStock,
+        Self::Canceled,
+    ];
+
+    fn order(self) -> o::NewOrder {
+        let (token, units) = match self {
+            Self::Confirmed => ("tok_approve", 1),
+            Self::Declined => ("tok_decline", 1),
+            Self::OutOfStock => ("tok_approve", 1_000_000),
+            Self::Canceled => ("tok_approve", OUTLIER + 1),
+        };
+        let mut order = new_order(&[("a", units)]);
+        if let Some(method) = &mut order.payment_method {
+            token.clone_into(&mut method.token);
+        }
+        if self == Self::Canceled {
+            "wary".clone_into(&mut order.channel_id);
+        }
+        order
+    }
+
+    fn end(self) -> OrderState {
+        match self {
+            Self::Confirmed => OrderState::Confirmed,
+            Self::Declined | Self::OutOfStock => OrderState::Rejected,
+            Self::Canceled => OrderState::Canceled,
+        }
+    }
+}
+
+/// The folder in which the order service writes the points that it passes, and reads where to die.
+struct Points(PathBuf);
+
+impl Points {
+    fn passed(&self) -> anyhow::Result<Vec<String>> {
+        let text = fs::read_to_string(self.0.join("passed"))?;
+        Ok(text.lines().map(str::to_owned).collect())
+    }
+
+    fn forget(&self) -> anyhow::Result<()> {
+        Ok(fs::remove_file(self.0.join("passed"))?)
+    }
+
+    fn die_at(&self, point: &str) -> anyhow::Result<()> {
+        // Whole or not at all: the service may look at any moment.
+        let written = self.0.join("kill_at.new");
+        fs::write(&written, point)?;
+        Ok(fs::rename(&written, self.0.join("kill_at"))?)
+    }
+}
+
+/// Calls until an answer comes; `call` repeats the same request.
+macro_rules! until_answered {
+    ($what:literal, $call:expr) => {
+        wait_for($what, || async {
+            Ok($call.await.map_err(|status| status.to_string()))
+        })
+        .await?
+        .into_inner()
+    };
+}
+
+/// Takes an order of this kind to its end, as a patient caller does; answers its id.
+async fn run(actor: &Actor, kind: Kind) -> anyhow::Result<String> {
+    let request = o::PlaceOrderRequest {
+        request_id: fresh_id(),
+        order: Some(kind.order()),
+        wait_for: o::WaitFor::Pending.into(),
+    };
+    let placed = until_answered!(
+        "PlaceOrder to be answered",
+        actor.clients.orders().place_order(request.clone())
+    );
+    let order_id = placed.order.context("no order")?.order_id;
+    if kind == Kind::Canceled {
+        let waits = |order: &o::Order| order.saga_step == "await_holds";
+        wait_for("the order to wait", || async {
+            let order = actor.order(&order_id).await;
+            Ok(match order {
+                Ok(order) if waits(&order) => Ok(()),
+                other => Err(format!("{other:?}")),
+            })
+        })
+        .await?;
+        let request = o::CancelOrderRequest {
+            request_id: fresh_id(),
+            order_id: order_id.clone(),
+            reason: "CUSTOMER".to_owned(),
+            ..Default::default()
+        };
+        until_answered!(
+            "CancelOrder to be answered",
+            actor.clients.orders().cancel_order(request.clone())
+        );
+    }
+    Ok(order_id)
+}
+
+/// Waits until an order has come to its end and its saga to its own.
+async fn ended(actor: &Actor, kind: Kind, order_id: &str) -> anyhow::Result<()> {
+    wait_for("the order to end", || async {
+        let Ok(order) = actor.order(order_id).await else {
+            return Ok(Err("no answer".to_owned()));
+        };
+        let is_done = order.state() == kind.end() && order.saga_step.is_empty();
+        Ok(if is_done {
+            Ok(())
+        } else {
+            Err(format!("{:?} at {:?}", order.state(), order.saga_step))
+        })
+    })
+    .await
+    .with_context(|| format!("{kind:?}"))
+}
+
+/// What orders of this kind pass, each point once, in its order.
+async fn points_of(actor: &Actor, points: &Points, kind: Kind) -> anyhow::Result<Vec<String>> {
+    let order_id = run(actor, kind).await?;
+    ended(actor, kind, &order_id).await?;
+    // The last commit of a released order comes after its state.
+    actor.verify().await?;
+    let mut seen = BTreeSet::new();
+    let mut passed = points.passed()?;
+    passed.retain(|point| seen.insert(point.clone()));
+    points.forget()?;
+    Ok(passed)
+}
+
+async fn start(folder: &Path) -> anyhow::Result<Nodes> {
+    fs::create_dir_all(folder)?;
+    let order = format!(
+        "[saga]\nfailpoints = {folder:?}\nlease_ms = 1500\npoll_ms = 100\n\
+         [payments]\ntimeout_ms = 1000\nreconcile_after_ms = 2000\nreconcile_poll_ms = 200\n"
+    );
+    // Lives as long as the test.
+    let order: &'static str = Box::leak(order.into_boxed_str());
+    let nodes = Nodes::with(env!("CARGO_BIN_EXE_oms-node"), None, &[("order", order)]).await?;
+    let actor = nodes.actor()?;
+    actor.set_up(&["a"]).await?;
+    let wary = o::Channel {
+        outlier_quantity: OUTLIER,
+        ..channel("wary", PaymentPolicy::AuthThenCaptureOnShip)
+    };
+    actor.upsert_channel(wary).await?;
+    actor.receive("west", "a", 10_000).await?;
+    Ok(nodes)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_at_every_boundary_of_the_saga_changes_no_end() -> anyhow::Result<()> {
+    let folder = oms_engines::scratch::create()?;
+    let points = Points(folder.clone());
+    let mut nodes = start(&folder).await?;
+    let actor = nodes.actor()?;
+    let mut orders = Vec::new();
+    let mut kills = 0;
+    for kind in Kind::ALL {
+        let of_kind = points_of(&actor, &points, kind).await?;
+        ensure!(of_kind.len() > 5, "{kind:?} passes {of_kind:?}");
+        for point in of_kind {
+            points.die_at(&point)?;
+            let (order_id, dead) = tokio::join!(run(&actor, kind), async {
+                nodes.until_dead("order").await?;
+                nodes.spawn("order")
+            });
+            dead.with_context(|| format!("{kind:?} at {point:?}"))?;
+            orders.push((kind, order_id?, point));
+            kills += 1;
+        }
+        // So that what the next kind writes down is its own.
+        for (kind, order_id, point) in &orders {
+            let ended = ended(&actor, *kind, order_id).await;
+            ended.with_context(|| format!("killed at {point:?}"))?;
+        }
+        actor.verify().await?;
+        points.forget()?;
+    }
+    println!("{kills} kills, {} orders", orders.len());
+    ensure!(kills >= 40, "{kills} kills");
+    fs::remove_dir_all(&folder)?;
+    Ok(())
+}
