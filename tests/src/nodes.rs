@@ -11,6 +11,9 @@ use crate::suite::{Actor, engines};
 /// The payment provider's name among the processes.
 pub const PROVIDER: &str = "sandbox-psp";
 
+const WEBHOOKS: &str = "/webhooks/payments/sandbox";
+const WEBHOOK_SECRET: &str = "whsec_of_the_processes";
+
 /// Engines, the five services and the payment provider, each in a process of its own. Dropping it kills them.
 #[derive(Debug)]
 pub struct Nodes {
@@ -52,7 +55,10 @@ impl Nodes {
                 Ok(((*name).to_owned(), node))
             })
             .collect::<anyhow::Result<Vec<_>>>()?;
-        let provider = Process::provider(program, engines.dir(), &engines.postgres_url())?;
+        let order = nodes.iter().find(|(name, _)| name == "order");
+        let told = order.context("no order service")?.1.url() + WEBHOOKS;
+        let webhook = [told.as_str(), WEBHOOK_SECRET];
+        let provider = Process::provider(program, engines.dir(), &engines.postgres_url(), webhook)?;
         nodes.push((PROVIDER.to_owned(), provider));
         let mut all = Self {
             nodes,
@@ -88,7 +94,10 @@ impl Nodes {
             text += &format!("[lease]\nredis_url = {:?}\n", self.engines.redis_url());
         }
         if service == "order" {
-            text += &format!("[payments.sandbox]\nurl = {:?}\n", self.url(PROVIDER));
+            text += &format!(
+                "[payments.sandbox]\nurl = {:?}\nwebhook_secret = {WEBHOOK_SECRET:?}\n",
+                self.url(PROVIDER)
+            );
         }
         let own = self.overrides.iter().filter(|(name, _)| *name == service);
         own.fold(text, |text, (_, toml)| text + toml)

@@ -58,15 +58,24 @@ impl Process {
         })
     }
 
-    /// The sandbox payment provider on this Postgres server; see [`Process::new`].
+    /// The sandbox payment provider on this Postgres server; `webhook` is where it tells of charges, and the secret
+    /// that it signs with. See [`Process::new`].
     ///
     /// # Errors
     /// When no port is free.
-    pub fn provider(program: &str, dir: &Path, postgres_url: &str) -> anyhow::Result<Self> {
+    pub fn provider(
+        program: &str,
+        dir: &Path,
+        postgres_url: &str,
+        webhook: [&str; 2],
+    ) -> anyhow::Result<Self> {
         let mut process = Self::new(program, "sandbox-psp", dir, "sandbox-psp")?;
         let listen = format!("127.0.0.1:{}", process.port);
-        let arguments = ["--listen", &listen, "--postgres-url", postgres_url];
-        process.arguments = Some(arguments.map(str::to_owned).to_vec());
+        let [url, secret] = webhook;
+        let serve = ["--listen", &listen, "--postgres-url", postgres_url];
+        let tell = ["--webhook-url", url, "--webhook-secret", secret];
+        let arguments = serve.iter().chain(&tell);
+        process.arguments = Some(arguments.map(|&argument| argument.to_owned()).collect());
         Ok(process)
     }
 

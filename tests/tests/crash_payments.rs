@@ -1,5 +1,5 @@
 //! The payment provider fails in every way while orders go to cash and back: it loses answers after it has done what was
-//! asked, answers errors after and before, stalls past our patience, and dies; the order service dies too. Afterwards its
+//! asked, answers errors after and before, stalls past our patience, tells twice, late and out of order, and dies; the order service dies too. Afterwards its
 //! ledger is ours, and nobody was charged twice.
 
 use std::collections::BTreeMap;
@@ -21,11 +21,14 @@ const IMPATIENT: &str =
     "[payments]\ntimeout_ms = 500\nreconcile_after_ms = 1500\nreconcile_poll_ms = 100\n";
 
 /// What goes wrong in every phase; the provider forgets it when it dies.
-const FAULTS: [&str; 4] = [
+const FAULTS: [&str; 7] = [
     r#"{"kind": "lose_reply", "times": 4, "every": 2}"#,
     r#"{"kind": "error_after_success", "times": 3, "every": 3}"#,
     r#"{"kind": "stall_ms", "ms": 1200, "times": 2, "every": 4}"#,
     r#"{"kind": "error_before", "times": 2, "every": 5}"#,
+    r#"{"kind": "duplicate_webhook", "times": 4, "every": 2}"#,
+    r#"{"kind": "late_webhook", "ms": 800, "times": 3, "every": 3}"#,
+    r#"{"kind": "out_of_order_webhook", "times": 3, "every": 3}"#,
 ];
 
 async fn make_trouble(nodes: &Nodes) -> anyhow::Result<()> {

@@ -209,6 +209,18 @@ pub(crate) struct SandboxPspArgs {
     /// Postgres server; the database oms_sandbox_psp is made if it is missing.
     #[arg(long, value_name = "URL", env = "OMS_POSTGRES_URL")]
     pub(crate) postgres_url: String,
+    /// Where charges are told: http://HOST:7001/webhooks/payments/sandbox of the order service.
+    #[arg(long, value_name = "URL", requires = "webhook_secret")]
+    pub(crate) webhook_url: Option<String>,
+    /// Secret that webhooks are signed with: payments.sandbox.webhook_secret of the order service.
+    #[arg(
+        long,
+        value_name = "SECRET",
+        env = "OMS_SANDBOX_PSP_WEBHOOK_SECRET",
+        hide_env_values = true,
+        default_value = ""
+    )]
+    pub(crate) webhook_secret: String,
 }
 
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use oms_core::SystemClock;
-use oms_sandbox_psp::{DATABASE, SandboxPsp};
+use oms_sandbox_psp::{DATABASE, SandboxPsp, Webhook};
 use oms_telemetry::TelemetryConfig;
 
 use crate::cli::SandboxPspArgs;
@@ -19,7 +19,12 @@ pub(crate) async fn serve(args: &SandboxPspArgs) -> anyhow::Result<()> {
         .with_context(|| format!("cannot make the database {DATABASE}"))?;
     let listener = TcpListener::bind(args.listen);
     let listener = listener.with_context(|| format!("cannot listen on {}", args.listen))?;
-    let provider = SandboxPsp::start(&url, listener, Arc::new(SystemClock)).await?;
+    let webhook = args.webhook_url.clone().map(|url| Webhook {
+        url,
+        secret: args.webhook_secret.clone(),
+    });
+    let clock = Arc::new(SystemClock);
+    let provider = SandboxPsp::start(&url, listener, clock, webhook).await?;
     oms_service::cli::asked_to_end().await;
     provider.stop().await?;
     telemetry.shutdown().await;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use oms_core::{Clock, IdSource, SystemClock, SystemIds};
 use oms_engines::{Engines, EnginesConfig};
-use oms_sandbox_psp::SandboxPsp;
+use oms_sandbox_psp::{SandboxPsp, Webhook};
 use oms_service::{AnyProgram, Layers, Runtime, ServiceHandle};
 
 /// The services in the order in which they start, with their ports.
@@ -18,6 +18,9 @@ pub const SERVICES: [(&str, u16); 5] = [
     ("shipping", 7004),
     ("returns", 7005),
 ];
+
+/// Provider and order service are in one process on this machine: a secret that everybody knows will do.
+const WEBHOOK_SECRET: &str = "whsec_of_one_process";
 
 /// How a suite is started.
 pub struct SuiteConfig {
@@ -90,7 +93,7 @@ impl Suite {
             .iter()
             .map(|(_, port)| bind(config.fixed_ports.then_some(*port)))
             .collect::<anyhow::Result<Vec<_>>>()?;
-        let provider = start_provider(&engines, &config).await?;
+        let provider = start_provider(&engines, &ports, &config).await?;
         let mut services = Vec::new();
         for ((name, _), own) in SERVICES.iter().zip(&ports) {
             let layers = layers(name, &engines, &ports, &config, &provider)?;
@@ -173,14 +176,29 @@ fn start_engines(config: &EnginesConfig) -> anyhow::Result<Engines> {
     Ok(engines)
 }
 
-async fn start_provider(engines: &Engines, config: &SuiteConfig) -> anyhow::Result<SandboxPsp> {
+async fn start_provider(
+    engines: &Engines,
+    ports: &[Ports],
+    config: &SuiteConfig,
+) -> anyhow::Result<SandboxPsp> {
     let port = if config.fixed_ports {
         oms_sandbox_psp::PORT
     } else {
         0
     };
     let url = engines.database_url(oms_sandbox_psp::DATABASE);
-    let started = SandboxPsp::start(&url, open(port)?, Arc::clone(&config.clock)).await;
+    let mut services = SERVICES.iter().zip(ports);
+    let order = services.find(|((name, _), _)| *name == "order");
+    let (_, order) = order.context("no order service")?;
+    let webhook = Webhook {
+        url: format!(
+            "http://{}/webhooks/payments/sandbox",
+            order.grpc.local_addr()?
+        ),
+        secret: WEBHOOK_SECRET.to_owned(),
+    };
+    let clock = Arc::clone(&config.clock);
+    let started = SandboxPsp::start(&url, open(port)?, clock, Some(webhook)).await;
     started.context("cannot start the payment provider")
 }
 
@@ -226,7 +244,10 @@ fn layers(
         text += &format!("[lease]\nredis_url = {:?}\n", engines.redis_url());
     }
     if name == "order" {
-        text += &format!("[payments.sandbox]\nurl = {:?}\n", provider.url());
+        text += &format!(
+            "[payments.sandbox]\nurl = {:?}\nwebhook_secret = {WEBHOOK_SECRET:?}\n",
+            provider.url()
+        );
     }
     let overrides = config
         .overrides

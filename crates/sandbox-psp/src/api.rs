@@ -20,6 +20,7 @@ use crate::charge::{Asked, Charge, Operation, TOKEN_TIMEOUT, Violation};
 use crate::faults::{Fault, FaultKind, Faults};
 use crate::ledger::{self, Booked};
 use crate::store;
+use crate::webhooks::Sender;
 
 /// Largest body in bytes.
 const BODY_MAX: usize = 16 * 1024;
@@ -30,6 +31,8 @@ const PAGE: i64 = 1_000;
 pub(crate) struct Shop {
     pub(crate) db: Db,
     pub(crate) faults: Faults,
+    /// Tells about charges, if anybody wants to know.
+    pub(crate) webhooks: Option<Sender>,
 }
 
 type Shared = State<Arc<Shop>>;
@@ -90,6 +93,10 @@ async fn serve(shop: &Shop, operation: Operation, headers: &HeaderMap, body: &By
         }
         Err(failure) => return unavailable(&failure),
     };
+    if fresh && let Some(webhooks) = &shop.webhooks {
+        let fault = shop.faults.hit_webhook(operation);
+        webhooks.tell(&charge, fault.as_ref());
+    }
     if fresh && operation == Operation::Authorize && charge.token == TOKEN_TIMEOUT {
         return lost();
     }

@@ -20,6 +20,22 @@ pub(crate) enum FaultKind {
     StallMs,
     /// It is declined as `card_declined`, whatever the rules say.
     Decline,
+    /// Its webhook comes twice.
+    DuplicateWebhook,
+    /// Its webhook comes late by `ms`.
+    LateWebhook,
+    /// Its webhook comes after that of the next charge.
+    OutOfOrderWebhook,
+}
+
+impl FaultKind {
+    /// True of what goes wrong with the webhook, not with the answer.
+    pub(crate) fn is_of_webhooks(self) -> bool {
+        matches!(
+            self,
+            Self::DuplicateWebhook | Self::LateWebhook | Self::OutOfOrderWebhook
+        )
+    }
 }
 
 /// Which operations a fault is for.
@@ -44,7 +60,7 @@ pub(crate) struct Fault {
     /// It hits every so manieth request.
     #[serde(default = "one")]
     every: u32,
-    /// Of a stall.
+    /// Of a stall or a late webhook.
     #[serde(default)]
     pub(crate) ms: u64,
 }
@@ -63,7 +79,7 @@ const STALL_MS_MAX: u64 = 600_000;
 impl Fault {
     /// Everything that is wrong with it.
     pub(crate) fn violations(&self) -> Vec<Violation> {
-        let stalls = self.kind == FaultKind::StallMs;
+        let stalls = matches!(self.kind, FaultKind::StallMs | FaultKind::LateWebhook);
         let wrong = [
             ("times", self.times == 0),
             ("every", self.every == 0),
@@ -107,11 +123,20 @@ impl Faults {
         self.with(Vec::clear);
     }
 
-    /// The fault that hits a request: the first that is due, which then has one time less.
+    /// The fault that hits an answer: the first that is due, which then has one time less.
     pub(crate) fn hit(&self, operation: Operation) -> Option<Fault> {
+        self.hit_one(|fault| fault.is_for(operation) && !fault.kind.is_of_webhooks())
+    }
+
+    /// The fault that hits a webhook, likewise.
+    pub(crate) fn hit_webhook(&self, operation: Operation) -> Option<Fault> {
+        self.hit_one(|fault| fault.is_for(operation) && fault.kind.is_of_webhooks())
+    }
+
+    fn hit_one(&self, is_meant: impl Fn(&Fault) -> bool) -> Option<Fault> {
         self.with(|all| {
             let mut hit = None;
-            for one in all.iter_mut().filter(|one| one.fault.is_for(operation)) {
+            for one in all.iter_mut().filter(|one| is_meant(&one.fault)) {
                 one.seen = one.seen.wrapping_add(1);
                 if hit.is_none() && one.seen % one.fault.every == 0 {
                     one.fault.times -= 1;

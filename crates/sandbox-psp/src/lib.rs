@@ -15,6 +15,9 @@
 //! does it and loses the answer once. Never is more captured or voided than was authorized, nor more
 //! refunded than was captured.
 //!
+//! Every new charge is told by a webhook, where one is configured: `{"id": .., "type": "charge.approved",
+//! "data": {"idempotency_key": .., "reference": ..}}`, signed in the header `Sandbox-Signature` as Stripe signs.
+//!
 //! Real money is nowhere near: it must not be reachable from outside a development machine or a test.
 
 mod api;
@@ -22,6 +25,7 @@ mod charge;
 mod faults;
 mod ledger;
 mod store;
+mod webhooks;
 
 use std::io;
 use std::net::SocketAddr;
@@ -37,6 +41,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use api::Shop;
 use faults::Faults;
+use webhooks::Sender;
+
+pub use webhooks::Webhook;
 
 /// The provider's migrations.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
@@ -91,20 +98,25 @@ impl SandboxPsp {
         database_url: &str,
         listener: std::net::TcpListener,
         clock: Arc<dyn Clock>,
+        webhook: Option<Webhook>,
     ) -> Result<Self, StartError> {
         let config = DbConfig {
             max_connections: 4,
             ..DbConfig::new(database_url, "sandbox-psp")
         };
-        let db = Db::connect(&config, clock).await?;
+        let db = Db::connect(&config, Arc::clone(&clock)).await?;
         oms_postgres::migrate(&db, &MIGRATOR).await?;
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let addr = listener.local_addr()?;
-        let faults = Faults::default();
-        let router = api::router(Arc::new(Shop { db, faults }));
-        tracing::info!(%addr, "the sandbox payment provider serves");
         let cancel = CancellationToken::new();
+        let shop = Shop {
+            db,
+            faults: Faults::default(),
+            webhooks: webhook.map(|webhook| Sender::new(webhook, clock, cancel.clone())),
+        };
+        let router = api::router(Arc::new(shop));
+        tracing::info!(%addr, "the sandbox payment provider serves");
         let canceled = cancel.clone().cancelled_owned();
         let served = axum::serve(listener, router).with_graceful_shutdown(canceled);
         Ok(Self {

@@ -2,6 +2,7 @@
 
 use oms_postgres::Error;
 use sqlx::PgConnection;
+use sqlx::error::DatabaseError;
 
 use crate::charge::Charge;
 
@@ -18,9 +19,7 @@ pub(crate) async fn create_database(server: &mut PgConnection) -> Result<(), Err
 
 /// Whether the database could not be made because somebody has made it.
 fn is_there(error: &sqlx::Error) -> bool {
-    let code = error
-        .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code);
+    let code = error.as_database_error().and_then(DatabaseError::code);
     // duplicate_database; unique_violation where two make it at the same time.
     matches!(code.as_deref(), Some("42P04" | "23505"))
 }

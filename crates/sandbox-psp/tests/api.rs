@@ -73,7 +73,9 @@ impl Rig {
 async fn provider(db: &TestDb) -> SandboxPsp {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let clock = Arc::new(SystemClock);
-    SandboxPsp::start(db.url(), listener, clock).await.unwrap()
+    SandboxPsp::start(db.url(), listener, clock, None)
+        .await
+        .unwrap()
 }
 
 fn authorization(token: &str) -> Value {

@@ -72,6 +72,13 @@ impl Setup {
         self.services.add(service);
     }
 
+    /// Serves plain HTTP below `/webhooks/`, on the port of gRPC and within its limits. There is no principal:
+    /// handlers check who calls, for instance by a signature. The admin port would be the wrong place: nobody
+    /// outside may reach it.
+    pub fn serve_http(&mut self, routes: axum::Router) {
+        self.services.add_http(routes);
+    }
+
     /// A channel to a peer that the configuration names under `peers`.
     ///
     /// # Errors

@@ -31,6 +31,7 @@ use crate::consumers;
 use crate::ctx::Ctx;
 use crate::payments::reconciler;
 use crate::payments::sandbox::Sandbox;
+use crate::payments::webhooks;
 use crate::payments::{Provider, Providers};
 use crate::saga::driver;
 use crate::tasks;
@@ -103,6 +104,7 @@ fn serve(ctx: &Arc<Ctx>, setup: &mut Setup) {
     setup.serve(PaymentServiceServer::new(api.clone()));
     setup.serve(InvoiceServiceServer::new(api.clone()));
     setup.serve(ExceptionServiceServer::new(api));
+    setup.serve_http(webhooks::router(Arc::clone(ctx)));
 }
 
 fn work(ctx: &Arc<Ctx>, setup: &mut Setup) {

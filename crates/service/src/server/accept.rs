@@ -151,7 +151,7 @@ fn builder(limits: &ServerConfig) -> Builder<TokioExecutor> {
         .max_local_error_reset_streams(LOCAL_RESETS_MAX)
         .keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT);
-    // Only grpc-web comes over HTTP/1.
+    // Only grpc-web and webhooks come over HTTP/1.
     builder
         .http1()
         .timer(TokioTimer::new())

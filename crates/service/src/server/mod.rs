@@ -7,6 +7,7 @@ pub(crate) mod body;
 mod complete;
 pub(crate) mod deadline;
 mod feed;
+mod front;
 pub(crate) mod method;
 mod stack;
 
@@ -37,6 +38,7 @@ pub use method::NoScope;
 
 use crate::config::{Common, ServerConfig};
 use feed::Feed;
+use front::Front;
 use method::Methods;
 use stack::{Shared, Stack};
 
@@ -44,6 +46,8 @@ use stack::{Shared, Stack};
 pub(crate) struct Services {
     routes: Routes,
     names: Vec<&'static str>,
+    /// Plain HTTP, below `/webhooks/`.
+    http: axum::Router,
 }
 
 impl Services {
@@ -51,6 +55,7 @@ impl Services {
         Self {
             routes: Routes::default(),
             names: Vec::new(),
+            http: axum::Router::new(),
         }
     }
 
@@ -68,12 +73,17 @@ impl Services {
         self.routes = std::mem::take(&mut self.routes).add_service(service);
         self.names.push(S::NAME);
     }
+
+    pub(crate) fn add_http(&mut self, routes: axum::Router) {
+        self.http = std::mem::take(&mut self.http).merge(routes);
+    }
 }
 
 /// A server that is ready to accept.
 pub(crate) struct Server {
     service: &'static str,
     stack: Stack,
+    http: axum::Router,
     limits: ServerConfig,
     insecure_dev: bool,
     health: HealthReporter,
@@ -113,6 +123,7 @@ impl Server {
         Ok(Self {
             service,
             stack: Stack::new(shared, services.routes),
+            http: services.http,
             limits: common.server.clone(),
             insecure_dev: common.insecure_dev,
             health,
@@ -137,6 +148,12 @@ impl Server {
             Either::Left(CorsLayer::permissive().layer(service))
         } else {
             Either::Right(service)
+        };
+        // Outermost: plain HTTP is none of the others' business.
+        let service = Front {
+            grpc: service,
+            routes: self.http.clone(),
+            shared: self.stack.shared(),
         };
         accept::serve(self.service, listener, service, self.limits.clone(), stop).await;
     }

@@ -61,6 +61,11 @@ impl Stack {
             routes: routes.prepare(),
         }
     }
+
+    /// What all calls share.
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
 }
 
 impl Service<Request<Body>> for Stack {

@@ -11,14 +11,19 @@
 //! A crash between 2 and 3 leaves SENT: whoever comes next, at the latest [`reconciler`], finds out.
 
 pub(crate) mod effects;
-mod http;
+mod http_client;
 pub(crate) mod reconciler;
 pub(crate) mod sandbox;
+mod signature;
+pub(crate) mod webhooks;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use http::HeaderMap;
 use oms_core::Money;
+use serde::Deserialize;
+use time::OffsetDateTime;
 
 use crate::domain::payment::Answer;
 
@@ -45,6 +50,82 @@ pub(crate) struct Unanswered {
     pub(crate) detail: String,
 }
 
+/// What a webhook says: look into this effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Hint {
+    /// The provider's id of the event, by which a repeat is recognized.
+    pub(crate) event_id: String,
+    /// Key of the effect; `None` when the event is about nothing of ours.
+    pub(crate) idempotency_key: Option<String>,
+}
+
+/// Why a webhook is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    /// Nobody with that name is configured.
+    #[error("no such payment provider")]
+    UnknownProvider,
+    /// The provider has no secret here.
+    #[error("no webhook secret is configured for this provider")]
+    NotConfigured,
+    /// The body is longer than any event.
+    #[error("the body is too large")]
+    BodyTooLarge,
+    /// There is no signature.
+    #[error("the signature header is missing")]
+    SignatureMissing,
+    /// The signature cannot be read.
+    #[error("the signature header is not t=<seconds>,v1=<hex>")]
+    SignatureMalformed,
+    /// Somebody else signed it, or something else was signed.
+    #[error("the signature does not match")]
+    SignatureInvalid,
+    /// It was signed too long ago, or in the future.
+    #[error("the signature is older or younger than five minutes")]
+    SignatureExpired,
+    /// It is no event.
+    #[error("the body is not an event of this provider")]
+    Malformed,
+    /// It could not be dealt with now.
+    #[error("it cannot be dealt with now, deliver it again")]
+    TryAgain,
+}
+
+impl Refusal {
+    /// Its code, for machines.
+    pub(crate) fn code(self) -> &'static str {
+        match self {
+            Self::UnknownProvider => "UNKNOWN_PROVIDER",
+            Self::NotConfigured => "WEBHOOKS_NOT_CONFIGURED",
+            Self::BodyTooLarge => "BODY_TOO_LARGE",
+            Self::SignatureMissing => "SIGNATURE_MISSING",
+            Self::SignatureMalformed => "SIGNATURE_MALFORMED",
+            Self::SignatureInvalid => "SIGNATURE_INVALID",
+            Self::SignatureExpired => "SIGNATURE_EXPIRED",
+            Self::Malformed => "MALFORMED",
+            Self::TryAgain => "TRY_AGAIN",
+        }
+    }
+}
+
+/// A secret of the configuration. It is never shown.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The secret; `None` when none is configured.
+    pub(crate) fn reveal(&self) -> Option<&str> {
+        (!self.0.is_empty()).then_some(&self.0)
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
 /// The port to a payment provider. Every call may be repeated with its key and is then the same call.
 #[async_trait]
 pub(crate) trait Provider: Send + Sync {
@@ -60,6 +141,13 @@ pub(crate) trait Provider: Send + Sync {
     async fn refund(&self, request: &ProviderRequest) -> Result<Answer, Unanswered>;
     /// What became of the call with this key; `None` when the provider never saw it.
     async fn lookup(&self, idempotency_key: &str) -> Result<Option<Answer>, Unanswered>;
+    /// Checks the signature of a webhook and reads what it is about.
+    fn webhook(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+        now: OffsetDateTime,
+    ) -> Result<Hint, Refusal>;
 }
 
 /// The providers that are configured.

@@ -7,15 +7,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::header::CONTENT_TYPE;
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 
-use super::http::{HttpAnswer, HttpClient};
-use super::{Provider, ProviderRequest, Unanswered};
+use super::http_client::{HttpAnswer, HttpClient};
+use super::{Hint, Provider, ProviderRequest, Refusal, Secret, Unanswered, signature};
 use crate::domain::payment::Answer;
 
 const NAME: &str = "sandbox";
+const SIGNATURE: &str = "sandbox-signature";
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Where the sandbox provider is.
@@ -24,11 +26,14 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 pub struct SandboxConfig {
     /// `http://host:port`. Empty: there is no sandbox provider.
     pub url: String,
+    /// Secret of its webhooks. Empty: they are refused.
+    pub webhook_secret: Secret,
 }
 
 /// The sandbox provider.
 pub(crate) struct Sandbox {
     url: String,
+    webhook_secret: Secret,
     http: HttpClient,
 }
 
@@ -54,11 +59,24 @@ struct Charges {
     charges: Vec<Charge>,
 }
 
+/// What is read of a webhook.
+#[derive(Deserialize)]
+struct Event {
+    id: String,
+    data: EventData,
+}
+
+#[derive(Deserialize)]
+struct EventData {
+    idempotency_key: String,
+}
+
 impl Sandbox {
     /// The provider at this address; an answer may take so long.
     pub(crate) fn new(config: &SandboxConfig, patience: Duration) -> Self {
         Self {
             url: config.url.trim_end_matches('/').to_owned(),
+            webhook_secret: config.webhook_secret.clone(),
             http: HttpClient::new(patience),
         }
     }
@@ -159,5 +177,24 @@ impl Provider for Sandbox {
         }
         let found = read::<Charges>(&answer)?.charges;
         Ok(found.into_iter().next().map(Answer::from))
+    }
+
+    fn webhook(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+        now: OffsetDateTime,
+    ) -> Result<Hint, Refusal> {
+        let secret = self.webhook_secret.reveal().ok_or(Refusal::NotConfigured)?;
+        let header = headers.get(SIGNATURE).map(HeaderValue::to_str);
+        let header = header
+            .transpose()
+            .map_err(|_| Refusal::SignatureMalformed)?;
+        signature::check(header, body, secret, now)?;
+        let event: Event = serde_json::from_slice(body).map_err(|_| Refusal::Malformed)?;
+        Ok(Hint {
+            event_id: event.id,
+            idempotency_key: Some(event.data.idempotency_key),
+        })
     }
 }

@@ -22,6 +22,7 @@ pub(crate) mod sagas;
 pub(crate) mod shipments;
 pub(crate) mod stuck_tasks;
 pub(crate) mod timeline;
+pub(crate) mod webhooks;
 
 /// What may go wrong between the service and its tables.
 #[derive(Debug, thiserror::Error)]

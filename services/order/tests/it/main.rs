@@ -20,4 +20,5 @@ mod replay;
 mod rig;
 mod saga;
 mod stale;
+mod webhooks;
 mod world;

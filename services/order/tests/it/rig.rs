@@ -11,7 +11,7 @@ use oms_proto::order::v1 as pb;
 use oms_proto::order::v1::channel_service_client::ChannelServiceClient;
 use oms_proto::order::v1::hold_service_client::HoldServiceClient;
 use oms_proto::order::v1::order_service_client::OrderServiceClient;
-use oms_sandbox_psp::SandboxPsp;
+use oms_sandbox_psp::{SandboxPsp, Webhook};
 use oms_service::{AnyProgram, Layers, PeerError, Runtime, ServiceHandle};
 use oms_testkit::{MockClock, TestDb, template_key, wait_for};
 use sqlx::{AssertSqlSafe, PgConnection};
@@ -26,6 +26,9 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// The channel that tests order by.
 pub(crate) const WEB: &str = "web";
+
+/// Secret of the provider's webhooks.
+pub(crate) const WEBHOOK_SECRET: &str = "whsec_test";
 
 /// The clients of one replica.
 #[derive(Clone)]
@@ -66,6 +69,15 @@ impl Rig {
 
     /// The same with configuration on top.
     pub(crate) async fn start_with(config: &str) -> Self {
+        Self::start_as(config, false).await
+    }
+
+    /// One replica that the payment provider tells of its charges.
+    pub(crate) async fn start_told() -> Self {
+        Self::start_as("", true).await
+    }
+
+    async fn start_as(config: &str, is_told: bool) -> Self {
         let clock = MockClock::new();
         let peers = Peers::start(clock.clone()).await;
         let key = template_key("order", &[&oms_postgres::MIGRATOR, &MIGRATOR]);
@@ -73,14 +85,16 @@ impl Rig {
         let migrate =
             |url: String| async move { Order.migrate(&layers(&url, &for_template)).await };
         let db = TestDb::create(&key, migrate).await;
-        let provider = Psp::start(&clock).await;
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let provider = Psp::start(&clock, is_told.then_some(addr)).await;
         let layers = layers(db.url(), &peers)
             .with(format!(
-                "[payments.sandbox]\nurl = {:?}",
+                "[payments.sandbox]\nurl = {:?}\nwebhook_secret = {WEBHOOK_SECRET:?}",
                 provider.psp.url()
             ))
             .with(config);
-        let service = start(&layers, &clock).await;
+        let service = start(&layers, &clock, Some(Arc::new(listener))).await;
         let api = clients(&service);
         peers.stock("A", 100);
         peers.stock("B", 100);
@@ -99,7 +113,7 @@ impl Rig {
 
     /// Starts another replica on the same database.
     pub(crate) async fn another_replica(&mut self) -> Clients {
-        let service = start(&self.layers, &self.clock).await;
+        let service = start(&self.layers, &self.clock, None).await;
         let clients = clients(&service);
         self.services.push(service);
         clients
@@ -242,6 +256,11 @@ impl Rig {
             .unwrap()
     }
 
+    /// `http://host:port` of the first replica.
+    pub(crate) fn url(&self) -> String {
+        self.services[0].url()
+    }
+
     /// Charges in the provider's ledger.
     pub(crate) async fn charges(&self) -> i64 {
         let mut conn = self.provider.db.connect().await;
@@ -364,20 +383,45 @@ pub(crate) struct Psp {
 }
 
 impl Psp {
-    async fn start(clock: &MockClock) -> Self {
+    async fn start(clock: &MockClock, tells: Option<std::net::SocketAddr>) -> Self {
         let migrator = &oms_sandbox_psp::MIGRATOR;
         let key = template_key("psp", &[&oms_postgres::MIGRATOR, migrator]);
         let migrate = |url: String| async move { oms_postgres::migrate_url(&url, migrator).await };
         let db = TestDb::create(&key, migrate).await;
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let clock = Arc::new(clock.clone());
-        let psp = SandboxPsp::start(db.url(), listener, clock).await.unwrap();
-        Self { psp, db }
+        let webhook = tells.map(|addr| Webhook {
+            url: format!("http://{addr}/webhooks/payments/sandbox"),
+            secret: WEBHOOK_SECRET.to_owned(),
+        });
+        let psp = SandboxPsp::start(db.url(), listener, clock, webhook).await;
+        Self {
+            psp: psp.unwrap(),
+            db,
+        }
+    }
+
+    /// Orders a fault.
+    pub(crate) async fn fault(&self, fault: serde_json::Value) {
+        let request = http::Request::post(format!("{}/v1/faults", self.psp.url()))
+            .body(http_body_util::Full::<bytes::Bytes>::from(
+                fault.to_string(),
+            ))
+            .unwrap();
+        let executor = hyper_util::rt::TokioExecutor::new();
+        let http = hyper_util::client::legacy::Client::builder(executor).build_http();
+        let answer = http.request(request).await.unwrap();
+        assert!(answer.status().is_success(), "{fault}");
     }
 }
 
-async fn start(layers: &Layers, clock: &MockClock) -> ServiceHandle {
+async fn start(
+    layers: &Layers,
+    clock: &MockClock,
+    listener: Option<Arc<std::net::TcpListener>>,
+) -> ServiceHandle {
     let runtime = Runtime {
+        listener,
         clock: Arc::new(clock.clone()),
         ..Runtime::default()
     };
