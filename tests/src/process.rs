@@ -156,16 +156,12 @@ impl Process {
         let mut child = child.with_context(|| format!("{} is not running", self.service))?;
         let id = Pid::from_raw(i32::try_from(child.id())?);
         let waiting = tokio::task::spawn_blocking(move || child.wait());
-        match tokio::time::timeout(PATIENCE, waiting).await {
-            Ok(ended) => {
-                ended??;
-                Ok(())
-            }
-            Err(_) => {
-                kill(id, Signal::SIGKILL)?;
-                bail!("{} lives on", self.service)
-            }
-        }
+        let Ok(ended) = tokio::time::timeout(PATIENCE, waiting).await else {
+            kill(id, Signal::SIGKILL)?;
+            bail!("{} lives on", self.service)
+        };
+        ended??;
+        Ok(())
     }
 
     /// Stops it where it is (SIGSTOP): its connections stay open and nobody answers.

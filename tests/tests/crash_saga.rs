@@ -167,8 +167,9 @@ async fn points_of(actor: &Actor, points: &Points, kind: Kind) -> anyhow::Result
 async fn start(folder: &Path) -> anyhow::Result<Nodes> {
     fs::create_dir_all(folder)?;
     let order = format!(
-        "[saga]\nfailpoints = {folder:?}\nlease_ms = 1500\npoll_ms = 100\n\
-         [payments]\ntimeout_ms = 1000\nreconcile_after_ms = 2000\nreconcile_poll_ms = 200\n"
+        "[saga]\nfailpoints = \"{}\"\nlease_ms = 1500\npoll_ms = 100\n\
+         [payments]\ntimeout_ms = 1000\nreconcile_after_ms = 2000\nreconcile_poll_ms = 200\n",
+        folder.display()
     );
     // Lives as long as the test.
     let order: &'static str = Box::leak(order.into_boxed_str());
