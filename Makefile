@@ -41,7 +41,7 @@ test: setup ## Runs every test
 $(SERVICES:%=test-%): test-%: setup ## Runs the tests of one service: test-order, test-inventory ..
 	@scripts/test.sh oms-$* $(ARGS)
 
-crash: setup ## Sells out over three replicas while Redis, Postgres and replicas die (the long form; ARGS: --seed, --rounds, --only, --release)
+crash: setup ## Sales, orders, payments and feeds while engines and services die (the long form; ARGS: --seed, --rounds, --only, --release)
 	@scripts/crash.sh $(ARGS)
 
 # Compiled by itself: two seconds, where the package takes all services with it. `make test` runs it too.

@@ -117,7 +117,8 @@ impl Nodes {
         Ok(name)
     }
 
-    fn url(&self, name: &str) -> String {
+    /// `http://host:port` of a process; empty when there is none.
+    pub fn url(&self, name: &str) -> String {
         let node = self.nodes.iter().find(|(one, _)| one == name);
         node.map_or_else(String::new, |(_, node)| node.url())
     }

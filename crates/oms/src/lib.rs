@@ -8,7 +8,7 @@
 //! | `feed` | a service's event feed, for people, scripts and connectors |
 //! | `bench` | how fast things are, beside what the same work costs without the services |
 //! | [`verify`] | the verifier: what must be true of the five databases, with SQL of its own |
-//! | `repair` | mends what the restore of one database left behind |
+//! | [`repair`] | mends what the restore of one database left behind |
 //! | `up`, `sandbox_psp`, `cli` | the commands |
 
 mod bench;
@@ -16,7 +16,7 @@ pub mod cli;
 pub mod clients;
 mod demo;
 mod feed;
-mod repair;
+pub mod repair;
 mod sandbox_psp;
 pub mod suite;
 mod up;

@@ -4,3 +4,4 @@ mod reservations;
 mod store;
 
 pub(crate) use reservations::command;
+pub use reservations::{MADE_AGAIN, Repair, Repaired, reservations};

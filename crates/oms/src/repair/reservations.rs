@@ -26,12 +26,62 @@ use crate::verify;
 
 /// What came of a reservation that inventory did not know.
 #[derive(Debug, Clone, Serialize)]
-struct Repaired {
-    reservation_id: Uuid,
-    order_id: Uuid,
-    units: i64,
-    /// `missing` (nothing was changed), `made again`, or why not.
-    outcome: String,
+pub struct Repaired {
+    /// Its id, which it keeps.
+    pub reservation_id: Uuid,
+    /// Order that holds it.
+    pub order_id: Uuid,
+    /// Units of all its lines.
+    pub units: i64,
+    /// `missing` (nothing was changed), [`MADE_AGAIN`], or why not.
+    pub outcome: String,
+}
+
+/// What happened, and how many reservations orders hold.
+#[derive(Debug, Clone)]
+pub struct Repair {
+    /// Reservations that orders hold.
+    pub held: usize,
+    /// Those that inventory did not know.
+    pub forgotten: Vec<Repaired>,
+}
+
+/// Finds the reservations that inventory has forgotten, and makes them again with `apply`.
+///
+/// # Errors
+/// When the order database cannot be read, or inventory does not answer.
+pub async fn reservations(
+    postgres_url: &str,
+    inventory_url: &str,
+    apply: bool,
+) -> anyhow::Result<Repair> {
+    let options = PgConnectOptions::from_str(postgres_url)?.database("oms_order");
+    let mut conn = PgConnection::connect_with(&options)
+        .await
+        .context("the order database")?;
+    let copies = live_copies(&mut conn).await?;
+    let clients = Clients::connect(|_| Ok(inventory_url.to_owned()), "user:repair")?;
+    let mut forgotten = Vec::new();
+    for (reservation_id, copy) in &copies {
+        if is_known(&clients, *reservation_id).await? {
+            continue;
+        }
+        let outcome = if apply {
+            make_again(&clients, *reservation_id, copy).await
+        } else {
+            "missing".to_owned()
+        };
+        forgotten.push(Repaired {
+            reservation_id: *reservation_id,
+            order_id: copy.order_id,
+            units: copy.lines.iter().map(|line| line.quantity).sum(),
+            outcome,
+        });
+    }
+    Ok(Repair {
+        held: copies.len(),
+        forgotten,
+    })
 }
 
 /// `oms repair reservations`; true when nothing is left to do.
@@ -41,44 +91,21 @@ pub(crate) async fn command(args: &RepairArgs) -> anyhow::Result<bool> {
         Some(url) => url.clone(),
         None => verify::server_of_folder(&args.dir)?,
     };
-    let options = PgConnectOptions::from_str(&server)?.database("oms_order");
-    let mut conn = PgConnection::connect_with(&options)
-        .await
-        .context("the order database")?;
-    let copies = live_copies(&mut conn).await?;
-    let inventory = args.inventory.clone();
-    let clients = Clients::connect(|_| Ok(inventory.clone()), "user:repair")?;
-    let mut repaired = Vec::new();
-    for (reservation_id, copy) in &copies {
-        if is_known(&clients, *reservation_id).await? {
-            continue;
-        }
-        let outcome = if args.apply {
-            make_again(&clients, *reservation_id, copy).await
-        } else {
-            "missing".to_owned()
-        };
-        repaired.push(Repaired {
-            reservation_id: *reservation_id,
-            order_id: copy.order_id,
-            units: copy.lines.iter().map(|line| line.quantity).sum(),
-            outcome,
-        });
-    }
+    let Repair { held, forgotten } = reservations(&server, &args.inventory, args.apply).await?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&repaired)?);
+        println!("{}", serde_json::to_string_pretty(&forgotten)?);
     } else {
-        println!("{}", table(&repaired));
+        println!("{}", table(&forgotten));
         println!(
-            "{} reservations are held by orders, {} of them unknown to inventory",
-            copies.len(),
-            repaired.len()
+            "{held} reservations are held by orders, {} of them unknown to inventory",
+            forgotten.len()
         );
     }
-    Ok(repaired.iter().all(|one| one.outcome == MADE_AGAIN))
+    Ok(forgotten.iter().all(|one| one.outcome == MADE_AGAIN))
 }
 
-const MADE_AGAIN: &str = "made again";
+/// The outcome of a reservation that is there again.
+pub const MADE_AGAIN: &str = "made again";
 
 fn table(repaired: &[Repaired]) -> Table {
     let mut table = Table::new();
