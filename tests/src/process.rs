@@ -1,6 +1,7 @@
 //! One service as a process of its own, so that a test can kill, stop and restart it.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ use crate::suite::{PATIENCE, wait_for};
 
 /// Ports of processes: below the range from which Linux takes the ports of outgoing connections, so that nobody gets a
 /// port by chance while its process is dead.
-const PORTS: std::ops::Range<u16> = 20_000..32_000;
+const PORTS: std::ops::Range<u16> = 10_000..20_000;
 
 /// A service, its ports and its process while it runs. Dropping it kills the process.
 #[derive(Debug)]
@@ -31,6 +32,7 @@ pub struct Process {
     pub port: u16,
     /// Of the probes and metrics.
     pub admin_port: u16,
+    _ports: [Port; 2],
     child: Option<Child>,
 }
 
@@ -46,14 +48,16 @@ impl Process {
         dir: &Path,
         name: &str,
     ) -> anyhow::Result<Self> {
+        let (grpc, admin) = (Port::claim()?, Port::claim()?);
         Ok(Self {
             service,
             program: program.into(),
             otlp_endpoint: None,
             config: dir.join(format!("{name}.toml")),
             arguments: None,
-            port: free_port()?,
-            admin_port: free_port()?,
+            port: grpc.number,
+            admin_port: admin.number,
+            _ports: [grpc, admin],
             child: None,
         })
     }
@@ -263,19 +267,35 @@ impl Drop for Process {
     }
 }
 
-/// A port of the loopback address that is free now.
-///
-/// # Errors
-/// When none is.
-pub fn free_port() -> anyhow::Result<u16> {
-    let span = u64::from(PORTS.end - PORTS.start);
-    for attempt in 0..200_u16 {
-        // The standard library seeds every hasher from the system's randomness.
-        let offset = RandomState::new().hash_one(attempt) % span;
-        let port = PORTS.start + u16::try_from(offset)?;
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return Ok(port);
+/// A port of the loopback address that nobody else takes while this lives: tests run at the same time, and a process that is dead
+/// for a moment wants its port back.
+#[derive(Debug)]
+struct Port {
+    number: u16,
+    /// Locked; the system lets go of it when this process ends in whatever way.
+    _claim: File,
+}
+
+impl Port {
+    /// # Errors
+    /// When none is free.
+    fn claim() -> anyhow::Result<Self> {
+        let folder = std::env::temp_dir().join("oms-test-ports");
+        std::fs::create_dir_all(&folder)?;
+        let span = u64::from(PORTS.end - PORTS.start);
+        for attempt in 0..200_u16 {
+            // The standard library seeds every hasher from the system's randomness.
+            let offset = RandomState::new().hash_one(attempt) % span;
+            let number = PORTS.start + u16::try_from(offset)?;
+            let claim = File::create(folder.join(number.to_string()))?;
+            if claim.try_lock().is_ok() && TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok()
+            {
+                return Ok(Self {
+                    number,
+                    _claim: claim,
+                });
+            }
         }
+        bail!("no port is free")
     }
-    bail!("no port is free")
 }
