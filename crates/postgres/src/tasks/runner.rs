@@ -50,7 +50,8 @@ impl Default for RunnerConfig {
         Self {
             concurrency: 16,
             poll: Duration::from_millis(500),
-            lease: Duration::from_mins(1),
+            // What a process that died held is worked on again within a quarter of a minute.
+            lease: Duration::from_secs(15),
             run_most: Duration::from_mins(5),
             backoff_first: Duration::from_millis(250),
             backoff_most: Duration::from_secs(30),
