@@ -152,7 +152,7 @@ impl Nodes {
     /// Waits until a service has died by itself.
     ///
     /// # Errors
-    /// When it is not running, or lives on for a minute.
+    /// When it is not running, or lives on for two minutes.
     pub async fn until_dead(&mut self, name: &str) -> anyhow::Result<()> {
         self.node_mut(name)?.until_dead().await
     }
@@ -175,7 +175,7 @@ impl Nodes {
     /// Waits until a service answers; its log is in the message when it does not.
     ///
     /// # Errors
-    /// When it does not answer within a minute.
+    /// When it does not answer within two minutes.
     pub async fn until_ready(&self, name: &str) -> anyhow::Result<()> {
         self.node(name)?.until_ready().await
     }

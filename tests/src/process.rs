@@ -154,7 +154,7 @@ impl Process {
     /// Waits until it has died by itself.
     ///
     /// # Errors
-    /// When it is not running, or lives on for a minute.
+    /// When it is not running, or lives on for two minutes.
     pub async fn until_dead(&mut self) -> anyhow::Result<()> {
         let child = self.child.take();
         let mut child = child.with_context(|| format!("{} is not running", self.service))?;
@@ -215,7 +215,7 @@ impl Process {
     /// Waits until it answers; its log is in the message when it does not.
     ///
     /// # Errors
-    /// When it does not answer within a minute.
+    /// When it does not answer within two minutes.
     pub async fn until_ready(&self) -> anyhow::Result<()> {
         let ready = wait_for("a service to answer", || async {
             let connected = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await;

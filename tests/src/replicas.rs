@@ -93,7 +93,7 @@ impl Replicas {
     /// transaction not begun; answers the leases' tokens by SKU. Somebody must keep it busy.
     ///
     /// # Errors
-    /// When it does not come to that point within a minute.
+    /// When it does not come to that point within two minutes.
     pub async fn stop_at_failpoint(&self, number: usize) -> anyhow::Result<BTreeMap<String, i64>> {
         let failpoint = self.failpoint(number);
         let taken = failpoint.with_added_extension("taken");

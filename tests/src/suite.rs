@@ -13,7 +13,7 @@ use oms_engines::EnginesConfig;
 use oms_proto::order::v1::{GetOrderRequest, Order, OrderState};
 
 /// Longest wait for anything; a test that needs more is stuck.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Whoever acts in a test: clients on behalf of `user:test`, and the server that the verifier looks at.
 #[derive(Debug, Clone)]
@@ -170,7 +170,7 @@ impl Actor {
 /// Asks again and again until `check` answers `Ok`; its `Err` is the last thing seen, for the message.
 ///
 /// # Errors
-/// When a minute has passed, or asking itself fails.
+/// When two minutes have passed, or asking itself fails.
 pub async fn wait_for<T, F, R>(what: &str, check: F) -> anyhow::Result<T>
 where
     F: Fn() -> R,
