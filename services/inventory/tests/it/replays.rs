@@ -368,3 +368,22 @@ async fn a_repeat_sees_what_happened_since() {
     assert_eq!(rig.units("A", EAST).await, (5, 0, 0));
     rig.audit().await;
 }
+
+/// A batch that only reserves is taken as new: that a request id was used for another reservation shows when it is written.
+#[tokio::test]
+async fn a_request_id_of_another_reservation_is_refused_and_holds_nothing() {
+    let rig = Rig::start().await;
+    rig.stock(&[("A", EAST, 10)]).await;
+    let first = hold(&[("A", 5)]);
+    let mut other = hold(&[("A", 2)]);
+    other.request_id.clone_from(&first.request_id);
+    assert_ne!(first.reservation_id, other.reservation_id);
+    rig.api.reservations.clone().reserve(first).await.unwrap();
+    let reused = answered(rig.api.reservations.clone().reserve(other.clone()).await);
+    assert_eq!(refusal(reused), REUSED);
+    let unknown = pb::GetReservationRequest {
+        reservation_id: other.reservation_id,
+    };
+    let found = rig.api.reservations.clone().get_reservation(unknown).await;
+    assert_eq!(found.unwrap_err().code(), tonic::Code::NotFound);
+}
