@@ -12,7 +12,7 @@ use oms_proto::order::v1::{
 };
 use tonic::Status;
 
-use crate::suite::Actor;
+use crate::suite::{Actor, wait_for};
 use crate::{fresh_id, usd};
 
 /// Locations of the tests: id, state, postal code, latitude, longitude.
@@ -209,6 +209,24 @@ impl Actor {
             .await?
             .into_inner()
             .levels)
+    }
+
+    /// Places an order without waiting for its saga, with one request id until it is answered: services may be dead
+    /// for a moment.
+    ///
+    /// # Errors
+    /// When no answer comes.
+    pub async fn place_until_answered(&self, order: NewOrder) -> anyhow::Result<Order> {
+        let request = PlaceOrderRequest {
+            request_id: fresh_id(),
+            order: Some(order),
+            wait_for: WaitFor::Pending.into(),
+        };
+        let answer = wait_for("PlaceOrder to be answered", || async {
+            let answer = self.clients.orders().place_order(request.clone()).await;
+            Ok(answer.map_err(|status| status.to_string()))
+        });
+        answer.await?.into_inner().order.context("no order")
     }
 
     /// Places an order and waits until it is confirmed or refused.

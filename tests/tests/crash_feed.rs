@@ -5,7 +5,6 @@ use anyhow::{Context, ensure};
 use oms::suite::SERVICES;
 use oms_proto::order::v1 as o;
 use oms_proto::shipping::v1::TrackingStatus;
-use oms_tests::fresh_id;
 use oms_tests::nodes::Nodes;
 use oms_tests::shop::{barcode, new_order};
 use oms_tests::suite::{Actor, wait_for};
@@ -21,16 +20,7 @@ const ORDER_CONFIG: &str = "[saga]\nlease_ms = 2000\n";
 
 /// Places an order, with one request id until it is answered.
 async fn place(actor: Actor) -> anyhow::Result<String> {
-    let request = o::PlaceOrderRequest {
-        request_id: fresh_id(),
-        order: Some(new_order(&[("a", 1)])),
-        wait_for: o::WaitFor::Pending.into(),
-    };
-    let answer = wait_for("PlaceOrder to be answered", || async {
-        let answer = actor.clients.orders().place_order(request.clone()).await;
-        Ok(answer.map_err(|status| status.to_string()))
-    });
-    let order = answer.await?.into_inner().order.context("no order")?;
+    let order = actor.place_until_answered(new_order(&[("a", 1)])).await?;
     Ok(order.order_id)
 }
 

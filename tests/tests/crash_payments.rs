@@ -8,7 +8,6 @@ use anyhow::{Context, ensure};
 use futures::future::try_join_all;
 use oms_proto::order::v1 as o;
 use oms_proto::returns::v1 as r;
-use oms_tests::fresh_id;
 use oms_tests::nodes::{Nodes, PROVIDER};
 use oms_tests::provider::{clear_faults, order_fault, our_ledger, their_ledger};
 use oms_tests::shop::new_order;
@@ -48,16 +47,7 @@ async fn crash(nodes: &mut Nodes, name: &str) -> anyhow::Result<()> {
 
 /// Places an order with one request id until it is answered.
 async fn place(actor: &Actor) -> anyhow::Result<String> {
-    let request = o::PlaceOrderRequest {
-        request_id: fresh_id(),
-        order: Some(new_order(&[("a", 2)])),
-        wait_for: o::WaitFor::Pending.into(),
-    };
-    let answer = wait_for("PlaceOrder to be answered", || async {
-        let answer = actor.clients.orders().place_order(request.clone()).await;
-        Ok(answer.map_err(|status| status.to_string()))
-    });
-    let order = answer.await?.into_inner().order.context("no order")?;
+    let order = actor.place_until_answered(new_order(&[("a", 2)])).await?;
     Ok(order.order_id)
 }
 

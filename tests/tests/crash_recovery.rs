@@ -5,25 +5,7 @@ use oms_proto::order::v1 as o;
 use oms_proto::shipping::v1::TrackingStatus;
 use oms_tests::nodes::Nodes;
 use oms_tests::shop::{barcode, new_order};
-use oms_tests::suite::{Actor, wait_for};
-use oms_tests::{fresh_id, usd};
-
-/// Places an order without waiting for the saga, with one request id until it is answered.
-async fn place_until_answered(actor: &Actor) -> anyhow::Result<o::Order> {
-    let request = o::PlaceOrderRequest {
-        request_id: fresh_id(),
-        order: Some(new_order(&[("a", 2)])),
-        wait_for: o::WaitFor::Pending.into(),
-    };
-    wait_for("PlaceOrder to be answered", || async {
-        let answer = actor.clients.orders().place_order(request.clone()).await;
-        Ok(answer.map_err(|status| status.to_string()))
-    })
-    .await?
-    .into_inner()
-    .order
-    .context("no order")
-}
+use oms_tests::usd;
 
 /// Kills a service and starts it again.
 async fn crash(nodes: &mut Nodes, service: &str) -> anyhow::Result<()> {
@@ -35,7 +17,7 @@ async fn crash(nodes: &mut Nodes, service: &str) -> anyhow::Result<()> {
 /// Takes an order to cash; the service dies before or after every step of its way.
 async fn one_order(nodes: &mut Nodes, service: &str) -> anyhow::Result<()> {
     let actor = nodes.actor()?;
-    let order = place_until_answered(&actor).await?;
+    let order = actor.place_until_answered(new_order(&[("a", 2)])).await?;
     // In the middle of the saga, wherever it is by now.
     crash(nodes, service).await?;
     let [fo] = actor

@@ -87,29 +87,10 @@ impl Points {
     }
 }
 
-/// Calls until an answer comes; `call` repeats the same request.
-macro_rules! until_answered {
-    ($what:literal, $call:expr) => {
-        wait_for($what, || async {
-            Ok($call.await.map_err(|status| status.to_string()))
-        })
-        .await?
-        .into_inner()
-    };
-}
-
 /// Takes an order of this kind to its end, as a patient caller does; answers its id.
 async fn run(actor: &Actor, kind: Kind) -> anyhow::Result<String> {
-    let request = o::PlaceOrderRequest {
-        request_id: fresh_id(),
-        order: Some(kind.order()),
-        wait_for: o::WaitFor::Pending.into(),
-    };
-    let placed = until_answered!(
-        "PlaceOrder to be answered",
-        actor.clients.orders().place_order(request.clone())
-    );
-    let order_id = placed.order.context("no order")?.order_id;
+    let placed = actor.place_until_answered(kind.order()).await?;
+    let order_id = placed.order_id;
     if kind == Kind::Canceled {
         let waits = |order: &o::Order| order.saga_step == "await_holds";
         wait_for("the order to wait", || async {
@@ -126,10 +107,11 @@ async fn run(actor: &Actor, kind: Kind) -> anyhow::Result<String> {
             reason: "CUSTOMER".to_owned(),
             ..Default::default()
         };
-        until_answered!(
-            "CancelOrder to be answered",
-            actor.clients.orders().cancel_order(request.clone())
-        );
+        wait_for("CancelOrder to be answered", || async {
+            let answer = actor.clients.orders().cancel_order(request.clone()).await;
+            Ok(answer.map_err(|status| status.to_string()))
+        })
+        .await?;
     }
     Ok(order_id)
 }
