@@ -92,8 +92,21 @@ pub async fn read(
     limit: i64,
     filter: &Filter,
 ) -> Result<Batch, Error> {
-    // Rows up to the head were committed with it, so a later statement sees them all.
     let head = head(conn).await?;
+    read_below(conn, head, after_pos, limit, filter).await
+}
+
+/// [`read`] up to a head that is known already: rows up to it were committed with it, so a later statement sees them all.
+///
+/// # Errors
+/// As [`read`].
+pub async fn read_below(
+    conn: &mut PgConnection,
+    head: Head,
+    after_pos: i64,
+    limit: i64,
+    filter: &Filter,
+) -> Result<Batch, Error> {
     if after_pos > head.pos || after_pos < head.first_pos - 1 {
         return Err(Error::FeedPositionGone {
             first_pos: head.first_pos,

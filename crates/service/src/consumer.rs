@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use metrics::{counter, gauge};
-use oms_postgres::{Db, ErrorKind};
+use oms_postgres::{Db, Error, ErrorKind};
 use oms_proto::events::v1::Event;
 use sqlx::PgConnection;
 use tokio::task::JoinHandle;
@@ -27,6 +27,13 @@ const RECONNECT_WAIT_MOST: Duration = Duration::from_secs(5);
 /// What is done with an event, on the connection of the transaction that also moves the cursor.
 type Apply = Box<
     dyn for<'t> Fn(&'t mut PgConnection, &'t Event) -> BoxFuture<'t, Result<(), ApplyError>>
+        + Send
+        + Sync,
+>;
+
+/// What is done before the events of a transaction, on its connection.
+type Prepare = Box<
+    dyn for<'t> Fn(&'t mut PgConnection, &'t [Event]) -> BoxFuture<'t, Result<(), Error>>
         + Send
         + Sync,
 >;
@@ -81,8 +88,8 @@ pub enum EpochPolicy {
     Resync,
 }
 
-/// Subscribes to a peer's feed where the stored cursor stands and applies every batch in one
-/// transaction with the cursor.
+/// Subscribes to a peer's feed where the stored cursor stands and applies its events in order, some
+/// dozens in one transaction with the cursor.
 ///
 /// An event that cannot be applied is tried a few times, then parked with an error in the log; only
 /// later events of its aggregate wait behind it. Parked events are tried again now and then.
@@ -94,6 +101,7 @@ pub struct FeedConsumer {
     source: &'static str,
     types: Vec<String>,
     policy: EpochPolicy,
+    prepare: Option<Prepare>,
     apply: Option<Apply>,
 }
 
@@ -107,6 +115,7 @@ impl FeedConsumer {
             source,
             types: Vec::new(),
             policy: EpochPolicy::default(),
+            prepare: None,
             apply: None,
         }
     }
@@ -122,6 +131,20 @@ impl FeedConsumer {
     #[must_use]
     pub fn on_epoch_change(mut self, policy: EpochPolicy) -> Self {
         self.policy = policy;
+        self
+    }
+
+    /// What is done before the events of a transaction are applied: lock the rows that they change, in one order. The
+    /// transactions of two feeds that change the same rows would lock each other out otherwise.
+    #[must_use]
+    pub fn prepare<F>(mut self, prepare: F) -> Self
+    where
+        F: for<'t> Fn(&'t mut PgConnection, &'t [Event]) -> BoxFuture<'t, Result<(), Error>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.prepare = Some(Box::new(prepare));
         self
     }
 
@@ -147,6 +170,9 @@ impl FeedConsumer {
             service: self.service,
             source: self.source,
             types: self.types,
+            prepare: self
+                .prepare
+                .unwrap_or_else(|| Box::new(|_, _| Box::pin(async { Ok(()) }))),
             apply: self
                 .apply
                 .unwrap_or_else(|| Box::new(|_, _| Box::pin(async { Ok(()) }))),
@@ -172,6 +198,7 @@ struct Consumer {
     service: &'static str,
     source: &'static str,
     types: Vec<String>,
+    prepare: Prepare,
     apply: Apply,
 }
 

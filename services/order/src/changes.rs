@@ -70,14 +70,17 @@ impl DerefMut for Locked {
 pub(crate) async fn lock(conn: &mut PgConnection, order_id: OrderId) -> Result<Locked, Error> {
     // The span of the transaction.
     oms_telemetry::record_order_id(&tracing::Span::current(), order_id);
-    let order = orders::lock(conn, order_id)
-        .await?
-        .ok_or_else(|| Error::order_not_found(order_id))?;
-    Ok(Locked {
-        written_state: order.state,
-        written_counters: counters(&order),
-        order,
-    })
+    let order = orders::lock(conn, order_id).await?;
+    let order = order.ok_or_else(|| Error::order_not_found(order_id))?;
+    Ok(Locked::new(order))
+}
+
+/// Reads an order that this transaction has locked; `None` when there is none.
+pub(crate) async fn read_locked(
+    conn: &mut PgConnection,
+    order_id: OrderId,
+) -> Result<Option<Locked>, Error> {
+    Ok(orders::load(conn, order_id).await?.map(Locked::new))
 }
 
 fn counters(order: &Order) -> Vec<Counters> {
@@ -101,6 +104,14 @@ pub(crate) async fn insert(
 }
 
 impl Locked {
+    fn new(order: Order) -> Self {
+        Self {
+            written_state: order.state,
+            written_counters: counters(&order),
+            order,
+        }
+    }
+
     /// Writes the order as it is now: one version, one event, one row of the timeline.
     pub(crate) async fn write(
         &mut self,
@@ -112,14 +123,13 @@ impl Locked {
         self.order.version += 1;
         self.order.timeline_sequence += 1;
         self.order.updated_at = now;
-        orders::save(conn, &self.order).await?;
+        let row = timeline_row(&self.order, self.written_state.as_str(), change, now);
+        orders::save(conn, &self.order, &row).await?;
         let counters = counters(&self.order);
         if counters != self.written_counters {
             lines::save_counters(conn, &self.order.lines).await?;
             self.written_counters = counters;
         }
-        let row = timeline_row(&self.order, self.written_state.as_str(), change, now);
-        timeline::append(conn, self.order.order_id, &row).await?;
         append_event(conn, ctx, &self.order, change).await?;
         self.written_state = self.order.state;
         Ok(())

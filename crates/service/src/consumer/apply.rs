@@ -1,4 +1,4 @@
-//! One batch, one transaction: the cursor and the effect of every event.
+//! Parts of a batch, each in one transaction: the cursor and the effect of every event.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -18,6 +18,9 @@ use crate::server::method::snake_case;
 
 /// Tries of an event before it is parked.
 const TRIES: u32 = 3;
+
+/// Events that one transaction applies: what they lock is locked until its end.
+const PART_MAX: usize = 64;
 
 /// Pause between two tries.
 const TRY_WAIT: Duration = Duration::from_millis(200);
@@ -47,6 +50,31 @@ impl From<oms_postgres::Error> for BatchError {
     }
 }
 
+/// A batch as parts that follow each other. The last one moves the cursor over what was passed over at the end, too.
+fn parts(batch: SubscribeResponse) -> Vec<SubscribeResponse> {
+    let (mut from_pos, end) = (batch.from_pos, batch.through_pos);
+    if from_pos == end {
+        return Vec::new();
+    }
+    let mut events = batch.events.into_iter().peekable();
+    let mut parts = Vec::new();
+    loop {
+        let part: Vec<Event> = events.by_ref().take(PART_MAX).collect();
+        let last = part.last().map_or(end, |event| event.pos);
+        let through_pos = if events.peek().is_some() { last } else { end };
+        parts.push(SubscribeResponse {
+            from_pos,
+            through_pos,
+            events: part,
+            ..SubscribeResponse::default()
+        });
+        from_pos = through_pos;
+        if events.peek().is_none() {
+            return parts;
+        }
+    }
+}
+
 impl Consumer {
     /// Applies a batch; parks the events that fail too often.
     pub(super) async fn apply_batch(
@@ -55,12 +83,26 @@ impl Consumer {
         batch: SubscribeResponse,
         failures: &mut Failures,
     ) -> Result<Applied, BatchError> {
-        if batch.through_pos == batch.from_pos {
-            return Ok(Applied::Yes);
+        for part in parts(batch) {
+            if matches!(
+                self.apply_part(epoch, &part, failures).await?,
+                Applied::CursorElsewhere
+            ) {
+                return Ok(Applied::CursorElsewhere);
+            }
         }
+        Ok(Applied::Yes)
+    }
+
+    async fn apply_part(
+        &self,
+        epoch: Uuid,
+        batch: &SubscribeResponse,
+        failures: &mut Failures,
+    ) -> Result<Applied, BatchError> {
         let mut poison: HashMap<i64, String> = HashMap::new();
         loop {
-            let (pos, error) = match self.try_batch(epoch, &batch, &poison).await {
+            let (pos, error) = match self.try_part(epoch, batch, &poison).await {
                 Err(BatchError::Event { pos, error }) if error.is_poison() => (pos, error),
                 Err(BatchError::Event {
                     error: ApplyError::Database(error),
@@ -87,7 +129,7 @@ impl Consumer {
         }
     }
 
-    async fn try_batch(
+    async fn try_part(
         &self,
         epoch: Uuid,
         batch: &SubscribeResponse,
@@ -125,6 +167,7 @@ impl Consumer {
         }
         let has_parked =
             !batch.events.is_empty() && !parked::heads(conn, service, source, 1).await?.is_empty();
+        (self.prepare)(conn, &batch.events).await?;
         let mut blocked = HashSet::new();
         for event in &batch.events {
             let aggregate = (&*event.aggregate_type, &*event.aggregate_id);
@@ -238,6 +281,7 @@ impl Consumer {
                     if !parked::remove(tx.conn(), service, source, epoch, event.pos).await? {
                         return Ok(());
                     }
+                    (self.prepare)(tx.conn(), std::slice::from_ref(event)).await?;
                     self.apply_event(tx.conn(), event).await
                 })
             })

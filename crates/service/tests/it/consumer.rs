@@ -202,6 +202,37 @@ async fn a_poison_event_is_parked_and_blocks_its_aggregate_only() {
     assert_eq!(consumer.parked().await, 0);
 }
 
+async fn write_down(conn: &mut PgConnection, count: usize) -> Result<(), oms_postgres::Error> {
+    sqlx::query("insert into applied (aggregate_id, aggregate_version) values ('prepared', $1)")
+        .bind(i64::try_from(count).unwrap())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_long_batch_is_applied_in_parts_and_each_is_prepared_as_a_whole() {
+    let source = Fixture::new().await;
+    let events: Vec<_> = (1..=150).map(|version| ("a", version)).collect();
+    source.publish(&events).await;
+    let mut consumer = Consumer::new().await;
+    consumer.start(&source, |consumer| {
+        consumer.prepare(|conn, events| Box::pin(write_down(conn, events.len())))
+    });
+    consumer.wait_for_pos(150).await;
+    let applied = consumer.applied().await;
+    let mut rest = applied.as_slice();
+    let mut versions = Vec::new();
+    while let Some(((kind, count), tail)) = rest.split_first() {
+        assert_eq!(kind, "prepared");
+        assert!((1..=64).contains(count), "{count}");
+        let (part, after) = tail.split_at(usize::try_from(*count).unwrap());
+        versions.extend(part.iter().map(|(_, version)| *version));
+        rest = after;
+    }
+    assert_eq!(versions, (1..=150).collect::<Vec<_>>());
+}
+
 async fn restore(source: &Fixture) {
     let db = connect(&source.database).await;
     let epoch = SeqIds::nth(77);

@@ -58,7 +58,7 @@ impl Progress {
     }
 }
 
-/// Counts units of an order's lines. `what` names the thing at the peer, for people.
+/// Counts units of an order's lines, which the transaction has locked; an order of somebody else is passed over. `what` names the thing at the peer, for people.
 pub(crate) async fn record_progress(
     conn: &mut PgConnection,
     ctx: &Ctx,
@@ -67,7 +67,9 @@ pub(crate) async fn record_progress(
     units: &[(OrderLineId, i64)],
     (actor, what): (&str, &str),
 ) -> Result<(), Error> {
-    let mut order = changes::lock(conn, order_id).await?;
+    let Some(mut order) = changes::read_locked(conn, order_id).await? else {
+        return Ok(());
+    };
     let total = count(&mut order, units, |counters, quantity| {
         progress.count(counters, quantity);
     });
@@ -101,14 +103,12 @@ pub(super) fn count(
 }
 
 /// Keeps the state of a fulfillment order. One that is not known yet is told by its creation. No event:
-/// the order itself does not change.
+/// the order itself does not change. The caller has locked it, because the release step writes the same rows.
 pub(crate) async fn record_fulfillment_order(
     conn: &mut PgConnection,
     order_id: OrderId,
     row: &FulfillmentOrder,
 ) -> Result<(), Error> {
-    // Locked, because the release step writes the same rows.
-    changes::lock(conn, order_id).await?;
     if row.location_id.is_empty() {
         fulfillment_orders::set_state(conn, row.fulfillment_order_id, &row.state).await?;
     } else {

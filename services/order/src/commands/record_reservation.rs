@@ -35,7 +35,9 @@ pub(crate) async fn record_reservation(
     message: pb::Reservation,
     (actor, action): (&str, &str),
 ) -> Result<(), Error> {
-    let mut order = changes::lock(conn, order_id).await?;
+    let Some(mut order) = changes::read_locked(conn, order_id).await? else {
+        return Ok(());
+    };
     let Some(mut reservation) = reservation_from(&message, order_id) else {
         return Err(StoreError::inconsistent("reservations", "line", order_id).into());
     };
@@ -98,7 +100,9 @@ pub(crate) async fn record_backorder_allocated(
     allocated: &Allocated,
     actor: &str,
 ) -> Result<(), Error> {
-    let mut order = changes::lock(conn, order_id).await?;
+    let Some(mut order) = changes::read_locked(conn, order_id).await? else {
+        return Ok(());
+    };
     copy(conn, &mut order, allocated).await?;
     // Before the confirmation, and when the confirmation saw it already, it belongs to the first batch. An
     // order that has ended gives it back.

@@ -40,7 +40,9 @@ pub(crate) async fn record_shipment(
     shipped: &Shipped,
     actor: &str,
 ) -> Result<(), Error> {
-    let mut order = changes::lock(conn, order_id).await?;
+    let Some(mut order) = changes::read_locked(conn, order_id).await? else {
+        return Ok(());
+    };
     let shipment_id = shipped.shipment_id;
     if !shipments::insert(conn, order_id, shipment_id, shipped.shipped_at).await? {
         return Ok(());
@@ -140,7 +142,9 @@ pub(crate) async fn record_delivery(
     shipped: &Shipped,
     actor: &str,
 ) -> Result<(), Error> {
-    let mut order = changes::lock(conn, order_id).await?;
+    let Some(mut order) = changes::read_locked(conn, order_id).await? else {
+        return Ok(());
+    };
     let shipment_id = shipped.shipment_id;
     if !shipments::set_delivered(conn, shipment_id, ctx.now()).await? {
         return Ok(());

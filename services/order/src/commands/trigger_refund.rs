@@ -41,7 +41,9 @@ pub(crate) async fn trigger_refund(
     units: &[(OrderLineId, i64)],
     actor: &str,
 ) -> Result<(), Error> {
-    let order = changes::lock(conn, order_id).await?;
+    let Some(order) = changes::read_locked(conn, order_id).await? else {
+        return Ok(());
+    };
     let credited = invoices::credited(conn, order_id).await?;
     let from = |line: &crate::domain::order::OrderLine| {
         credited

@@ -1,5 +1,6 @@
 //! Fulfillment: which work exists, what was picked and packed, and what no location has.
 
+use oms_core::OrderId;
 use oms_proto::events::v1::Event;
 use oms_proto::fulfillment::v1 as pb;
 use oms_proto::fulfillment::v1::fulfillment_event::Event as Fulfillment;
@@ -7,7 +8,7 @@ use oms_service::ApplyError;
 use prost::Message;
 use sqlx::PgConnection;
 
-use super::{apply_error, counts, id, known_order, units};
+use super::{apply_error, counts, id, units};
 use crate::commands::record_progress::{Progress, record_fulfillment_order, record_progress};
 use crate::commands::record_short::{Short, record_short};
 use crate::ctx::Ctx;
@@ -33,10 +34,10 @@ pub(crate) async fn on_event(
     let Some(message) = pb::FulfillmentEvent::decode(&*event.payload)?.event else {
         return Ok(());
     };
-    let Some(order_id) = known_order(conn, order_of(&message)).await? else {
+    let Ok(order_id) = order_in(&message).parse() else {
         return Ok(());
     };
-    if !counts(conn, "fulfillment", event).await? {
+    if !counts(conn, order_id, "fulfillment", event).await? {
         return Ok(());
     }
     let work = format!("fulfillment order {}", event.aggregate_id);
@@ -78,7 +79,13 @@ pub(crate) async fn on_event(
     applied.map_err(apply_error)
 }
 
-fn order_of(message: &Fulfillment) -> &str {
+/// The order that an event is about.
+pub(crate) fn order_of(event: &Event) -> Option<OrderId> {
+    let message = pb::FulfillmentEvent::decode(&*event.payload).ok()?.event?;
+    order_in(&message).parse().ok()
+}
+
+fn order_in(message: &Fulfillment) -> &str {
     match message {
         Fulfillment::FulfillmentOrderCreated(created) => created
             .fulfillment_order

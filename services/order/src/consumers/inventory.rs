@@ -1,5 +1,6 @@
 //! Inventory: what is reserved for an order, and stock that came for units that waited.
 
+use oms_core::OrderId;
 use oms_proto::events::v1::Event;
 use oms_proto::inventory::v1 as pb;
 use oms_proto::inventory::v1::inventory_event::Event as Inventory;
@@ -7,7 +8,7 @@ use oms_service::ApplyError;
 use prost::Message;
 use sqlx::PgConnection;
 
-use super::{apply_error, id, known_order, units};
+use super::{apply_error, id, units};
 use crate::commands::record_reservation::{
     Allocated, record_backorder_allocated, record_reservation,
 };
@@ -28,7 +29,7 @@ pub(crate) async fn on_event(
             let Some(reservation) = changed.reservation else {
                 return Ok(());
             };
-            let Some(order_id) = known_order(conn, &reservation.order_id).await? else {
+            let Ok(order_id) = reservation.order_id.parse() else {
                 return Ok(());
             };
             let how = (event.actor.as_str(), changed.action.as_str());
@@ -37,7 +38,7 @@ pub(crate) async fn on_event(
                 .map_err(apply_error)
         }
         Some(Inventory::BackorderAllocated(served)) => {
-            let Some(order_id) = known_order(conn, &served.order_id).await? else {
+            let Ok(order_id) = served.order_id.parse() else {
                 return Ok(());
             };
             let allocated = allocated(event, &served)?;
@@ -46,6 +47,15 @@ pub(crate) async fn on_event(
                 .map_err(apply_error)
         }
         _ => Ok(()),
+    }
+}
+
+/// The order that an event is about.
+pub(crate) fn order_of(event: &Event) -> Option<OrderId> {
+    match pb::InventoryEvent::decode(&*event.payload).ok()?.event? {
+        Inventory::ReservationChanged(changed) => changed.reservation?.order_id.parse().ok(),
+        Inventory::BackorderAllocated(served) => served.order_id.parse().ok(),
+        _ => None,
     }
 }
 

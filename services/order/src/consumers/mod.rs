@@ -9,36 +9,43 @@ pub(crate) mod inventory;
 pub(crate) mod returns;
 pub(crate) mod shipping;
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use oms_core::{OrderId, OrderLineId};
 use oms_proto::events::v1::Event;
 use oms_service::ApplyError;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use crate::error::Error;
 use crate::store::{StoreError, orders, peer_versions};
 
-/// The order that an event is about, if it is one of ours. The caller may lock it then.
-async fn known_order(
+/// Locks the orders that events are about, before the first is applied: a batch of one feed and one of another that
+/// tell of the same orders would lock each other out otherwise.
+pub(crate) async fn lock_orders(
     conn: &mut PgConnection,
-    order_id: &str,
-) -> Result<Option<OrderId>, ApplyError> {
-    let Ok(order_id) = order_id.parse::<OrderId>() else {
-        return Ok(None);
-    };
-    if !orders::exists(conn, order_id).await.map_err(store_error)? {
-        return Ok(None);
+    events: &[Event],
+    order_of: fn(&Event) -> Option<OrderId>,
+) -> Result<(), oms_postgres::Error> {
+    let ids: BTreeSet<Uuid> = events.iter().filter_map(order_of).map(Into::into).collect();
+    let ids: Vec<Uuid> = ids.into_iter().collect();
+    if ids.is_empty() {
+        return Ok(());
     }
-    peer_versions::take_turn(conn).await.map_err(store_error)?;
-    oms_telemetry::record_order_id(&tracing::Span::current(), order_id);
-    Ok(Some(order_id))
+    orders::lock_all(conn, &ids).await
 }
 
-/// True when the event counts: neither it nor a later one of its aggregate was here before.
-async fn counts(conn: &mut PgConnection, source: &str, event: &Event) -> Result<bool, ApplyError> {
+/// True when the event counts: the order is ours, and neither the event nor a later one of its aggregate was here before.
+async fn counts(
+    conn: &mut PgConnection,
+    order_id: OrderId,
+    source: &str,
+    event: &Event,
+) -> Result<bool, ApplyError> {
+    oms_telemetry::record_order_id(&tracing::Span::current(), order_id);
     let (id, version) = (&event.aggregate_id, event.aggregate_version);
-    peer_versions::advance(conn, source, id, version)
+    peer_versions::advance(conn, order_id, source, id, version)
         .await
         .map_err(store_error)
 }

@@ -1,6 +1,6 @@
 //! Returns: what was asked to come back, what came, and what is to be paid back.
 
-use oms_core::OrderLineId;
+use oms_core::{OrderId, OrderLineId};
 use oms_proto::events::v1::Event;
 use oms_proto::returns::v1 as pb;
 use oms_proto::returns::v1::returns_event::Event as Returns;
@@ -8,7 +8,7 @@ use oms_service::ApplyError;
 use prost::Message;
 use sqlx::PgConnection;
 
-use super::{apply_error, counts, known_order, units};
+use super::{apply_error, counts, units};
 use crate::commands::record_progress::{Progress, record_progress};
 use crate::commands::trigger_refund::{RefundReturn, trigger_refund};
 use crate::ctx::Ctx;
@@ -29,19 +29,10 @@ pub(crate) async fn on_event(
     let Some(message) = pb::ReturnsEvent::decode(&*event.payload)?.event else {
         return Ok(());
     };
-    let order_id = match &message {
-        Returns::ReturnStateChanged(changed) => changed
-            .return_order
-            .as_ref()
-            .map_or("", |one| one.order_id.as_str()),
-        Returns::ReturnReceived(received) => &received.order_id,
-        Returns::ReturnRefundTriggered(triggered) => &triggered.order_id,
-        Returns::ReturnInspected(_) | Returns::ReturnDisposed(_) => return Ok(()),
-    };
-    let Some(order_id) = known_order(conn, order_id).await? else {
+    let Ok(order_id) = order_in(&message).parse() else {
         return Ok(());
     };
-    if !counts(conn, "returns", event).await? {
+    if !counts(conn, order_id, "returns", event).await? {
         return Ok(());
     }
     let what = format!("return {}", event.aggregate_id);
@@ -71,6 +62,24 @@ pub(crate) async fn on_event(
         Returns::ReturnInspected(_) | Returns::ReturnDisposed(_) => return Ok(()),
     };
     applied.map_err(apply_error)
+}
+
+/// The order that an event is about.
+pub(crate) fn order_of(event: &Event) -> Option<OrderId> {
+    let message = pb::ReturnsEvent::decode(&*event.payload).ok()?.event?;
+    order_in(&message).parse().ok()
+}
+
+fn order_in(message: &Returns) -> &str {
+    match message {
+        Returns::ReturnStateChanged(changed) => changed
+            .return_order
+            .as_ref()
+            .map_or("", |one| one.order_id.as_str()),
+        Returns::ReturnReceived(received) => &received.order_id,
+        Returns::ReturnRefundTriggered(triggered) => &triggered.order_id,
+        Returns::ReturnInspected(_) | Returns::ReturnDisposed(_) => "",
+    }
 }
 
 fn advised(changed: &pb::ReturnStateChanged) -> Result<Vec<(OrderLineId, i64)>, ApplyError> {

@@ -1,6 +1,6 @@
 //! Shipping: what was handed over and what arrived. Shipments of returns belong to the returns service.
 
-use oms_core::OrderLineId;
+use oms_core::{OrderId, OrderLineId};
 use oms_proto::events::v1::Event;
 use oms_proto::shipping::v1 as pb;
 use oms_proto::shipping::v1::shipping_event::Event as Shipping;
@@ -9,7 +9,7 @@ use prost::Message;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::{apply_error, counts, id, known_order, units};
+use super::{apply_error, counts, id, units};
 use crate::commands::record_shipment::{Shipped, record_delivery, record_shipment};
 use crate::ctx::Ctx;
 
@@ -22,21 +22,13 @@ pub(crate) async fn on_event(
     conn: &mut PgConnection,
     event: &Event,
 ) -> Result<(), ApplyError> {
-    let (shipment, delivered) = match pb::ShippingEvent::decode(&*event.payload)?.event {
-        Some(Shipping::ShipmentShipped(shipped)) => (shipped.shipment, false),
-        Some(Shipping::ShipmentDelivered(delivered)) => (delivered.shipment, true),
-        _ => return Ok(()),
-    };
-    let Some(shipment) = shipment else {
+    let Some((shipment, delivered)) = shipment(event)? else {
         return Ok(());
     };
-    if shipment.direction() == pb::ShipmentDirection::Return {
-        return Ok(());
-    }
-    let Some(order_id) = known_order(conn, &shipment.order_id).await? else {
+    let Ok(order_id) = shipment.order_id.parse() else {
         return Ok(());
     };
-    if !counts(conn, "shipping", event).await? {
+    if !counts(conn, order_id, "shipping", event).await? {
         return Ok(());
     }
     let shipped = Shipped {
@@ -51,6 +43,23 @@ pub(crate) async fn on_event(
         record_shipment(conn, ctx, order_id, &shipped, actor).await
     };
     applied.map_err(apply_error)
+}
+
+/// The order that an event is about.
+pub(crate) fn order_of(event: &Event) -> Option<OrderId> {
+    let (shipment, _) = shipment(event).ok()??;
+    shipment.order_id.parse().ok()
+}
+
+/// The shipment to a customer, and whether it was delivered.
+fn shipment(event: &Event) -> Result<Option<(pb::Shipment, bool)>, ApplyError> {
+    let (shipment, delivered) = match pb::ShippingEvent::decode(&*event.payload)?.event {
+        Some(Shipping::ShipmentShipped(shipped)) => (shipped.shipment, false),
+        Some(Shipping::ShipmentDelivered(delivered)) => (delivered.shipment, true),
+        _ => return Ok(None),
+    };
+    let shipment = shipment.filter(|one| one.direction() != pb::ShipmentDirection::Return);
+    Ok(shipment.map(|one| (one, delivered)))
 }
 
 fn shipped_at(ctx: &Ctx, shipment: &pb::Shipment) -> OffsetDateTime {

@@ -1,6 +1,6 @@
 //! Orders with their lines and holds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use oms_core::{AddressId, FulfillmentOrderId, OrderId, ShipmentId};
 use sqlx::PgConnection;
@@ -12,6 +12,7 @@ use crate::domain::order::{FillPolicy, Order, PaymentPolicy};
 use crate::domain::pricing::Amounts;
 use crate::domain::state::OrderState;
 use crate::domain::status::MoneyFacts;
+use crate::domain::timeline::TimelineRow;
 
 use super::{StoreError, cancellations, holds, lines};
 
@@ -71,11 +72,19 @@ pub(crate) async fn insert(conn: &mut PgConnection, order: &Order) -> Result<(),
     lines::insert(conn, order).await
 }
 
-/// Writes what may change of an order: state, texts and version. Counters come through
-/// [`lines::save_counters`].
-pub(crate) async fn save(conn: &mut PgConnection, order: &Order) -> Result<(), StoreError> {
+/// Writes what may change of an order (state, texts and version) and the row of its timeline that tells of it. Counters
+/// come through [`lines::save_counters`].
+pub(crate) async fn save(
+    conn: &mut PgConnection,
+    order: &Order,
+    row: &TimelineRow,
+) -> Result<(), StoreError> {
     sqlx::query!(
-        "UPDATE orders SET state = $2, state_reason = $3, instructions = $4, custom_fields = $5,
+        "WITH told AS (
+             INSERT INTO timeline (order_id, sequence, occurred_at, actor, action, from_state, to_state,
+                 detail, trace_id)
+             VALUES ($1, $7, $8, $9, $10, $11, $12, $13, $14))
+         UPDATE orders SET state = $2, state_reason = $3, instructions = $4, custom_fields = $5,
              version = $6, timeline_sequence = $7, updated_at = $8
          WHERE order_id = $1",
         order.order_id.uuid(),
@@ -84,8 +93,14 @@ pub(crate) async fn save(conn: &mut PgConnection, order: &Order) -> Result<(), S
         order.instructions,
         Json(&order.custom_fields) as _,
         order.version,
-        order.timeline_sequence,
-        order.updated_at,
+        row.sequence,
+        row.occurred_at,
+        row.actor,
+        row.action,
+        row.from_state,
+        row.to_state,
+        row.detail,
+        row.trace_id,
     )
     .execute(conn)
     .await?;
@@ -116,6 +131,20 @@ pub(crate) async fn load(
     order_id: OrderId,
 ) -> Result<Option<Order>, StoreError> {
     Ok(load_many(conn, &[order_id.uuid()]).await?.pop())
+}
+
+/// Locks these orders against every other writer, in one order, so that two who lock many cannot lock each other out.
+pub(crate) async fn lock_all(
+    conn: &mut PgConnection,
+    order_ids: &[Uuid],
+) -> Result<(), oms_postgres::Error> {
+    sqlx::query!(
+        "SELECT FROM orders WHERE order_id = ANY($1) ORDER BY order_id FOR UPDATE",
+        order_ids
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// True when there is such an order.
@@ -161,7 +190,8 @@ pub(crate) async fn find_by_external_reference(
 }
 
 /// Reads orders with everything that belongs to them, in the order of the ids: one statement, one more
-/// for the lines, and one each for holds and cancellations where there are any.
+/// for the lines, and one each for holds and cancellations where there are any. The statement is written so that its plan
+/// goes from each id through indexes, also while the tables are small; orders are read more than anything else.
 pub(crate) async fn load_many(
     conn: &mut PgConnection,
     order_ids: &[Uuid],
@@ -180,17 +210,15 @@ pub(crate) async fn load_many(
                  WHERE f.order_id = o.order_id ORDER BY 1) AS "fulfillment_order_ids!",
              ARRAY(SELECT shipment_id FROM shipments h
                  WHERE h.order_id = o.order_id ORDER BY shipped_at, 1) AS "shipment_ids!",
-             ARRAY(SELECT coalesce(sum(p.amount), 0)::int8 FROM unnest(ARRAY['AUTHORIZATION',
-                     'CAPTURE', 'VOID', 'REFUND']) WITH ORDINALITY AS kinds (kind, place)
-                 LEFT JOIN payments p ON p.order_id = o.order_id AND p.kind = kinds.kind
-                     AND p.state = 'SUCCEEDED'
-                 GROUP BY kinds.place ORDER BY kinds.place) AS "money!",
-             EXISTS (SELECT FROM holds h WHERE h.order_id = o.order_id) AS "has_holds!",
-             EXISTS (SELECT FROM cancellations c WHERE c.order_id = o.order_id)
+             (SELECT ARRAY[coalesce(sum(amount) FILTER (WHERE kind = 'AUTHORIZATION'), 0)::int8,
+                     coalesce(sum(amount) FILTER (WHERE kind = 'CAPTURE'), 0)::int8,
+                     coalesce(sum(amount) FILTER (WHERE kind = 'VOID'), 0)::int8,
+                     coalesce(sum(amount) FILTER (WHERE kind = 'REFUND'), 0)::int8]
+                 FROM payments p WHERE p.order_id = o.order_id AND p.state = 'SUCCEEDED') AS "money!",
+             (SELECT h.order_id FROM holds h WHERE h.order_id = o.order_id LIMIT 1) IS NOT NULL AS "has_holds!",
+             (SELECT c.order_id FROM cancellations c WHERE c.order_id = o.order_id LIMIT 1) IS NOT NULL
                  AS "has_cancellations!"
-         FROM orders o JOIN unnest($1::uuid[]) WITH ORDINALITY AS wanted (order_id, place)
-             ON o.order_id = wanted.order_id
-         ORDER BY wanted.place"#,
+         FROM orders o WHERE order_id = ANY($1)"#,
         order_ids
     )
     .fetch_all(&mut *conn)
@@ -214,6 +242,8 @@ pub(crate) async fn load_many(
         order.holds = holds.remove(&order.order_id).unwrap_or_default();
         order.cancellations = cancellations.remove(&order.order_id).unwrap_or_default();
     }
+    let places: HashMap<Uuid, usize> = order_ids.iter().copied().zip(0..).collect();
+    orders.sort_by_key(|order| places.get(&order.order_id.uuid()));
     Ok(orders)
 }
 

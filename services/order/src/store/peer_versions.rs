@@ -1,34 +1,30 @@
 //! How far the events of peers' aggregates have counted here.
 
+use oms_core::OrderId;
 use sqlx::PgConnection;
 
 use super::StoreError;
 
-/// Takes an event into account: false when it, or a later one of its aggregate, counted before.
+/// Takes an event of an order into account: false when the order is not ours, or when the event or a later one of
+/// its aggregate counted before.
 pub(crate) async fn advance(
     conn: &mut PgConnection,
+    order_id: OrderId,
     source: &str,
     aggregate_id: &str,
     version: i64,
 ) -> Result<bool, StoreError> {
     let moved = sqlx::query!(
-        "INSERT INTO peer_versions (source, aggregate_id, version) VALUES ($1, $2, $3)
+        "INSERT INTO peer_versions (source, aggregate_id, version)
+         SELECT $1, $2, $3 FROM orders WHERE order_id = $4
          ON CONFLICT ON CONSTRAINT peer_versions_pkey DO UPDATE SET version = $3
              WHERE peer_versions.version < $3",
         source,
         aggregate_id,
-        version
+        version,
+        order_id.uuid(),
     )
     .execute(conn)
     .await?;
     Ok(moved.rows_affected() == 1)
-}
-
-/// Waits until no other consumer's transaction has orders locked. A batch of a feed locks many orders, in
-/// its own order; two feeds that tell of the same orders would lock each other out again and again.
-pub(crate) async fn take_turn(conn: &mut PgConnection) -> Result<(), StoreError> {
-    sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended('order/consumers', 0))")
-        .execute(conn)
-        .await?;
-    Ok(())
 }
