@@ -58,6 +58,8 @@ enum Bench {
     /// The relay that moves committed events into the feed, beside a hand-written transaction that moves the same rows; and
     /// how soon events are at a subscriber.
     Feed(FeedBenchArgs),
+    /// Orders placed per second, and whole orders to cash, beside transactions that write the same rows.
+    Orders(OrdersBenchArgs),
 }
 
 /// Where the engines are.
@@ -276,6 +278,28 @@ pub(crate) struct FeedBenchArgs {
     pub(crate) json: bool,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct OrdersBenchArgs {
+    /// Folder below which the private engines keep their data while they run; on the disk that is measured.
+    #[arg(long, default_value = ".oms", value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Rounds of each measure; the medians count.
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rounds: u32,
+    /// Seconds of each round of placing.
+    #[arg(long, default_value_t = 3, value_name = "S", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) seconds: u32,
+    /// Orders of each round to cash.
+    #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) orders: u32,
+    /// Callers at the same time.
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=150))]
+    pub(crate) callers: u32,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// Runs the command that the process was called with.
 pub fn run() -> ExitCode {
     run_with(std::env::args_os())
@@ -302,6 +326,7 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 bench::reservations::command(&args).await.map(judged)
             }
             Command::Bench(Bench::Feed(args)) => bench::feed::command(&args).await.map(judged),
+            Command::Bench(Bench::Orders(args)) => bench::orders::command(&args).await.map(judged),
         }
     });
     result.unwrap_or_else(|error| failed(&error))

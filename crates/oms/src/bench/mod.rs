@@ -4,6 +4,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`reservations`] | stock reservations beside transactions written by hand |
+//! | [`orders`] | orders placed, and whole orders to cash, beside the same rows written by hand |
 //! | [`feed`] | the relay beside a transaction written by hand, and how soon events are at subscribers |
 //! | [`figures`] | speed and latency, medians over rounds, targets |
 //! | [`pgbench`] | runs scripts of `bench/` against Postgres |
@@ -16,6 +17,7 @@ mod bars;
 mod facts;
 pub(crate) mod feed;
 mod figures;
+pub(crate) mod orders;
 mod pgbench;
 mod report;
 pub(crate) mod reservations;

@@ -26,7 +26,7 @@ pub(crate) struct Script<'a> {
     /// Name of the file in `bench/`.
     pub(crate) name: &'static str,
     /// Its text.
-    pub(crate) text: &'static str,
+    pub(crate) text: &'a str,
     /// Variables of its own.
     pub(crate) variables: &'a [(&'static str, String)],
 }

@@ -10,6 +10,7 @@
 //! | [`customer`] | customers who return what they bought, and the desk that takes it back |
 //! | [`board`] | everybody's view of how far things are, fed by the event feeds |
 //! | [`report`] | what came of it |
+//! | [`small`] | another world: small orders without end, for the bench |
 
 mod board;
 mod carrier;
@@ -21,6 +22,7 @@ mod report;
 mod retail;
 mod setup;
 mod shop;
+pub(crate) mod small;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

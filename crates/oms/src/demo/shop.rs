@@ -50,7 +50,7 @@ pub(crate) async fn place_all(
 async fn place(world: &World, order: &RetailOrder, bars: &Bars) -> anyhow::Result<Duration> {
     let request = PlaceOrderRequest {
         request_id: request_id(&order.order_id),
-        order: Some(new_order(order)),
+        order: Some(new_order(order, token(order))),
         wait_for: WaitFor::Confirmed.into(),
     };
     let started = Instant::now();
@@ -64,7 +64,8 @@ async fn place(world: &World, order: &RetailOrder, bars: &Bars) -> anyhow::Resul
     Ok(started.elapsed())
 }
 
-fn new_order(order: &RetailOrder) -> NewOrder {
+/// The order as the API wants it, paid with this card.
+pub(super) fn new_order(order: &RetailOrder, token: &str) -> NewOrder {
     NewOrder {
         channel_id: CHANNEL.to_owned(),
         external_reference: order.order_id.clone(),
@@ -77,7 +78,7 @@ fn new_order(order: &RetailOrder) -> NewOrder {
         shipping_charge: Some(usd(shipping_charge(order))),
         payment_method: Some(PaymentMethod {
             provider: "sandbox".to_owned(),
-            token: token(order).to_owned(),
+            token: token.to_owned(),
         }),
         service_level: service_level(&order.ship_mode).into(),
         fill_policy: FillPolicy::FillAll.into(),
