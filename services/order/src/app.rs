@@ -31,6 +31,7 @@ use crate::consumers::{self, lock_orders};
 use crate::ctx::Ctx;
 use crate::payments::reconciler;
 use crate::payments::sandbox::Sandbox;
+use crate::payments::stripe::Stripe;
 use crate::payments::webhooks;
 use crate::payments::{Provider, Providers};
 use crate::saga::driver;
@@ -76,7 +77,7 @@ fn context(config: Config, setup: &Setup) -> anyhow::Result<Ctx> {
         ids: Arc::clone(&setup.ids),
         inventory: InventoryClient::new(setup.peer("inventory")?),
         fulfillment: FulfillmentClient::new(setup.peer("fulfillment")?),
-        providers: providers(&config),
+        providers: providers(&config)?,
         background: TaskTracker::new(),
         draining: setup.draining(),
         saga_abort: CancellationToken::new(),
@@ -85,15 +86,18 @@ fn context(config: Config, setup: &Setup) -> anyhow::Result<Ctx> {
     })
 }
 
-/// The payment providers that have an address.
-fn providers(config: &Config) -> Providers {
+/// The payment providers that have an address, or a key.
+fn providers(config: &Config) -> anyhow::Result<Providers> {
     let payments = &config.payments;
     let patience = Duration::from_millis(payments.timeout_ms);
     let mut all: Vec<Arc<dyn Provider>> = Vec::new();
     if !payments.sandbox.url.is_empty() {
         all.push(Arc::new(Sandbox::new(&payments.sandbox, patience)));
     }
-    Providers::new(all)
+    if let Some(stripe) = Stripe::new(&payments.stripe, patience)? {
+        all.push(Arc::new(stripe));
+    }
+    Ok(Providers::new(all))
 }
 
 fn serve(ctx: &Arc<Ctx>, setup: &mut Setup) {

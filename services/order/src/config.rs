@@ -6,6 +6,7 @@ use oms_service::Common;
 use serde::Deserialize;
 
 use crate::payments::sandbox::SandboxConfig;
+use crate::payments::stripe::StripeConfig;
 
 /// The embedded defaults.
 pub(crate) const DEFAULTS: &str = include_str!("defaults.toml");
@@ -55,8 +56,16 @@ impl Config {
             return Err("payments.reconcile_after_ms: must be longer than timeout_ms".to_owned());
         }
         let sandbox = &self.payments.sandbox.url;
-        if !sandbox.is_empty() && !is_http(sandbox) {
+        if !sandbox.is_empty() && !has_scheme(sandbox, "http") {
             return Err("payments.sandbox.url: must be http://host:port, or empty".to_owned());
+        }
+        let stripe = &self.payments.stripe.url;
+        let is_local = self.common.insecure_dev && has_scheme(stripe, "http");
+        if !is_local && !has_scheme(stripe, "https") {
+            return Err(
+                "payments.stripe.url: must be https://host (http:// only with insecure_dev)"
+                    .to_owned(),
+            );
         }
         if saga.failpoints.is_some() && !self.common.insecure_dev {
             return Err("saga.failpoints: only with insecure_dev".to_owned());
@@ -71,9 +80,9 @@ impl Config {
     }
 }
 
-fn is_http(url: &str) -> bool {
+fn has_scheme(url: &str, scheme: &str) -> bool {
     let uri = url.parse::<http::Uri>().ok();
-    uri.is_some_and(|uri| uri.authority().is_some() && uri.scheme_str() == Some("http"))
+    uri.is_some_and(|uri| uri.authority().is_some() && uri.scheme_str() == Some(scheme))
 }
 
 /// The place-order saga. Times are in milliseconds.
@@ -116,6 +125,8 @@ pub struct PaymentsConfig {
     pub reconcile_poll_ms: u64,
     /// The sandbox provider.
     pub sandbox: SandboxConfig,
+    /// Stripe.
+    pub stripe: StripeConfig,
 }
 
 /// Durable tasks.

@@ -77,8 +77,8 @@ pub(crate) async fn find_out(ctx: &Ctx, payment: &Payment) -> Result<Found, Erro
     let Some(provider) = ctx.providers.get(&payment.provider) else {
         return Ok(Found::Unknown(format!("no provider {}", payment.provider)));
     };
-    let key = effects::idempotency_key(payment.payment_id);
-    Ok(match provider.lookup(&key).await {
+    let request = request(ctx, payment).await?;
+    Ok(match provider.lookup(payment.kind, &request).await {
         Ok(Some(answer)) => Found::Answer(answer),
         Ok(None) => Found::NotSeen {
             since: payment.updated_at,
@@ -254,8 +254,8 @@ async fn reconcile(
     payment: &Payment,
     provider: &dyn Provider,
 ) -> Result<Option<Ran>, Error> {
-    let key = effects::idempotency_key(payment.payment_id);
-    match provider.lookup(&key).await {
+    let request = request(ctx, payment).await?;
+    match provider.lookup(payment.kind, &request).await {
         Ok(Some(answer)) => Ok(Some(Ran::Answered(answer))),
         Err(unanswered) => Ok(Some(doubt(ctx, payment, &unanswered).await?)),
         Ok(None) => {
@@ -303,7 +303,7 @@ async fn doubt(ctx: &Ctx, payment: &Payment, unanswered: &Unanswered) -> Result<
 }
 
 /// The token and the parent's reference are read here, so that no caller has to carry them.
-async fn request(ctx: &Ctx, payment: &Payment) -> Result<ProviderRequest, Error> {
+pub(super) async fn request(ctx: &Ctx, payment: &Payment) -> Result<ProviderRequest, Error> {
     let mut conn = ctx.db.read().await?;
     let token = orders::payment_token(&mut conn, payment.order_id).await?;
     let parent = match payment.parent_payment_id {

@@ -15,6 +15,7 @@ mod http_client;
 pub(crate) mod reconciler;
 pub(crate) mod sandbox;
 mod signature;
+pub(crate) mod stripe;
 pub(crate) mod webhooks;
 
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use oms_core::Money;
 use serde::Deserialize;
 use time::OffsetDateTime;
 
-use crate::domain::payment::Answer;
+use crate::domain::payment::{Answer, PaymentKind};
 
 /// What is asked of a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,8 +140,12 @@ pub(crate) trait Provider: Send + Sync {
     async fn void(&self, request: &ProviderRequest) -> Result<Answer, Unanswered>;
     /// Pays captured money back, all or a part.
     async fn refund(&self, request: &ProviderRequest) -> Result<Answer, Unanswered>;
-    /// What became of the call with this key; `None` when the provider never saw it.
-    async fn lookup(&self, idempotency_key: &str) -> Result<Option<Answer>, Unanswered>;
+    /// What became of this call; `None` when the provider has not done it. Moves no money.
+    async fn lookup(
+        &self,
+        kind: PaymentKind,
+        request: &ProviderRequest,
+    ) -> Result<Option<Answer>, Unanswered>;
     /// Checks the signature of a webhook and reads what it is about.
     fn webhook(
         &self,

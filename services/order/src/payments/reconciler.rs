@@ -79,8 +79,8 @@ async fn reconcile(ctx: &Ctx, payment_id: PaymentId) -> Result<(), Error> {
     let Some(provider) = ctx.providers.get(&payment.provider) else {
         return Ok(());
     };
-    let key = effects::idempotency_key(payment_id);
-    let answer = match provider.lookup(&key).await {
+    let request = runner::request(ctx, &payment).await?;
+    let answer = match provider.lookup(payment.kind, &request).await {
         Ok(answer) => answer,
         Err(unanswered) => {
             tracing::warn!(error = %unanswered, payment_id = %payment_id, "payment still in doubt");
@@ -110,7 +110,8 @@ pub(super) async fn look_into(ctx: &Ctx, provider: &str, key: &str) -> Result<Lo
     let Some(adapter) = ctx.providers.get(provider) else {
         return Ok(Looked::NothingNew);
     };
-    match adapter.lookup(key).await {
+    let request = runner::request(ctx, &payment).await?;
+    match adapter.lookup(payment.kind, &request).await {
         Ok(Some(answer)) => {
             write(ctx, &payment, Some(&answer)).await?;
             Ok(Looked::Settled)

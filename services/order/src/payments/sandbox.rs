@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 
 use super::http_client::{HttpAnswer, HttpClient};
 use super::{Hint, Provider, ProviderRequest, Refusal, Secret, Unanswered, signature};
-use crate::domain::payment::Answer;
+use crate::domain::payment::{Answer, PaymentKind};
 
 const NAME: &str = "sandbox";
 const SIGNATURE: &str = "sandbox-signature";
@@ -77,7 +77,7 @@ impl Sandbox {
         Self {
             url: config.url.trim_end_matches('/').to_owned(),
             webhook_secret: config.webhook_secret.clone(),
-            http: HttpClient::new(patience),
+            http: HttpClient::plain(patience),
         }
     }
 
@@ -167,9 +167,13 @@ impl Provider for Sandbox {
         self.post("/v1/refunds", key, &asked(request, false)).await
     }
 
-    async fn lookup(&self, idempotency_key: &str) -> Result<Option<Answer>, Unanswered> {
+    async fn lookup(
+        &self,
+        _kind: PaymentKind,
+        request: &ProviderRequest,
+    ) -> Result<Option<Answer>, Unanswered> {
         // The key is an id: nothing in it needs escaping.
-        let url = format!("{}/v1/charges?key={idempotency_key}", self.url);
+        let url = format!("{}/v1/charges?key={}", self.url, request.idempotency_key);
         let answered = self.http.send(Method::GET, &url, &[], Vec::new()).await;
         let answer = answered.map_err(unanswered)?;
         if answer.status != StatusCode::OK {
