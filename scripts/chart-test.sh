@@ -51,6 +51,8 @@ accepts production --set drain.gracePeriodSeconds=46
 refuses dev 'services.order.config.INSECURE_DEV: the chart sets this one' --set-string services.order.config.INSECURE_DEV=true
 refuses dev 'services.order.config.PEERS__RETURNS__URL: the chart sets this one' --set services.order.config.PEERS__RETURNS__URL=x
 refuses dev 'services.order.config.TELEMETRY__FILTER: the chart sets this one' --set services.order.config.TELEMETRY__FILTER=x
+refuses dev 'services.order.config.PAYMENTS__STRIPE__API_KEY: the chart sets this one' \
+    --set services.order.config.PAYMENTS__STRIPE__API_KEY=x
 accepts dev --set-string services.order.config.SAGA__CONCURRENCY=8
 # Unknown and malformed values. Helm 3 and 4 word these differently; both name the place.
 refuses dev 'replica' --set services.order.replica=2

@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 
 use oms_service::{AnyProgram, Layers};
 
-/// What stands in Secrets: key and a value of its kind. Every service takes the first, inventory both.
-const SECRETS: [(&str, &str); 2] = [
+/// What stands in Secrets: key and a value of its kind. Every service takes the first.
+const SECRETS: [(&str, &str); 4] = [
     ("DATABASE__URL", "postgres://oms:secret@db:5432/oms"),
     ("LEASE__REDIS_URL", "redis://redis:6379"),
+    ("PAYMENTS__STRIPE__API_KEY", "sk_test_1"),
+    ("PAYMENTS__STRIPE__WEBHOOK_SECRET", "whsec_1"),
 ];
 
 #[test]

@@ -100,8 +100,25 @@ key: {{ if .root.Values.dev.enabled }}redis-url{{ else }}{{ .root.Values.redis.k
       {{- include "oms.databaseSecret" . | nindent 6 }}
 {{- end }}
 
+{{- define "oms.stripeEnv" -}}
+{{- $stripe := .root.Values.payments.stripe -}}
+- name: OMS_ORDER__PAYMENTS__STRIPE__API_KEY
+  valueFrom:
+    secretKeyRef:
+      name: {{ $stripe.existingSecret }}
+      key: {{ $stripe.apiKeyKey }}
+- name: OMS_ORDER__PAYMENTS__STRIPE__WEBHOOK_SECRET
+  valueFrom:
+    secretKeyRef:
+      name: {{ $stripe.existingSecret }}
+      key: {{ $stripe.webhookSecretKey }}
+{{- end }}
+
 {{- define "oms.secretEnv" -}}
 {{ include "oms.databaseEnv" . }}
+{{- if and (eq .service "order") .root.Values.payments.stripe.existingSecret }}
+{{ include "oms.stripeEnv" . }}
+{{- end }}
 {{- if include "oms.usesRedis" . }}
 - name: OMS_{{ upper .service }}__LEASE__REDIS_URL
   valueFrom:

@@ -20,5 +20,7 @@ mod replay;
 mod rig;
 mod saga;
 mod stale;
+mod stripe;
+mod stripe_front;
 mod webhooks;
 mod world;

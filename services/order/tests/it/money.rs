@@ -6,7 +6,7 @@ use oms_proto::order::v1::{InvoiceKind, OrderState, PaymentKind, PaymentPolicy, 
 use crate::rig::{Rig, new_order, usd};
 
 /// Amounts that do not divide by their units: 3 at 3.33, 2 at 7.77, 5.00 for shipping, 10 % tax.
-fn uneven(token: &str) -> pb::NewOrder {
+pub(crate) fn uneven(token: &str) -> pb::NewOrder {
     let mut order = new_order(&[("A", 3), ("B", 2)], token);
     order.lines[0].unit_price = usd(333);
     order.lines[1].unit_price = usd(777);
@@ -17,15 +17,15 @@ fn minor(money: Option<&oms_proto::common::v1::Money>) -> i64 {
     money.map(|money| money.minor_units).unwrap_or_default()
 }
 
-fn captured(order: &pb::Order) -> i64 {
+pub(crate) fn captured(order: &pb::Order) -> i64 {
     minor(order.totals.as_ref().unwrap().captured.as_ref())
 }
 
-fn refunded(order: &pb::Order) -> i64 {
+pub(crate) fn refunded(order: &pb::Order) -> i64 {
     minor(order.totals.as_ref().unwrap().refunded.as_ref())
 }
 
-fn total(order: &pb::Order) -> i64 {
+pub(crate) fn total(order: &pb::Order) -> i64 {
     minor(order.totals.as_ref().unwrap().total.as_ref())
 }
 

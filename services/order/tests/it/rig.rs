@@ -271,7 +271,7 @@ impl Rig {
     }
 
     /// Waits until nothing is under way, so that the books can be compared.
-    async fn rest(&self) {
+    pub(crate) async fn rest(&self) {
         wait_for("everything to come to rest", || async {
             let mut conn = self.db.connect().await;
             let busy: Vec<String> = sqlx::query_scalar(BUSY)

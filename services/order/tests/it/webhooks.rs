@@ -17,14 +17,21 @@ use sha2::Sha256;
 use crate::rig::{Rig, WEBHOOK_SECRET, new_order};
 
 const PATH: &str = "/webhooks/payments/sandbox";
+const SIGNATURE: &str = "sandbox-signature";
 /// Nobody looks by itself: only webhooks lead to an answer.
-const NOBODY_LOOKS: &str = "[payments]\nreconcile_poll_ms = 86400000";
+pub(crate) const NOBODY_LOOKS: &str = "[payments]\nreconcile_poll_ms = 86400000";
 
 /// Sends a body with a signature header, or none.
-async fn send(rig: &Rig, path: &str, signature: Option<&str>, body: &str) -> (StatusCode, Value) {
+pub(crate) async fn send(
+    rig: &Rig,
+    path: &str,
+    header: &str,
+    signature: Option<&str>,
+    body: &str,
+) -> (StatusCode, Value) {
     let mut request = Request::post(format!("{}{path}", rig.url()));
     if let Some(signature) = signature {
-        request = request.header("sandbox-signature", signature);
+        request = request.header(header, signature);
     }
     let request = request.body(Full::from(body.to_owned())).unwrap();
     let http = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
@@ -34,7 +41,7 @@ async fn send(rig: &Rig, path: &str, signature: Option<&str>, body: &str) -> (St
     (status, serde_json::from_slice(&body).unwrap())
 }
 
-fn sign(secret: &str, at: i64, body: &str) -> String {
+pub(crate) fn sign(secret: &str, at: i64, body: &str) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
     mac.update(format!("{at}.{body}").as_bytes());
     format!("t={at},v1={}", hex::encode(mac.finalize().into_bytes()))
@@ -49,7 +56,7 @@ async fn tell(rig: &Rig, id: &str, key: &str) -> Value {
     let body = event(id, key);
     let at = rig.clock.now().unix_timestamp();
     let signature = sign(WEBHOOK_SECRET, at, &body);
-    let (status, answer) = send(rig, PATH, Some(&signature), &body).await;
+    let (status, answer) = send(rig, PATH, SIGNATURE, Some(&signature), &body).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
     answer["result"].clone()
 }
@@ -88,7 +95,7 @@ async fn every_refusal_has_its_code_and_nothing_is_remembered() {
         ),
     ];
     for (path, signature, body, status, code) in cases {
-        let (answered, answer) = send(&rig, path, signature.as_deref(), body).await;
+        let (answered, answer) = send(&rig, path, SIGNATURE, signature.as_deref(), body).await;
         assert_eq!(answer["error"]["code"], code);
         assert_eq!(answered.as_u16(), status, "{code}");
     }
@@ -100,7 +107,7 @@ async fn without_a_secret_webhooks_are_refused() {
     let rig = Rig::start_with("[payments.sandbox]\nwebhook_secret = \"\"").await;
     let body = event("evt_1", "key");
     let signature = sign("", rig.clock.now().unix_timestamp(), &body);
-    let (status, answer) = send(&rig, PATH, Some(&signature), &body).await;
+    let (status, answer) = send(&rig, PATH, SIGNATURE, Some(&signature), &body).await;
     assert_eq!(answer["error"]["code"], "WEBHOOKS_NOT_CONFIGURED");
     assert_eq!(status, StatusCode::NOT_FOUND);
 }
@@ -168,7 +175,7 @@ async fn a_hint_is_to_be_told_again_while_the_provider_does_not_answer() {
         .unwrap();
     let body = event("evt_1", &key);
     let signature = sign(WEBHOOK_SECRET, rig.clock.now().unix_timestamp(), &body);
-    let (status, answer) = send(&rig, PATH, Some(&signature), &body).await;
+    let (status, answer) = send(&rig, PATH, SIGNATURE, Some(&signature), &body).await;
     assert_eq!(answer["error"]["code"], "TRY_AGAIN");
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(rig.count("SELECT count(*) FROM webhook_events").await, 0);

@@ -390,3 +390,6 @@ fn intent_id(id: &str) -> Result<&str, Unanswered> {
     let wrong = || unanswered(format!("{id:?} is no id of an intent"));
     is_id.then_some(id).ok_or_else(wrong)
 }
+
+#[cfg(test)]
+mod tests;
