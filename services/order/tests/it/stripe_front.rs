@@ -65,7 +65,7 @@ pub(crate) struct StripeFront {
 
 impl StripeFront {
     pub(crate) async fn start() -> Self {
-        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/localstripe.py");
+        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/run_localstripe.py");
         let mut process = Command::new(python().await)
             .arg(script)
             .stdin(Stdio::null())
