@@ -21,6 +21,10 @@ const GOOD: &str = "pm_card_visa";
 /// A card whose charges are declined.
 const DECLINED: &str = "pm_card_chargeCustomerFail";
 
+/// Requests of an order in two shipments and all refunded: two intents with a confirmation each, the capture of
+/// the first, a refund of either.
+const POSTS: usize = 7;
+
 async fn start(more: &str) -> (Rig, StripeFront) {
     let stripe = StripeFront::start().await;
     let config = format!("{}\n{more}", stripe.config(SECRET));
@@ -146,6 +150,9 @@ async fn lost_answers_are_found_by_their_keys_and_charge_nothing_twice() {
         ..Faults::default()
     });
     to_cash_and_back(&rig, &stripe).await;
+    assert_eq!(stripe.losses(), POSTS);
+    // The second capture's intent included, each was made once.
+    assert_eq!(stripe.posts().len(), POSTS);
 }
 
 /// The same a day later: Stripe has forgotten the keys, and search tells.
@@ -158,6 +165,7 @@ async fn lost_answers_are_found_by_search_when_keys_are_forgotten() {
         ..Faults::default()
     });
     to_cash_and_back(&rig, &stripe).await;
+    assert_eq!(stripe.losses(), POSTS);
 }
 
 #[tokio::test]

@@ -44,6 +44,7 @@ pub(crate) struct Faults {
 struct Seen {
     answers: BTreeMap<String, (Fields, u16, Value)>,
     lost: BTreeSet<String>,
+    losses: usize,
     wrong: Vec<String>,
     posts: Vec<String>,
 }
@@ -130,6 +131,11 @@ impl StripeFront {
     /// Paths of POSTs that were not repeats of a known key, in their order, without ids.
     pub(crate) fn posts(&self) -> Vec<String> {
         self.front.seen.lock().unwrap().posts.clone()
+    }
+
+    /// Answers that were lost.
+    pub(crate) fn losses(&self) -> usize {
+        self.front.seen.lock().unwrap().losses
     }
 
     /// Every request had what Stripe asks for.
@@ -262,6 +268,7 @@ impl Front {
         };
         let is_first = self.seen.lock().unwrap().lost.insert(key.to_owned());
         if is_first && self.faults().loses_answers {
+            self.seen.lock().unwrap().losses += 1;
             return lost();
         }
         answer(status, &body)
