@@ -87,6 +87,17 @@ pub(crate) async fn find_out(ctx: &Ctx, payment: &Payment) -> Result<Found, Erro
     })
 }
 
+/// Makes sure that an authorization which the provider has not seen never comes true; `Some` says why that
+/// is not known.
+pub(crate) async fn abandon(ctx: &Ctx, payment: &Payment) -> Result<Option<String>, Error> {
+    let Some(provider) = ctx.providers.get(&payment.provider) else {
+        return Ok(Some(format!("no provider {}", payment.provider)));
+    };
+    let request = request(ctx, payment).await?;
+    let abandoned = provider.abandon(&request).await;
+    Ok(abandoned.err().map(|unanswered| unanswered.to_string()))
+}
+
 /// Id of the payment of an order, kind and cause.
 pub(crate) fn payment_id(order_id: OrderId, kind: PaymentKind, cause: &str) -> PaymentId {
     let name = format!("payment/{}/{cause}", kind.as_str());

@@ -146,6 +146,10 @@ pub(crate) trait Provider: Send + Sync {
         kind: PaymentKind,
         request: &ProviderRequest,
     ) -> Result<Option<Answer>, Unanswered>;
+    /// Makes sure that an authorization which [`Self::lookup`] has not found never comes true.
+    async fn abandon(&self, _request: &ProviderRequest) -> Result<(), Unanswered> {
+        Ok(())
+    }
     /// Checks the signature of a webhook and reads what it is about.
     fn webhook(
         &self,

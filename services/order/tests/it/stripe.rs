@@ -1,6 +1,7 @@
 //! Orders that are paid by Stripe: the adapter against localstripe.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use oms_core::Clock;
 use oms_proto::order::v1 as pb;
@@ -190,6 +191,39 @@ async fn a_canceled_order_gives_its_authorization_up_also_when_that_answer_is_lo
     let voided = rig.payments(&order.order_id).await;
     let voided = voided.iter().find(|one| one.kind() == PaymentKind::Void);
     assert_eq!(voided.unwrap().state(), PaymentState::Succeeded);
+    stripe.assert_well_behaved();
+}
+
+/// Whether it is still under way nobody knows: what is given up is canceled, so that it cannot come true.
+#[tokio::test]
+async fn a_canceled_order_whose_authorization_never_arrived_leaves_none_behind() {
+    let (rig, stripe) = start("").await;
+    stripe.set(Faults {
+        drops_confirmations: true,
+        ..Faults::default()
+    });
+    let order = rig
+        .place_only(by_stripe(new_order(&[("A", 1)], GOOD)))
+        .await;
+    let id = &order.order_id;
+    wait_for("the authorization to be in doubt", || async {
+        match rig
+            .count("SELECT count(*) FROM effects WHERE state = 'IN_DOUBT'")
+            .await
+        {
+            1 => Ok(()),
+            _ => Err(rig.saga_row(id).await),
+        }
+    })
+    .await;
+    rig.cancel(&order, &[]).await.unwrap();
+    rig.clock.advance(Duration::from_mins(2));
+    let order = rig.until_done(id).await;
+    assert_eq!(order.state(), OrderState::Canceled);
+    assert_eq!(rig.payments(id).await[0].state(), PaymentState::Failed);
+    let intents = stripe.intents().await;
+    assert_eq!(intents.len(), 1);
+    assert_eq!(intents[0]["status"], "canceled");
     stripe.assert_well_behaved();
 }
 

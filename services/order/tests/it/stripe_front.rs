@@ -38,6 +38,8 @@ pub(crate) struct Faults {
     pub(crate) search_lags: bool,
     /// Keys are forgotten at once.
     pub(crate) forgets_keys: bool,
+    /// Confirmations never arrive.
+    pub(crate) drops_confirmations: bool,
 }
 
 #[derive(Default)]
@@ -244,6 +246,9 @@ impl Front {
     }
 
     async fn write(&self, path: &str, key: &str, form: Fields) -> Response {
+        if self.faults().drops_confirmations && path.ends_with("/confirm") {
+            return lost();
+        }
         let known = self.seen.lock().unwrap().answers.get(key).cloned();
         let known = known.filter(|_| !self.faults().forgets_keys);
         let (status, body) = match known {

@@ -41,6 +41,7 @@ pub(super) struct Intent {
     pub(super) payment_method: Option<String>,
     pub(super) customer: Option<String>,
     amount_capturable: Option<i64>,
+    amount_received: Option<i64>,
     cancellation_reason: Option<String>,
     last_payment_error: Option<ApiError>,
     latest_charge: Option<LatestCharge>,
@@ -110,6 +111,11 @@ impl Intent {
     /// Nothing can be captured of it any more.
     pub(super) fn is_over(&self) -> bool {
         matches!(self.status, Status::Succeeded | Status::Canceled)
+    }
+
+    /// A capture has taken a part and left the rest.
+    pub(super) fn is_captured_in_part(&self) -> bool {
+        self.amount_received.is_some_and(|taken| taken > 0)
     }
 
     /// It is over without anybody's wish: another capture has released the rest, or it has expired.

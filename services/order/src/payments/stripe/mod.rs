@@ -114,6 +114,20 @@ impl Stripe {
 
     /// What became of a charge, without making it.
     async fn look_for(&self, charge: &Charge<'_>) -> Result<Option<Answer>, Unanswered> {
+        let intents = match self.intents_of(charge).await? {
+            Reply::Done(intents) => intents,
+            Reply::Declined(code) => return Ok(Some(Answer::Declined { code })),
+        };
+        for intent in intents {
+            if let Some(answer) = self.outcome(&intent, charge.key).await? {
+                return Ok(Some(answer));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Every intent that this charge has made; it makes one if there is none.
+    async fn intents_of(&self, charge: &Charge<'_>) -> Result<Reply<Vec<Intent>>, Unanswered> {
         // The key is an id: nothing in it needs escaping but what is around it.
         let query = Form::new().with("query", &format!("metadata['{KEY}']:'{}'", charge.key));
         let path = format!("{INTENTS}/search?{}", query.encoded());
@@ -121,17 +135,15 @@ impl Stripe {
         if found.data.is_empty() {
             match self.create(charge).await? {
                 Reply::Done(intent) => found.data.push(intent),
-                Reply::Declined(code) => return Ok(Some(Answer::Declined { code })),
+                Reply::Declined(code) => return Ok(Reply::Declined(code)),
             }
         }
         // What search and a repeat say is old: the state is read by id.
+        let mut intents = Vec::new();
         for known in found.data {
-            let intent = self.intent(&known.id).await?;
-            if let Some(answer) = self.outcome(&intent, charge.key).await? {
-                return Ok(Some(answer));
-            }
+            intents.push(self.intent(&known.id).await?);
         }
-        Ok(None)
+        Ok(Reply::Done(intents))
     }
 
     /// What the state of a charged intent means. One that waits for the customer is given up, so that it
@@ -154,6 +166,15 @@ impl Stripe {
     async fn cancel(&self, id: &str, key: &str) -> Result<Reply<Intent>, Unanswered> {
         let path = format!("{INTENTS}/{}/cancel", intent_id(id)?);
         self.api.post(&path, key, "cancel", &Form::new()).await
+    }
+
+    /// Gives up what a capture has left, which is a last capture of nothing.
+    async fn release(&self, id: &str, key: &str) -> Result<Reply<Intent>, Unanswered> {
+        let form = Form::new()
+            .with("amount_to_capture", "0")
+            .with("final_capture", "true");
+        let path = format!("{INTENTS}/{}/capture", intent_id(id)?);
+        self.api.post(&path, key, "release", &form).await
     }
 
     /// Captures of an open authorization; `amount` in Stripe's units.
@@ -296,12 +317,18 @@ impl Provider for Stripe {
     }
 
     async fn void(&self, request: &ProviderRequest) -> Result<Answer, Unanswered> {
+        let key = &request.idempotency_key;
         let intent = self.intent(&request.parent_reference).await?;
         if intent.is_over() {
             return Ok(approved(&intent.id));
         }
-        match self.cancel(&intent.id, &request.idempotency_key).await? {
-            Reply::Done(canceled) => Ok(approved(&canceled.id)),
+        let given_up = if intent.is_captured_in_part() {
+            self.release(&intent.id, key).await?
+        } else {
+            self.cancel(&intent.id, key).await?
+        };
+        match given_up {
+            Reply::Done(over) => Ok(approved(&over.id)),
             Reply::Declined(code) => Ok(Answer::Declined { code }),
         }
     }
@@ -354,6 +381,33 @@ impl Provider for Stripe {
                 found.map(|refund| refund.answer()).transpose()
             }
         }
+    }
+
+    async fn abandon(&self, request: &ProviderRequest) -> Result<(), Unanswered> {
+        let Ok(charge) = Charge::authorization(request) else {
+            return Ok(());
+        };
+        let Reply::Done(intents) = self.intents_of(&charge).await? else {
+            return Ok(());
+        };
+        for intent in intents {
+            let doubt = match intent.outcome() {
+                Outcome::Declined(_) => continue,
+                Outcome::Charged | Outcome::Unknown => {
+                    Some(format!("the intent is {:?}", intent.status))
+                }
+                Outcome::NotConfirmed | Outcome::WaitsForCustomer => {
+                    match self.cancel(&intent.id, charge.key).await? {
+                        Reply::Done(_) => None,
+                        Reply::Declined(code) => Some(format!("cancellation refused: {code}")),
+                    }
+                }
+            };
+            if let Some(doubt) = doubt {
+                return Err(unanswered(doubt));
+            }
+        }
+        Ok(())
     }
 
     fn webhook(

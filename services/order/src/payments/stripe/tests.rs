@@ -259,6 +259,40 @@ async fn what_is_over_needs_no_cancellation() {
 }
 
 #[tokio::test]
+async fn what_captures_have_left_is_given_up_by_a_last_one_of_nothing() {
+    let captured = with(authorized("available"), "amount_received", json!(400));
+    let (stripe, script) = stripe(&[(200, captured), (200, intent("succeeded"))]).await;
+    let asked = request("", "pi_1", 600);
+    assert_eq!(stripe.void(&asked).await, Ok(approved("pi_1")));
+    let release =
+        "POST /v1/payment_intents/pi_1/capture -release amount_to_capture=0&final_capture=true";
+    assert_eq!(script.asked()[1], release);
+}
+
+#[tokio::test]
+async fn an_abandoned_authorization_is_canceled_before_it_can_come_true() {
+    let found = |status: &str| {
+        let page = json!({ "data": [intent("requires_confirmation")] });
+        [
+            (200, page),
+            (200, intent(status)),
+            (200, intent("canceled")),
+        ]
+    };
+    let asked = request("cus_1/pm_1", "", 1000);
+    let (adapter, script) = stripe(&found("requires_confirmation")).await;
+    assert_eq!(adapter.abandon(&asked).await, Ok(()));
+    let cancel = "POST /v1/payment_intents/pi_1/cancel -cancel ";
+    assert_eq!(script.asked()[2], cancel);
+    // It came true meanwhile: to be looked up again.
+    for late in ["requires_capture", "processing"] {
+        let (adapter, script) = stripe(&found(late)).await;
+        assert!(adapter.abandon(&asked).await.is_err());
+        assert_eq!(script.asked().len(), 2);
+    }
+}
+
+#[tokio::test]
 async fn nothing_is_asked_that_stripe_cannot_take() {
     let (stripe, script) = stripe(&[]).await;
     let mut asked = request("pm_1", "pi_1", 5_124);

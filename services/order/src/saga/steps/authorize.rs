@@ -163,22 +163,25 @@ pub(super) async fn undo(ctx: &Ctx, run: &Run) -> Result<Undone, Failure> {
 
 /// Settles an authorization that may or may not have happened, without ever sending it.
 async fn find_out(ctx: &Ctx, run: &Run, payment: &Payment) -> Result<(), Failure> {
-    let answer = match effects::find_out(ctx, payment).await? {
+    let code = match effects::find_out(ctx, payment).await? {
         Found::Settled => return Ok(()),
-        Found::Answer(answer) => answer,
-        Found::NeverSent => Answer::Declined {
-            code: "not_sent".to_owned(),
-        },
+        Found::Answer(answer) => return write(ctx, run, payment, &answer).await,
+        Found::NeverSent => "not_sent",
         Found::NotSeen { since } => {
             // The call may still be under way; after this time it is not.
             if ctx.now() - since < millis(ctx.config.payments.reconcile_after_ms) {
                 return Err(Failure::Retry("the authorization is in doubt".to_owned()));
             }
-            Answer::Declined {
-                code: "never_arrived".to_owned(),
-            }
+            "never_arrived"
         }
         Found::Unknown(detail) => return Err(Failure::Retry(detail)),
+    };
+    // What is to be sent again was sent before.
+    if let Some(doubt) = effects::abandon(ctx, payment).await? {
+        return Err(Failure::Retry(doubt));
+    }
+    let answer = Answer::Declined {
+        code: code.to_owned(),
     };
     write(ctx, run, payment, &answer).await
 }
