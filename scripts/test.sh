@@ -6,12 +6,17 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
 
+# Peers in other languages are Python programs: tests that find no interpreter would fail later.
+if [ "${1:-oms-order}" = oms-order ]; then
+    OMS_PYTHON_LOCALSTRIPE=$(scripts/tools.sh localstripe)
+    export OMS_PYTHON_LOCALSTRIPE
+fi
+
 scope=(--workspace)
 if [ $# -gt 0 ]; then
     scope=(--package "$1")
     shift
 else
-    # The foreign client is a Python program: a test that finds no interpreter would fail later.
     OMS_PYTHON_GRPC=$(scripts/tools.sh python-grpc)
     export OMS_PYTHON_GRPC
 fi

@@ -159,8 +159,10 @@ mod tests {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 if let Ok(mut stream) = acceptor.accept(stream).await {
-                    let mut request = [0; 1024];
-                    stream.read(&mut request).await.unwrap();
+                    let mut request = Vec::new();
+                    while !request.ends_with(b"\r\n\r\n") {
+                        assert!(stream.read_buf(&mut request).await.unwrap() > 0);
+                    }
                     stream.write_all(ANSWER).await.unwrap();
                     stream.shutdown().await.unwrap();
                 }

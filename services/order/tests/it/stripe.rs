@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use oms_core::Clock;
+use oms_order::Order;
 use oms_proto::order::v1 as pb;
 use oms_proto::order::v1::{CancellationState, OrderState, PaymentKind, PaymentState};
+use oms_service::{AnyProgram, Layers};
 use oms_testkit::wait_for;
 use serde_json::{Value, json};
 
@@ -122,6 +124,25 @@ async fn to_cash_and_back(rig: &Rig, stripe: &StripeFront) {
     assert_eq!(back, theirs_refunded(stripe).await);
     assert_eq!(back.values().sum::<i64>(), captured(&rig.get(id).await));
     stripe.assert_well_behaved();
+}
+
+#[test]
+fn the_key_goes_over_tls_or_stays_on_the_machine_of_a_developer() {
+    let checked = |url: &str, is_dev: bool| {
+        let text = format!("insecure_dev = {is_dev}\n[payments.stripe]\nurl = {url:?}");
+        let checked = Order.check_config(&Layers::of_text(text));
+        checked.map(|_| ()).map_err(|error| error.to_string())
+    };
+    assert_eq!(checked("https://api.stripe.com", false), Ok(()));
+    assert_eq!(checked("http://127.0.0.1:8420", true), Ok(()));
+    for (url, is_dev) in [
+        ("http://127.0.0.1:8420", false),
+        ("ftp://x", true),
+        ("", true),
+    ] {
+        let error = checked(url, is_dev).unwrap_err();
+        assert!(error.contains("payments.stripe.url"), "{url}: {error}");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
-//! localstripe, a Stripe of another maker, in a process of its own; and a front before it that does what Stripe documents and localstripe lacks:
-//! it remembers what it answered to an `Idempotency-Key`, searches by metadata, takes `metadata` with a capture and `off_session` with a
-//! confirmation, and refuses requests without our headers. On demand it loses answers, and forgets keys as Stripe does after a day.
+//! localstripe, a Stripe of another maker, in a process of its own; and a front before it that does what Stripe
+//! documents and localstripe lacks: it remembers what it answered to an `Idempotency-Key`, searches by metadata,
+//! takes `metadata` with a capture and `off_session` with a confirmation, and refuses requests without our
+//! headers. On demand it loses answers, and forgets keys as Stripe does after a day.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -147,8 +148,12 @@ impl StripeFront {
     }
 }
 
-/// An interpreter that has localstripe, which `scripts/tools.sh` makes below `.tools/`.
+/// An interpreter that has localstripe: `OMS_PYTHON_LOCALSTRIPE`, or one that `scripts/tools.sh` makes below
+/// `.tools/`.
 async fn python() -> PathBuf {
+    if let Some(path) = std::env::var_os("OMS_PYTHON_LOCALSTRIPE") {
+        return path.into();
+    }
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
     let made = Command::new(root.join("scripts/tools.sh"))
         .arg("localstripe")

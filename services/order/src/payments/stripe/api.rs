@@ -5,9 +5,9 @@
 //! | 2xx that can be read | done |
 //! | 402 with an error of Stripe | declined by the card's bank: nothing was charged |
 //! | 400, 404 with an `invalid_request_error` | Stripe refused the request before doing anything: declined, with its code |
-//! | the same with the code of a state that another call has changed (`payment_intent_unexpected_state`, `charge_already_captured`, `lock_timeout` ..) | in doubt: the look-up tells |
+//! | the same with a code of [`CHANGED`] | another call has changed the state: in doubt, the look-up tells |
 //! | `idempotency_error` | this key was used: in doubt |
-//! | 401, 403 | our key is wrong, which is no fault of the customer: in doubt until it is right |
+//! | 401, 403 | our API key is wrong, which is no fault of the customer: in doubt until it is right |
 //! | 409, 429, 5xx, anything else, no answer | in doubt |
 
 use std::time::Duration;
@@ -25,8 +25,8 @@ use super::NAME;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const STRIPE_VERSION: HeaderName = HeaderName::from_static("stripe-version");
-/// Version of the API that this adapter is written for. Webhooks have that of their endpoint; what is read
-/// of them is the same in all.
+/// Version of the API that this adapter is written for. Webhooks have that of their endpoint; what is read of
+/// them is the same in all.
 const VERSION: HeaderValue = HeaderValue::from_static("2024-06-20");
 
 /// Codes of errors that say that something else has happened.

@@ -2,18 +2,22 @@
 //!
 //! How nothing is ever charged twice:
 //!
-//! - **Money moves in a step of its own.** An intent is first created, which moves nothing and may be repeated, and then confirmed, which an intent can be once. A
-//!   charge whose answer was lost is found by its intent: by search for our key in its metadata, else by creating it again under the same `Idempotency-Key`. Stripe
-//!   keeps such keys for at least 24 hours, and search lags by an hour at most: an intent that was made is found by one of the two at any age. Its state, read by
-//!   id, then tells what became of the charge. One that was never confirmed may be.
-//! - **What hangs on an intent is looked up there.** A capture writes its key into the metadata of the intent in the same call, and a refund carries it: both are
-//!   found for ever and at once, without search. A cancellation shows in the intent's state.
+//! - **Money moves in a step of its own.** An intent is first created, which moves nothing and may be repeated,
+//!   and then confirmed, which an intent can be once. (Created and confirmed in one request, a lost answer could
+//!   only be asked for by making the charge.) A charge is found by its intent: by search for our key in its
+//!   metadata, else by creating it again under the same `Idempotency-Key`. Stripe keeps keys for at least 24
+//!   hours, and search lags by an hour at most: an intent that was made is found by one of the two at any age.
+//!   Its state, read by id, tells what became of the charge; one that was not confirmed may be.
+//! - **What hangs on an intent is looked up there.** A capture writes its key into the intent's metadata in the
+//!   same request, and a refund carries it: both are found at once and for ever. A cancellation is a state.
+//! - **What is given up cannot come true later**: [`Provider::abandon`] cancels what was not confirmed.
 //! - **Only proof that nothing happened is a decline**: see [`api`]. All else is in doubt and is looked up.
 //!
-//! Several shipments: multicapture is asked for, and every capture but the last of the amount leaves the rest open. Where Stripe does not offer it (it is a matter of
-//! the account's pricing and of the card), the first capture releases the rest; each further shipment is then charged by an intent of its own on the same payment
-//! method, and may be declined, which holds the order like any declined capture. The same happens when an authorization has expired (after about seven days).
-//! For that the method must be one that may be used again: a token is `pm_..`, or `cus_../pm_..` for a method that belongs to a customer.
+//! Several shipments: multicapture is asked for, and a capture that leaves something keeps it open. Where Stripe
+//! has no multicapture (a matter of the account's pricing and of the card) the first capture releases the rest,
+//! and each later one is a payment of its own on the same payment method, and so is a capture after the
+//! authorization has expired, in about seven days. It may be declined, which holds the order like any declined
+//! capture. The payment method must be reusable: `cus_../pm_..` is a token of one that belongs to a customer.
 
 mod amount;
 mod api;
@@ -378,7 +382,7 @@ impl Provider for Stripe {
             }
             PaymentKind::Refund => {
                 let found = self.refund_of(intent_id(parent)?, key).await?;
-                found.map(|refund| refund.answer()).transpose()
+                found.map(Refund::answer).transpose()
             }
         }
     }
