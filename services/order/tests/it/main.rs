@@ -9,6 +9,7 @@
 mod bad_input;
 mod cancel_order;
 mod channels;
+mod every_step;
 mod exceptions;
 mod holds;
 mod lists;
