@@ -78,6 +78,7 @@ fn new_order(order: &RetailOrder) -> NewOrder {
         payment_method: Some(PaymentMethod {
             provider: "sandbox".to_owned(),
             token: token(order).to_owned(),
+            ..PaymentMethod::default()
         }),
         service_level: service_level(&order.ship_mode).into(),
         fill_policy: FillPolicy::FillAll.into(),

@@ -183,6 +183,13 @@ const DEFECTS: &[Defect] = &[
         "UPDATE payments SET parent_payment_id = NULL WHERE payment_id = '{refund_a}'",
     ),
     only(
+        "money.tenders_within_their_amount",
+        Order,
+        "UPDATE orders SET tenders = jsonb_build_array(
+             jsonb_build_object('provider', 'sandbox', 'token', 'a', 'amount', 2980),
+             jsonb_build_object('provider', 'sandbox', 'token', 'b', 'amount', NULL)) WHERE order_id = '{order_a}'",
+    ),
+    only(
         "money.one_payment_per_cause",
         Order,
         "INSERT INTO payments (payment_id, order_id, kind, state, amount, currency, provider, provider_reference,

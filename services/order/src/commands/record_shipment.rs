@@ -9,11 +9,13 @@ use super::record_progress::count;
 use super::settle_order::settle_order;
 use crate::changes::{self, Change, Event, Locked};
 use crate::ctx::{Ctx, SERVICE_ACTOR};
+use crate::domain::capture;
 use crate::domain::invoice::{self, Invoice, InvoiceKind};
 use crate::domain::order::PaymentPolicy;
-use crate::domain::payment::{PaymentKind, PaymentState, open_authorization};
+use crate::domain::payment::PaymentKind;
+use crate::domain::refund::part_cause;
 use crate::error::Error;
-use crate::payments::effects::{self, NewPayment};
+use crate::payments::effects::{self, NewPayment, Source};
 use crate::store::{invoices, payments, shipments};
 
 /// Task that gives an invoice its number; the key is the order's id, the payload the invoice's.
@@ -75,6 +77,7 @@ pub(crate) async fn record_shipment(
     Ok(())
 }
 
+/// Plans the capture of a shipment: a part from each authorization that it draws from.
 async fn plan_capture(
     conn: &mut PgConnection,
     ctx: &Ctx,
@@ -83,24 +86,18 @@ async fn plan_capture(
     amount: i64,
 ) -> Result<(), Error> {
     let ledger = payments::list(conn, order.order_id).await?;
-    // Without anything left of it, the provider says so, and a person has to look.
-    let authorization = open_authorization(&ledger)
-        .map(|(payment, _)| payment)
-        .or_else(|| {
-            ledger.iter().find(|payment| {
-                payment.kind == PaymentKind::Authorization
-                    && payment.state == PaymentState::Succeeded
-            })
-        });
-    let new = NewPayment {
-        kind: PaymentKind::Capture,
-        amount,
-        parent: authorization.map(|payment| payment.payment_id),
-        cause,
-        actor: SERVICE_ACTOR,
-        send_now: false,
-    };
-    effects::plan(conn, ctx, order, &new).await?;
+    let drawn = capture::draw(amount, &ledger);
+    for (number, (authorization, part)) in drawn.into_iter().enumerate() {
+        let new = NewPayment {
+            kind: PaymentKind::Capture,
+            amount: part,
+            source: authorization.map_or(Source::Tender(1), Source::Payment),
+            cause: &part_cause(cause, number),
+            actor: SERVICE_ACTOR,
+            send_now: false,
+        };
+        effects::plan(conn, ctx, order, &new).await?;
+    }
     let task = NewTask {
         id: derive(order.order_id.uuid(), &format!("capture_payment/{cause}")),
         kind: CAPTURE_PAYMENT_TASK,

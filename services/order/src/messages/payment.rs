@@ -27,6 +27,7 @@ pub(crate) fn payment(payment: &Payment) -> pb::PaymentTransaction {
         create_time: Some(time_to_proto(payment.created_at)),
         update_time: Some(time_to_proto(payment.updated_at)),
         actor: payment.actor.clone(),
+        tender: payment.tender,
     }
 }
 

@@ -20,5 +20,6 @@ mod replay;
 mod rig;
 mod saga;
 mod stale;
+mod tenders;
 mod webhooks;
 mod world;

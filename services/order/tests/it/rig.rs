@@ -513,6 +513,7 @@ pub(crate) fn new_order(lines: &[(&str, i64)], token: &str) -> pb::NewOrder {
         payment_method: Some(pb::PaymentMethod {
             provider: "sandbox".to_owned(),
             token: token.to_owned(),
+            ..pb::PaymentMethod::default()
         }),
         ..pb::NewOrder::default()
     }
