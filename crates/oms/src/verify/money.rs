@@ -83,6 +83,37 @@ pub(super) const ALL: &[Invariant] = &[
          FROM payments p LEFT JOIN tenders t USING (order_id, tender) WHERE t.provider IS DISTINCT FROM p.provider",
     ),
     always(
+        "money.credits_equal_entries",
+        "what is authorized and used of an account on terms or a store credit is the sum of its entries, and an issued \
+         store credit is worth what was issued",
+        ORDER,
+        "credits",
+        "SELECT book || ' ' || reference || ': ' || c.authorized || ' authorized, ' || c.used || ' used'
+         FROM credits c LEFT JOIN credit_entries e USING (book, reference)
+         GROUP BY book, reference
+         HAVING c.authorized <> coalesce(sum(amount) FILTER (WHERE kind = 'AUTHORIZATION'), 0)
+                 - coalesce(sum(amount) FILTER (WHERE kind IN ('CAPTURE', 'VOID')), 0)
+             OR c.used <> coalesce(sum(amount) FILTER (WHERE kind = 'CAPTURE'), 0)
+                 - coalesce(sum(amount) FILTER (WHERE kind IN ('REFUND', 'PAYMENT')), 0)
+             OR book = 'store_credit' AND c.ceiling <> coalesce(sum(amount) FILTER (WHERE kind = 'ISSUE'), 0)",
+    ),
+    always(
+        "money.credits_equal_payments",
+        "every payment on terms or with a store credit that succeeded stands in its book once, and nothing stands there \
+         for an order that is no payment of ours",
+        ORDER,
+        "credit_entries",
+        "SELECT 'payment ' || p.payment_id || ' is not booked'
+         FROM payments p LEFT JOIN credit_entries e ON e.entry_key = p.payment_id::text
+             AND (e.book, e.kind, e.amount) = (p.provider, p.kind, p.amount)
+         WHERE p.provider IN ('terms', 'store_credit') AND p.state = 'SUCCEEDED' AND e.entry_key IS NULL
+         UNION ALL
+         SELECT 'entry ' || e.entry_key || ' has no payment'
+         FROM credit_entries e LEFT JOIN payments p ON p.payment_id::text = e.entry_key
+             AND (e.book, e.kind, e.amount) = (p.provider, p.kind, p.amount) AND p.state <> 'FAILED'
+         WHERE e.kind NOT IN ('ISSUE', 'PAYMENT') AND p.payment_id IS NULL",
+    ),
+    always(
         "money.one_currency_per_order",
         "payments and invoices are in the currency of their order",
         ORDER,

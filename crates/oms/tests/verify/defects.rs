@@ -190,6 +190,20 @@ const DEFECTS: &[Defect] = &[
              jsonb_build_object('provider', 'sandbox', 'token', 'b', 'amount', NULL)) WHERE order_id = '{order_a}'",
     ),
     only(
+        "money.credits_equal_entries",
+        Order,
+        "INSERT INTO credits (book, reference, currency, ceiling, authorized, used, net_days, version, created_at, updated_at)
+         VALUES ('terms', 'ACME', 'USD', 100, 1, 0, 30, 1, now(), now())",
+    ),
+    only(
+        "money.credits_equal_payments",
+        Order,
+        "INSERT INTO credits (book, reference, currency, ceiling, authorized, used, net_days, version, created_at, updated_at)
+         VALUES ('terms', 'ACME', 'USD', 100, 5, 0, 30, 1, now(), now());
+         INSERT INTO credit_entries (entry_key, book, reference, kind, amount, actor, created_at)
+         VALUES ('{x}', 'terms', 'ACME', 'AUTHORIZATION', 5, '', now())",
+    ),
+    only(
         "money.one_payment_per_cause",
         Order,
         "INSERT INTO payments (payment_id, order_id, kind, state, amount, currency, provider, provider_reference,

@@ -1,7 +1,6 @@
 //! PaymentService.
 
-use oms_core::{Money, OrderId, Violations};
-use oms_proto::common::v1 as common;
+use oms_core::{OrderId, Violations};
 use oms_proto::order::v1 as pb;
 use oms_proto::order::v1::payment_service_server::PaymentService;
 use oms_service::{parse_etag, principal, request_id};
@@ -9,7 +8,7 @@ use tonic::{Request, Response, Status};
 
 use super::Api;
 use super::error::status;
-use super::requests::{caller, id, refuse, refused};
+use super::requests::{caller, id, money, refuse, refused};
 use crate::commands::refund_payment::{RefundPayment, refund_payment};
 use crate::domain::free_text::check_free_text;
 use crate::messages;
@@ -64,7 +63,7 @@ fn refund(
 ) -> Option<RefundPayment> {
     let order_id = id::<OrderId>(&message.order_id, "order_id", violations);
     let etag = parse_etag(&message.etag, violations);
-    let amount = amount(message.amount.as_ref(), violations);
+    let amount = money(message.amount.as_ref(), "amount", violations);
     violations.check(
         !message.reason.trim().is_empty(),
         "reason",
@@ -78,25 +77,4 @@ fn refund(
         amount: amount?,
         reason: message.reason.clone(),
     })
-}
-
-fn amount(message: Option<&common::Money>, violations: &mut Violations) -> Option<Money> {
-    let Some(message) = message else {
-        violations.push("amount", "FIELD_REQUIRED", "must not be empty");
-        return None;
-    };
-    let code = &message.currency_code;
-    let currency = violations.parse("amount.currency_code", "CURRENCY_UNKNOWN", code);
-    let reason = if message.minor_units < 0 {
-        "AMOUNT_NEGATIVE"
-    } else {
-        "FIELD_OUT_OF_RANGE"
-    };
-    violations.check(
-        message.minor_units > 0,
-        "amount.minor_units",
-        reason,
-        "must be above zero",
-    );
-    Some(Money::new(currency?, message.minor_units))
 }

@@ -3,20 +3,22 @@
 use oms_core::{InvoiceId, Money, OrderId, OrderLineId, ShipmentId, derive};
 use oms_postgres::{NewTask, tasks};
 use sqlx::PgConnection;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use super::record_progress::count;
 use super::settle_order::settle_order;
 use crate::changes::{self, Change, Event, Locked};
 use crate::ctx::{Ctx, SERVICE_ACTOR};
 use crate::domain::capture;
+use crate::domain::credit::Book;
 use crate::domain::invoice::{self, Invoice, InvoiceKind};
 use crate::domain::order::PaymentPolicy;
 use crate::domain::payment::PaymentKind;
 use crate::domain::refund::part_cause;
+use crate::domain::tender::Tender;
 use crate::error::Error;
 use crate::payments::effects::{self, NewPayment, Source};
-use crate::store::{invoices, payments, shipments};
+use crate::store::{credits, invoices, payments, shipments};
 
 /// Task that gives an invoice its number; the key is the order's id, the payload the invoice's.
 pub(crate) const ISSUE_INVOICE_TASK: &str = "issue_invoice";
@@ -49,13 +51,14 @@ pub(crate) async fn record_shipment(
     }
     let cause = format!("shipment/{shipment_id}");
     let lines = invoice::lines(&order, &shipped.units, |line| line.counters.shipped);
-    let bill = Invoice::new(
+    let mut bill = Invoice::new(
         &order,
         InvoiceKind::Invoice,
         cause.clone(),
         lines,
         ctx.now(),
     );
+    bill.due_at = due_at(conn, &order, bill.created_at).await?;
     invoices::insert(conn, &bill).await?;
     insert_issue(conn, ctx, order_id, bill.invoice_id).await?;
     let total = count(&mut order, &shipped.units, |counters, quantity| {
@@ -75,6 +78,20 @@ pub(crate) async fn record_shipment(
         plan_capture(conn, ctx, &order, &cause, bill.total).await?;
     }
     Ok(())
+}
+
+/// When an invoice is due that is, in part at least, paid on terms.
+async fn due_at(
+    conn: &mut PgConnection,
+    order: &Locked,
+    issued_at: OffsetDateTime,
+) -> Result<Option<OffsetDateTime>, Error> {
+    let on_terms = |tender: &&Tender| tender.provider == Book::Terms.as_str();
+    let Some(tender) = order.tenders.iter().find(on_terms) else {
+        return Ok(None);
+    };
+    let account = credits::load(conn, Book::Terms, &tender.token).await?;
+    Ok(account.map(|account| issued_at + Duration::days(account.net_days.into())))
 }
 
 /// Plans the capture of a shipment: a part from each authorization that it draws from.

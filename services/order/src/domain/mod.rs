@@ -13,6 +13,7 @@
 //! | [`sourcing`], [`reservation`], [`release`] | where it may come from, what inventory reserved, and what of it is handed to fulfillment |
 //! | [`tender`] | what an order is paid with, and how an amount is shared among that |
 //! | [`payment`], [`capture`], [`refund`], [`invoice`] | what is asked of providers, over which authorizations and captures, and what is billed |
+//! | [`credit`] | what a customer may spend without paying now |
 //! | [`cancellation`], [`cancellation_plan`] | what is asked of others who may refuse |
 //! | [`settlement`] | when an order is at its end |
 
@@ -21,6 +22,7 @@ pub(crate) mod assemble;
 pub(crate) mod cancellation;
 pub(crate) mod cancellation_plan;
 pub(crate) mod capture;
+pub(crate) mod credit;
 pub(crate) mod free_text;
 pub(crate) mod invoice;
 pub(crate) mod list;

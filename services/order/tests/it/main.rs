@@ -9,6 +9,7 @@
 mod bad_input;
 mod cancel_order;
 mod channels;
+mod credits;
 mod exceptions;
 mod holds;
 mod lists;
