@@ -53,3 +53,20 @@ CREATE INDEX credit_entries_credit_idx ON credit_entries (book, reference, creat
 
 -- When an invoice is to be paid that is, in part at least, paid on terms.
 ALTER TABLE invoices ADD COLUMN due_at timestamptz;
+
+-- What the carrier is to collect with a shipment of an order that is paid at the door.
+CREATE TABLE collections (
+    order_id uuid NOT NULL CONSTRAINT collections_order_id_fkey REFERENCES orders (order_id),
+    shipment_id uuid NOT NULL CONSTRAINT collections_shipment_id_fkey REFERENCES shipments (shipment_id),
+    -- Authorization that its capture draws from, and the cause of that capture.
+    authorization_id uuid NOT NULL CONSTRAINT collections_authorization_id_fkey REFERENCES payments (payment_id),
+    cause text NOT NULL,
+    amount bigint NOT NULL,
+    state text NOT NULL,
+    recorded_by text NOT NULL,
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    CONSTRAINT collections_pkey PRIMARY KEY (order_id, shipment_id),
+    CONSTRAINT collections_amount_positive CHECK (amount > 0),
+    CONSTRAINT collections_state_known CHECK (state IN ('DUE', 'COLLECTED', 'REFUSED'))
+);

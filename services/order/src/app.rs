@@ -31,6 +31,7 @@ use crate::config::{self, Config};
 use crate::consumers;
 use crate::ctx::Ctx;
 use crate::domain::credit::Book;
+use crate::payments::cash_on_delivery::CashOnDelivery;
 use crate::payments::credit::CreditBook;
 use crate::payments::reconciler;
 use crate::payments::sandbox::Sandbox;
@@ -96,6 +97,7 @@ fn providers(config: &Config, setup: &Setup) -> Providers {
     let mut all: Vec<Arc<dyn Provider>> = vec![
         Arc::new(credits(Book::Terms)),
         Arc::new(credits(Book::StoreCredit)),
+        Arc::new(CashOnDelivery),
     ];
     if !payments.sandbox.url.is_empty() {
         all.push(Arc::new(Sandbox::new(&payments.sandbox, patience)));

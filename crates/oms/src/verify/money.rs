@@ -114,6 +114,16 @@ pub(super) const ALL: &[Invariant] = &[
          WHERE e.kind NOT IN ('ISSUE', 'PAYMENT') AND p.payment_id IS NULL",
     ),
     always(
+        "money.collected_is_captured",
+        "what a carrier collected at the door has its capture, and nothing else that was to be collected has",
+        ORDER,
+        "collections",
+        "SELECT 'shipment ' || c.shipment_id || ': ' || c.amount || ' ' || c.state || ', capture ' || coalesce(p.amount::text, 'none')
+         FROM collections c LEFT JOIN payments p ON p.order_id = c.order_id AND p.kind = 'CAPTURE'
+             AND p.cause = c.cause AND p.amount = c.amount
+         WHERE (c.state = 'COLLECTED') <> (p.payment_id IS NOT NULL)",
+    ),
+    always(
         "money.one_currency_per_order",
         "payments and invoices are in the currency of their order",
         ORDER,
@@ -268,14 +278,16 @@ pub(super) const ALL: &[Invariant] = &[
     ),
     settled(
         "money.capture_equals_invoice",
-        "what is captured for a shipment, from all tenders, is the total of its invoice, and every invoice of an order \
-         that pays per shipment has its capture",
+        "what is captured for a shipment, from all tenders, or to be collected with it, is the total of its invoice, and \
+         every invoice of an order that pays per shipment has its capture",
         ORDER,
         "payments",
         "WITH parts AS (
              SELECT order_id, split_part(cause, '#', 1) AS cause,
                  min(amount) AS least, max(amount) AS most
              FROM payments WHERE kind = 'CAPTURE' AND cause LIKE 'shipment/%' GROUP BY 1, 2
+             UNION ALL
+             SELECT order_id, cause, amount, amount FROM collections WHERE state <> 'COLLECTED'
          ), captures AS (
              SELECT order_id, 'shipment/' || split_part(cause, '/', 2) AS cause, sum(least) AS least, sum(most) AS most
              FROM parts GROUP BY 1, 2

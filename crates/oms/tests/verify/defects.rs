@@ -204,6 +204,12 @@ const DEFECTS: &[Defect] = &[
          VALUES ('{x}', 'terms', 'ACME', 'AUTHORIZATION', 5, '', now())",
     ),
     only(
+        "money.collected_is_captured",
+        Order,
+        "INSERT INTO collections (order_id, shipment_id, authorization_id, cause, amount, state, recorded_by, created_at, updated_at)
+         VALUES ('{order_a}', '{shipment_a}', '{auth_a}', 'shipment/{shipment_a}/2', 5, 'COLLECTED', 'user:test', now(), now())",
+    ),
+    only(
         "money.one_payment_per_cause",
         Order,
         "INSERT INTO payments (payment_id, order_id, kind, state, amount, currency, provider, provider_reference,

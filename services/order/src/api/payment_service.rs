@@ -1,6 +1,6 @@
 //! PaymentService.
 
-use oms_core::{OrderId, Violations};
+use oms_core::{OrderId, ShipmentId, Violations};
 use oms_proto::order::v1 as pb;
 use oms_proto::order::v1::payment_service_server::PaymentService;
 use oms_service::{parse_etag, principal, request_id};
@@ -9,6 +9,7 @@ use tonic::{Request, Response, Status};
 use super::Api;
 use super::error::status;
 use super::requests::{caller, id, money, refuse, refused};
+use crate::commands::record_collection::{RecordCollection, record_collection};
 use crate::commands::refund_payment::{RefundPayment, refund_payment};
 use crate::domain::free_text::check_free_text;
 use crate::messages;
@@ -29,9 +30,17 @@ impl PaymentService for Api {
             return Err(refused(violations));
         };
         oms_telemetry::record_order_id(&tracing::Span::current(), order_id);
-        let found = list_payments(&self.ctx, order_id).await.map_err(status)?;
+        let found = list_payments(&self.ctx, order_id).await;
+        let (payments, collections) = found.map_err(status)?;
+        // Every order with a collection has the authorization that it draws from.
+        let currency = payments.first().map(|one| one.currency);
+        let told = currency.map(|currency| {
+            let one = |collection| messages::collection(currency, collection);
+            collections.iter().map(one).collect()
+        });
         Ok(Response::new(pb::ListPaymentsResponse {
-            payments: found.iter().map(messages::payment).collect(),
+            payments: payments.iter().map(messages::payment).collect(),
+            collections: told.unwrap_or_default(),
         }))
     }
 
@@ -55,6 +64,50 @@ impl PaymentService for Api {
         let payment = Some(messages::payment(&planned.map_err(status)?));
         Ok(Response::new(pb::RefundPaymentResponse { payment }))
     }
+
+    async fn record_collection(
+        &self,
+        request: Request<pb::RecordCollectionRequest>,
+    ) -> Result<Response<pb::RecordCollectionResponse>, Status> {
+        let principal = principal(&request);
+        let mut message = request.into_inner();
+        let mut violations = Violations::default();
+        let request_id = request_id(&message.request_id, &mut violations);
+        message.request_id.clear();
+        let command = collection(&message, &mut violations);
+        let (Some(request_id), Some(command)) = (request_id, command) else {
+            return Err(refused(violations));
+        };
+        refuse(violations)?;
+        oms_telemetry::record_order_id(&tracing::Span::current(), command.order_id);
+        let caller = caller(principal, request_id, &message);
+        let recorded = record_collection(&self.ctx, &caller, &command).await;
+        let (currency, recorded) = recorded.map_err(status)?;
+        let collection = Some(messages::collection(currency, &recorded));
+        Ok(Response::new(pb::RecordCollectionResponse { collection }))
+    }
+}
+
+fn collection(
+    message: &pb::RecordCollectionRequest,
+    violations: &mut Violations,
+) -> Option<RecordCollection> {
+    let order_id = id::<OrderId>(&message.order_id, "order_id", violations);
+    let shipment_id = id::<ShipmentId>(&message.shipment_id, "shipment_id", violations);
+    let collected = match message.state() {
+        pb::CollectionState::Collected => Some(true),
+        pb::CollectionState::Refused => Some(false),
+        pb::CollectionState::Unspecified | pb::CollectionState::Due => {
+            let message = "must be COLLECTED or REFUSED";
+            violations.push("state", "FIELD_OUT_OF_RANGE", message);
+            None
+        }
+    };
+    Some(RecordCollection {
+        order_id: order_id?,
+        shipment_id: shipment_id?,
+        collected: collected?,
+    })
 }
 
 fn refund(

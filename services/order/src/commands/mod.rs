@@ -6,6 +6,7 @@ pub(crate) mod override_exception;
 pub(crate) mod place_hold;
 pub(crate) mod place_order;
 pub(crate) mod record_account_payment;
+pub(crate) mod record_collection;
 pub(crate) mod record_progress;
 pub(crate) mod record_reservation;
 pub(crate) mod record_shipment;

@@ -1,7 +1,7 @@
 //! Records what became of the money that a carrier was to collect: what was collected is captured, what was refused at the
 //! door is not.
 
-use oms_core::{Money, OrderId, ShipmentId};
+use oms_core::{Currency, Money, OrderId, ShipmentId};
 use oms_postgres::idempotency;
 use sqlx::PgConnection;
 
@@ -28,12 +28,12 @@ pub(crate) struct RecordCollection {
 }
 
 /// Writes it, and has collected money captured. A refusal may still turn into a collection; money that was collected stays
-/// collected.
+/// collected. Answers it with its currency.
 pub(crate) async fn record_collection(
     ctx: &Ctx,
     caller: &Caller,
     command: &RecordCollection,
-) -> Result<Collection, Error> {
+) -> Result<(Currency, Collection), Error> {
     ctx.db
         .run_tx("record_collection", |tx| {
             Box::pin(async move { record(ctx, tx.conn(), caller, command).await })
@@ -46,7 +46,7 @@ async fn record(
     conn: &mut PgConnection,
     caller: &Caller,
     command: &RecordCollection,
-) -> Result<Collection, Error> {
+) -> Result<(Currency, Collection), Error> {
     let key = caller.key(METHOD);
     let repeated = idempotency::check(conn, &key).await?.is_some();
     let mut order = changes::lock(conn, command.order_id).await?;
@@ -57,11 +57,12 @@ async fn record(
         id: command.shipment_id.to_string(),
     })?;
     if repeated {
-        return Ok(collection);
+        return Ok((order.currency, collection));
     }
-    let (state, action) = match command.collected {
-        true => (CollectionState::Collected, "collect_payment"),
-        false => (CollectionState::Refused, "refuse_payment"),
+    let (state, action) = if command.collected {
+        (CollectionState::Collected, "collect_payment")
+    } else {
+        (CollectionState::Refused, "refuse_payment")
     };
     if collection.state == CollectionState::Collected || collection.state == state {
         return Err(Error::IllegalTransition {
@@ -106,5 +107,5 @@ async fn record(
     };
     order.write(conn, ctx, &change).await?;
     idempotency::record(conn, &key, &command.shipment_id.to_string()).await?;
-    Ok(collection)
+    Ok((order.currency, collection))
 }

@@ -6,6 +6,7 @@
 
 use oms_core::PaymentId;
 
+use super::collection::{Collection, CollectionState};
 use super::payment::{Payment, PaymentKind, PaymentState, by_tender};
 use super::refund::{base_cause, latest, parts, spread};
 
@@ -13,8 +14,8 @@ use super::refund::{base_cause, latest, parts, spread};
 pub(crate) const ORDER_CAUSE: &str = "order";
 
 /// Authorizations that succeeded, in the order in which money is taken from them, with what neither a capture nor a
-/// void has claimed, in minor units.
-fn unclaimed(payments: &[Payment]) -> Vec<(&Payment, i64)> {
+/// void has claimed, nor is to be collected, in minor units.
+fn unclaimed<'a>(payments: &'a [Payment], collections: &[Collection]) -> Vec<(&'a Payment, i64)> {
     let claims = |child: &Payment| match child.kind {
         PaymentKind::Void => child.state != PaymentState::Failed,
         PaymentKind::Capture => {
@@ -24,11 +25,18 @@ fn unclaimed(payments: &[Payment]) -> Vec<(&Payment, i64)> {
         PaymentKind::Authorization | PaymentKind::Refund => false,
     };
     let claimed = |parent: PaymentId| -> i64 {
-        payments
+        let taken: i64 = payments
             .iter()
             .filter(|child| child.parent_payment_id == Some(parent) && claims(child))
             .map(|child| child.amount)
-            .sum()
+            .sum();
+        // What was collected has its capture.
+        let to_collect: i64 = collections
+            .iter()
+            .filter(|one| one.authorization == parent && one.state != CollectionState::Collected)
+            .map(|one| one.amount)
+            .sum();
+        taken + to_collect
     };
     by_tender(payments)
         .into_iter()
@@ -38,8 +46,12 @@ fn unclaimed(payments: &[Payment]) -> Vec<(&Payment, i64)> {
 
 /// The parts of a capture of this amount with the authorization of each, above zero. What no authorization has left
 /// stands on the last one, whose provider refuses it, so that a person looks; without any authorization it stands alone.
-pub(crate) fn draw(amount: i64, payments: &[Payment]) -> Vec<(Option<&Payment>, i64)> {
-    let from = unclaimed(payments);
+pub(crate) fn draw<'a>(
+    amount: i64,
+    payments: &'a [Payment],
+    collections: &[Collection],
+) -> Vec<(Option<&'a Payment>, i64)> {
+    let from = unclaimed(payments, collections);
     let mut drawn: Vec<(Option<&Payment>, i64)> = spread(amount, &from)
         .into_iter()
         .map(|(one, part)| (Some(one), part))
@@ -55,7 +67,7 @@ pub(crate) fn draw(amount: i64, payments: &[Payment]) -> Vec<(Option<&Payment>, 
 
 /// What can still be captured of all authorizations, in minor units.
 pub(crate) fn capturable(payments: &[Payment]) -> i64 {
-    let from = unclaimed(payments);
+    let from = unclaimed(payments, &[]);
     from.iter().map(|(_, left)| (*left).max(0)).sum()
 }
 
@@ -193,7 +205,7 @@ mod tests {
         /// Captures an amount; bit n of `refused` declines part n.
         fn capture(&mut self, amount: i64, cause: &str, refused: u8) {
             let before = self.ledger.clone();
-            let drawn = draw(amount, &before);
+            let drawn = draw(amount, &before, &[]);
             assert_eq!(drawn.iter().map(|(_, part)| part).sum::<i64>(), amount);
             for (number, (from, part)) in drawn.into_iter().enumerate() {
                 let from = from.expect("an authorization that has enough");

@@ -14,6 +14,7 @@
 //! | [`tender`] | what an order is paid with, and how an amount is shared among that |
 //! | [`payment`], [`capture`], [`refund`], [`invoice`] | what is asked of providers, over which authorizations and captures, and what is billed |
 //! | [`credit`] | what a customer may spend without paying now |
+//! | [`collection`] | what the carrier takes at the door |
 //! | [`cancellation`], [`cancellation_plan`] | what is asked of others who may refuse |
 //! | [`settlement`] | when an order is at its end |
 
@@ -22,6 +23,7 @@ pub(crate) mod assemble;
 pub(crate) mod cancellation;
 pub(crate) mod cancellation_plan;
 pub(crate) mod capture;
+pub(crate) mod collection;
 pub(crate) mod credit;
 pub(crate) mod free_text;
 pub(crate) mod invoice;

@@ -7,6 +7,7 @@
 use oms_core::Violations;
 use serde::{Deserialize, Serialize};
 
+use super::collection::CASH_ON_DELIVERY;
 use super::free_text::check_free_text;
 use super::new_order::{GivenMoney, Known, NewOrder};
 use super::order::PaymentPolicy;
@@ -93,7 +94,7 @@ pub(super) fn check_tenders(order: &NewOrder, known: &Known<'_>, violations: &mu
         "FIELD_OUT_OF_RANGE",
         format!("{count} are more than the {TENDERS_MAX} that an order may be paid with"),
     );
-    let mut takes_rest = false;
+    let (mut takes_rest, mut at_door) = (false, false);
     for (field, tender) in given(order) {
         let mut part = Violations::default();
         check_tender(&tender, known, &mut part);
@@ -104,8 +105,29 @@ pub(super) fn check_tenders(order: &NewOrder, known: &Known<'_>, violations: &mu
             "only one payment method may take the rest",
         );
         takes_rest |= tender.amount.is_none();
+        if tender.provider == CASH_ON_DELIVERY {
+            check_at_door(at_door, known, &mut part);
+            at_door = true;
+        }
         violations.extend_under(&field, part);
     }
+}
+
+/// Money at the door is one amount per parcel, and never there before the parcel is.
+fn check_at_door(is_second: bool, known: &Known<'_>, violations: &mut Violations) {
+    let policy = known.channel.map(|channel| channel.payment_policy);
+    violations.check(
+        policy != Some(PaymentPolicy::Prepaid),
+        "provider",
+        "FIELD_OUT_OF_RANGE",
+        "the channel's orders are paid before they ship",
+    );
+    violations.check(
+        !is_second,
+        "provider",
+        "DUPLICATE",
+        "only one payment method may be collected at delivery",
+    );
 }
 
 fn pays_nothing(known: &Known<'_>) -> bool {
@@ -119,7 +141,7 @@ fn check_tender(tender: &GivenTender, known: &Known<'_>, violations: &mut Violat
     } else if !known.providers.contains(&tender.provider.as_str()) {
         violations.push("provider", "REFERENCE_UNKNOWN", "no such provider");
     }
-    if tender.token.is_empty() {
+    if tender.token.is_empty() && tender.provider != CASH_ON_DELIVERY {
         violations.push("token", "FIELD_REQUIRED", "must hold a token");
     }
     check_free_text(&tender.token, "token", TOKEN_LEN_MAX, violations);

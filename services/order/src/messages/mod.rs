@@ -18,7 +18,7 @@ pub(crate) use event::{Event, channel_event, event};
 pub(crate) use hold::hold;
 pub(crate) use invoice::{invoice, invoice_lines};
 pub(crate) use order::{cancellation, fill_policy, order};
-pub(crate) use payment::payment;
+pub(crate) use payment::{collection, payment};
 pub(crate) use timeline::timeline_entry;
 
 /// An amount of the order's currency.

@@ -132,7 +132,9 @@ async fn plan_order(
 ) -> Result<Vec<Payment>, Error> {
     let amount = capture::capturable(ledger).min(order.owed() - order.money.captured);
     let mut planned = Vec::new();
-    for (number, (authorization, part)) in capture::draw(amount, ledger).into_iter().enumerate() {
+    for (number, (authorization, part)) in
+        capture::draw(amount, ledger, &[]).into_iter().enumerate()
+    {
         let new = NewPayment {
             kind: PaymentKind::Capture,
             amount: part,

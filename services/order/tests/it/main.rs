@@ -6,6 +6,7 @@
     reason = "a test may fail loudly"
 )]
 
+mod at_door;
 mod bad_input;
 mod cancel_order;
 mod channels;
