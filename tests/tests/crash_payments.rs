@@ -12,6 +12,7 @@ use oms_tests::nodes::{Nodes, PROVIDER};
 use oms_tests::provider::{clear_faults, order_fault, our_ledger, their_ledger};
 use oms_tests::shop::new_order;
 use oms_tests::suite::{Actor, wait_for};
+use oms_tests::usd;
 
 const ORDERS: usize = 8;
 
@@ -45,9 +46,18 @@ async fn crash(nodes: &mut Nodes, name: &str) -> anyhow::Result<()> {
     nodes.until_ready(name).await
 }
 
-/// Places an order with one request id until it is answered.
-async fn place(actor: &Actor) -> anyhow::Result<String> {
-    let order = actor.place_until_answered(new_order(&[("a", 2)])).await?;
+/// Places an order with one request id until it is answered; every other one is paid by two tenders.
+async fn place(actor: &Actor, number: usize) -> anyhow::Result<String> {
+    let mut order = new_order(&[("a", 2)]);
+    if number % 2 == 1 {
+        let rest = order.payment_method.take().context("payment")?;
+        let part = o::PaymentMethod {
+            amount: Some(usd(1_000)),
+            ..rest.clone()
+        };
+        order.payment_methods = vec![rest, part];
+    }
+    let order = actor.place_until_answered(order).await?;
     Ok(order.order_id)
 }
 
@@ -99,7 +109,7 @@ async fn whatever_the_provider_does_each_intent_is_charged_once() -> anyhow::Res
     actor.receive("west", "a", 100).await?;
 
     make_trouble(&nodes).await?;
-    let orders = try_join_all((0..ORDERS).map(|_| place(&actor))).await?;
+    let orders = try_join_all((0..ORDERS).map(|number| place(&actor, number))).await?;
     until_asked(&actor, "AUTHORIZATION").await?;
     crash(&mut nodes, PROVIDER).await?;
 
@@ -141,7 +151,8 @@ async fn check(nodes: &Nodes, actor: &Actor, orders: &[String]) -> anyhow::Resul
             .entry(what.split(' ').next().unwrap_or_default())
             .or_default() += 1;
     }
-    let each = ["AUTHORIZATION", "CAPTURE", "REFUND"].map(|kind| (kind, ORDERS));
+    // One of each for every tender.
+    let each = ["AUTHORIZATION", "CAPTURE", "REFUND"].map(|kind| (kind, ORDERS + ORDERS / 2));
     ensure!(kinds == BTreeMap::from(each), "{kinds:?}");
     // The trouble was real.
     let doubts = nodes.log("order")?.matches("payment in doubt").count();
