@@ -65,7 +65,7 @@ pub async fn our_ledger(postgres_url: &str) -> anyhow::Result<Ledger> {
     let rows: Vec<(String, String)> = sqlx::query_as(
         "SELECT payment_id::text, concat_ws(' ', kind, amount, currency,
              CASE state WHEN 'SUCCEEDED' THEN 'approved' WHEN 'FAILED' THEN 'declined' ELSE state END)
-         FROM payments",
+         FROM payments WHERE provider = 'sandbox'",
     )
     .fetch_all(&mut conn)
     .await?;

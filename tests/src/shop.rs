@@ -90,6 +90,7 @@ pub fn new_order(lines: &[(&str, i64)]) -> NewOrder {
         payment_method: Some(PaymentMethod {
             provider: "sandbox".to_owned(),
             token: "tok_approve".to_owned(),
+            ..PaymentMethod::default()
         }),
         service_level: ServiceLevel::Ground.into(),
         ..Default::default()

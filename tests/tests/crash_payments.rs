@@ -1,6 +1,6 @@
 //! The payment provider fails in every way while orders go to cash and back: it loses answers after it has done what was
 //! asked, answers errors after and before, stalls past our patience, tells twice, late and out of order, and dies; the order service dies too. Afterwards its
-//! ledger is ours, and nobody was charged twice.
+//! ledger is ours, and nobody was charged twice. What is paid on terms comes out even, too.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +12,7 @@ use oms_tests::nodes::{Nodes, PROVIDER};
 use oms_tests::provider::{clear_faults, order_fault, our_ledger, their_ledger};
 use oms_tests::shop::new_order;
 use oms_tests::suite::{Actor, wait_for};
+use oms_tests::{fresh_id, usd};
 
 const ORDERS: usize = 8;
 
@@ -45,9 +46,44 @@ async fn crash(nodes: &mut Nodes, name: &str) -> anyhow::Result<()> {
     nodes.until_ready(name).await
 }
 
-/// Places an order with one request id until it is answered.
-async fn place(actor: &Actor) -> anyhow::Result<String> {
-    let order = actor.place_until_answered(new_order(&[("a", 2)])).await?;
+/// An account on terms, whose books are in the order service that dies.
+const ACCOUNT: &str = "acme";
+
+async fn open_account(actor: &Actor) -> anyhow::Result<()> {
+    let request = o::UpsertCreditAccountRequest {
+        request_id: fresh_id(),
+        account: Some(o::CreditAccount {
+            reference: ACCOUNT.to_owned(),
+            credit_limit: Some(usd(100_000)),
+            net_days: 30,
+            ..o::CreditAccount::default()
+        }),
+    };
+    actor
+        .clients
+        .credits()
+        .upsert_credit_account(request)
+        .await?;
+    Ok(())
+}
+
+/// Places an order with one request id until it is answered; every other one is paid by two cards and on terms.
+async fn place(actor: &Actor, number: usize) -> anyhow::Result<String> {
+    let mut order = new_order(&[("a", 2)]);
+    if number % 2 == 1 {
+        let rest = order.payment_method.take().context("payment")?;
+        let part = o::PaymentMethod {
+            amount: Some(usd(1_000)),
+            ..rest.clone()
+        };
+        let on_terms = o::PaymentMethod {
+            provider: "terms".to_owned(),
+            token: ACCOUNT.to_owned(),
+            amount: Some(usd(500)),
+        };
+        order.payment_methods = vec![rest, on_terms, part];
+    }
+    let order = actor.place_until_answered(order).await?;
     Ok(order.order_id)
 }
 
@@ -97,9 +133,10 @@ async fn whatever_the_provider_does_each_intent_is_charged_once() -> anyhow::Res
     let actor = nodes.actor()?;
     actor.set_up(&["a"]).await?;
     actor.receive("west", "a", 100).await?;
+    open_account(&actor).await?;
 
     make_trouble(&nodes).await?;
-    let orders = try_join_all((0..ORDERS).map(|_| place(&actor))).await?;
+    let orders = try_join_all((0..ORDERS).map(|number| place(&actor, number))).await?;
     until_asked(&actor, "AUTHORIZATION").await?;
     crash(&mut nodes, PROVIDER).await?;
 
@@ -141,7 +178,15 @@ async fn check(nodes: &Nodes, actor: &Actor, orders: &[String]) -> anyhow::Resul
             .entry(what.split(' ').next().unwrap_or_default())
             .or_default() += 1;
     }
-    let each = ["AUTHORIZATION", "CAPTURE", "REFUND"].map(|kind| (kind, ORDERS));
+    // Everything came back.
+    let account = o::GetCreditAccountRequest {
+        reference: ACCOUNT.to_owned(),
+    };
+    let answer = actor.clients.credits().get_credit_account(account).await?;
+    let account = answer.into_inner().account.context("account")?;
+    ensure!(account.available == account.credit_limit, "{account:?}");
+    // One of each for every card.
+    let each = ["AUTHORIZATION", "CAPTURE", "REFUND"].map(|kind| (kind, ORDERS + ORDERS / 2));
     ensure!(kinds == BTreeMap::from(each), "{kinds:?}");
     // The trouble was real.
     let doubts = nodes.log("order")?.matches("payment in doubt").count();

@@ -23,6 +23,7 @@ use inventory::stock_policy_service_client::StockPolicyServiceClient;
 use inventory::stock_service_client::StockServiceClient;
 use inventory::supply_service_client::SupplyServiceClient;
 use order::channel_service_client::ChannelServiceClient;
+use order::credit_service_client::CreditServiceClient;
 use order::exception_service_client::ExceptionServiceClient;
 use order::hold_service_client::HoldServiceClient;
 use order::invoice_service_client::InvoiceServiceClient;
@@ -68,6 +69,8 @@ clients! {
     holds: order -> HoldServiceClient;
     /// Payments.
     payments: order -> PaymentServiceClient;
+    /// Accounts on terms and store credits.
+    credits: order -> CreditServiceClient;
     /// Invoices.
     invoices: order -> InvoiceServiceClient;
     /// Parked work.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use oms_postgres::{RunnerConfig, TaskRunner};
 use oms_proto::order::v1::channel_service_server::ChannelServiceServer;
+use oms_proto::order::v1::credit_service_server::CreditServiceServer;
 use oms_proto::order::v1::exception_service_server::ExceptionServiceServer;
 use oms_proto::order::v1::hold_service_server::HoldServiceServer;
 use oms_proto::order::v1::invoice_service_server::InvoiceServiceServer;
@@ -29,6 +30,9 @@ use crate::commands::trigger_refund::REFUND_RETURN_TASK;
 use crate::config::{self, Config};
 use crate::consumers::{self, lock_orders};
 use crate::ctx::Ctx;
+use crate::domain::credit::Book;
+use crate::payments::cash_on_delivery::CashOnDelivery;
+use crate::payments::credit::CreditBook;
 use crate::payments::reconciler;
 use crate::payments::sandbox::Sandbox;
 use crate::payments::stripe::Stripe;
@@ -77,7 +81,7 @@ fn context(config: Config, setup: &Setup) -> anyhow::Result<Ctx> {
         ids: Arc::clone(&setup.ids),
         inventory: InventoryClient::new(setup.peer("inventory")?),
         fulfillment: FulfillmentClient::new(setup.peer("fulfillment")?),
-        providers: providers(&config)?,
+        providers: providers(&config, setup)?,
         background: TaskTracker::new(),
         draining: setup.draining(),
         saga_abort: CancellationToken::new(),
@@ -86,11 +90,16 @@ fn context(config: Config, setup: &Setup) -> anyhow::Result<Ctx> {
     })
 }
 
-/// The payment providers that have an address, or a key.
-fn providers(config: &Config) -> anyhow::Result<Providers> {
+/// The payment providers that have an address or a key, and those whose books are here.
+fn providers(config: &Config, setup: &Setup) -> anyhow::Result<Providers> {
     let payments = &config.payments;
     let patience = Duration::from_millis(payments.timeout_ms);
-    let mut all: Vec<Arc<dyn Provider>> = Vec::new();
+    let credits = |book| CreditBook::new(book, setup.db.clone(), Arc::clone(&setup.clock));
+    let mut all: Vec<Arc<dyn Provider>> = vec![
+        Arc::new(credits(Book::Terms)),
+        Arc::new(credits(Book::StoreCredit)),
+        Arc::new(CashOnDelivery),
+    ];
     if !payments.sandbox.url.is_empty() {
         all.push(Arc::new(Sandbox::new(&payments.sandbox, patience)));
     }
@@ -106,6 +115,7 @@ fn serve(ctx: &Arc<Ctx>, setup: &mut Setup) {
     setup.serve(HoldServiceServer::new(api.clone()));
     setup.serve(ChannelServiceServer::new(api.clone()));
     setup.serve(PaymentServiceServer::new(api.clone()));
+    setup.serve(CreditServiceServer::new(api.clone()));
     setup.serve(InvoiceServiceServer::new(api.clone()));
     setup.serve(ExceptionServiceServer::new(api));
     setup.serve_http(webhooks::router(Arc::clone(ctx)));

@@ -60,6 +60,9 @@ pub(crate) enum Error {
         /// The order that has it.
         order_id: OrderId,
     },
+    /// A store credit with this code was issued before.
+    #[error("a store credit with this code was issued before")]
+    StoreCreditExists,
     /// More units than are left.
     #[error("{requested} units are more than the {open} that are open")]
     QuantityExceedsOpen {

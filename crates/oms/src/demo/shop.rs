@@ -79,6 +79,7 @@ pub(super) fn new_order(order: &RetailOrder, token: &str) -> NewOrder {
         payment_method: Some(PaymentMethod {
             provider: "sandbox".to_owned(),
             token: token.to_owned(),
+            ..PaymentMethod::default()
         }),
         service_level: service_level(&order.ship_mode).into(),
         fill_policy: FillPolicy::FillAll.into(),

@@ -51,13 +51,77 @@ pub(super) const ALL: &[Invariant] = &[
     ),
     always(
         "money.one_payment_per_cause",
-        "a shipment is captured once, and every other cause of a payment succeeds once: what was tried again after a \
-         refusal counts as the same cause",
+        "a shipment is captured once per tender, and every other cause of a payment succeeds once: what was tried again \
+         after a refusal counts as the same cause",
         ORDER,
         "payments",
         "SELECT 'order ' || order_id || ': ' || kind || ' for ' || split_part(cause, '#', 1) || ' ' || count(*) || ' times'
          FROM payments WHERE state = 'SUCCEEDED'
-         GROUP BY order_id, kind, split_part(cause, '#', 1) HAVING count(*) > 1",
+         GROUP BY order_id, kind, split_part(cause, '#', 1) HAVING count(*) > 1
+         UNION ALL
+         SELECT 'order ' || order_id || ': tender ' || tender || ' captured for ' || shipment || ' ' || count(*) || ' times'
+         FROM (SELECT *, 'shipment/' || split_part(split_part(cause, '#', 1), '/', 2) AS shipment FROM payments) AS p
+         WHERE kind = 'CAPTURE' AND state = 'SUCCEEDED' AND cause LIKE 'shipment/%'
+         GROUP BY order_id, tender, shipment HAVING count(*) > 1",
+    ),
+    always(
+        "money.tenders_within_their_amount",
+        "no more is captured from a tender than it is for, and every payment goes over the provider of its tender",
+        ORDER,
+        "payments",
+        "WITH tenders AS (
+             SELECT order_id, coalesce(t.number, 1) AS tender, coalesce(t.tender ->> 'provider', payment_provider) AS provider,
+                 (t.tender ->> 'amount')::bigint AS most
+             FROM orders LEFT JOIN LATERAL jsonb_array_elements(tenders) WITH ORDINALITY AS t (tender, number) ON true
+         )
+         SELECT 'order ' || p.order_id || ', tender ' || p.tender || ': ' || sum(p.amount) || ' captured of ' || t.most
+         FROM payments p JOIN tenders t USING (order_id, tender)
+         WHERE p.kind = 'CAPTURE' AND p.state = 'SUCCEEDED'
+         GROUP BY p.order_id, p.tender, t.most HAVING sum(p.amount) > t.most
+         UNION ALL
+         SELECT 'payment ' || p.payment_id || ' of tender ' || p.tender || ' goes over ' || p.provider
+         FROM payments p LEFT JOIN tenders t USING (order_id, tender) WHERE t.provider IS DISTINCT FROM p.provider",
+    ),
+    always(
+        "money.credits_equal_entries",
+        "what is authorized and used of an account on terms or a store credit is the sum of its entries, and an issued \
+         store credit is worth what was issued",
+        ORDER,
+        "credits",
+        "SELECT book || ' ' || reference || ': ' || c.authorized || ' authorized, ' || c.used || ' used'
+         FROM credits c LEFT JOIN credit_entries e USING (book, reference)
+         GROUP BY book, reference
+         HAVING c.authorized <> coalesce(sum(amount) FILTER (WHERE kind = 'AUTHORIZATION'), 0)
+                 - coalesce(sum(amount) FILTER (WHERE kind IN ('CAPTURE', 'VOID')), 0)
+             OR c.used <> coalesce(sum(amount) FILTER (WHERE kind = 'CAPTURE'), 0)
+                 - coalesce(sum(amount) FILTER (WHERE kind IN ('REFUND', 'PAYMENT')), 0)
+             OR book = 'store_credit' AND c.ceiling <> coalesce(sum(amount) FILTER (WHERE kind = 'ISSUE'), 0)",
+    ),
+    always(
+        "money.credits_equal_payments",
+        "every payment on terms or with a store credit that succeeded stands in its book once, and nothing stands there \
+         for an order that is no payment of ours",
+        ORDER,
+        "credit_entries",
+        "SELECT 'payment ' || p.payment_id || ' is not booked'
+         FROM payments p LEFT JOIN credit_entries e ON e.entry_key = p.payment_id::text
+             AND (e.book, e.kind, e.amount) = (p.provider, p.kind, p.amount)
+         WHERE p.provider IN ('terms', 'store_credit') AND p.state = 'SUCCEEDED' AND e.entry_key IS NULL
+         UNION ALL
+         SELECT 'entry ' || e.entry_key || ' has no payment'
+         FROM credit_entries e LEFT JOIN payments p ON p.payment_id::text = e.entry_key
+             AND (e.book, e.kind, e.amount) = (p.provider, p.kind, p.amount) AND p.state <> 'FAILED'
+         WHERE e.kind NOT IN ('ISSUE', 'PAYMENT') AND p.payment_id IS NULL",
+    ),
+    always(
+        "money.collected_is_captured",
+        "what a carrier collected at the door has its capture, and nothing else that was to be collected has",
+        ORDER,
+        "collections",
+        "SELECT 'shipment ' || c.shipment_id || ': ' || c.amount || ' ' || c.state || ', capture ' || coalesce(p.amount::text, 'none')
+         FROM collections c LEFT JOIN payments p ON p.order_id = c.order_id AND p.kind = 'CAPTURE'
+             AND p.cause = c.cause AND p.amount = c.amount
+         WHERE (c.state = 'COLLECTED') <> (p.payment_id IS NOT NULL)",
     ),
     always(
         "money.one_currency_per_order",
@@ -214,14 +278,19 @@ pub(super) const ALL: &[Invariant] = &[
     ),
     settled(
         "money.capture_equals_invoice",
-        "what is captured for a shipment is the total of its invoice, and every invoice of an order that pays per \
-         shipment has its capture",
+        "what is captured for a shipment, from all tenders, or to be collected with it, is the total of its invoice, and \
+         every invoice of an order that pays per shipment has its capture",
         ORDER,
         "payments",
-        "WITH captures AS (
+        "WITH parts AS (
              SELECT order_id, split_part(cause, '#', 1) AS cause,
                  min(amount) AS least, max(amount) AS most
              FROM payments WHERE kind = 'CAPTURE' AND cause LIKE 'shipment/%' GROUP BY 1, 2
+             UNION ALL
+             SELECT order_id, cause, amount, amount FROM collections WHERE state <> 'COLLECTED'
+         ), captures AS (
+             SELECT order_id, 'shipment/' || split_part(cause, '/', 2) AS cause, sum(least) AS least, sum(most) AS most
+             FROM parts GROUP BY 1, 2
          ), invoiced AS (
              SELECT i.order_id, i.cause, i.total FROM invoices i JOIN orders o USING (order_id)
              WHERE i.kind = 'INVOICE' AND i.total > 0 AND o.payment_policy = 'AUTH_THEN_CAPTURE_ON_SHIP'

@@ -183,6 +183,32 @@ const DEFECTS: &[Defect] = &[
         "UPDATE payments SET parent_payment_id = NULL WHERE payment_id = '{refund_a}'",
     ),
     only(
+        "money.tenders_within_their_amount",
+        Order,
+        "UPDATE orders SET tenders = jsonb_build_array(
+             jsonb_build_object('provider', 'sandbox', 'token', 'a', 'amount', 2980),
+             jsonb_build_object('provider', 'sandbox', 'token', 'b', 'amount', NULL)) WHERE order_id = '{order_a}'",
+    ),
+    only(
+        "money.credits_equal_entries",
+        Order,
+        "INSERT INTO credits (book, reference, currency, ceiling, authorized, used, net_days, version, created_at, updated_at)
+         VALUES ('terms', 'ACME', 'USD', 100, 1, 0, 30, 1, now(), now())",
+    ),
+    only(
+        "money.credits_equal_payments",
+        Order,
+        "INSERT INTO credits (book, reference, currency, ceiling, authorized, used, net_days, version, created_at, updated_at)
+         VALUES ('terms', 'ACME', 'USD', 100, 5, 0, 30, 1, now(), now());
+         INSERT INTO credit_entries (entry_key, book, reference, kind, amount, actor, created_at)
+         VALUES ('{x}', 'terms', 'ACME', 'AUTHORIZATION', 5, '', now())",
+    ),
+    only(
+        "money.collected_is_captured",
+        Order,
+        "UPDATE collections SET cause = 'shipment/{x}'",
+    ),
+    only(
         "money.one_payment_per_cause",
         Order,
         "INSERT INTO payments (payment_id, order_id, kind, state, amount, currency, provider, provider_reference,
@@ -280,7 +306,8 @@ const DEFECTS: &[Defect] = &[
     only(
         "money.capture_equals_invoice",
         Order,
-        "UPDATE payments SET cause = 'shipment/{x}' WHERE payment_id = '{capture_a}'",
+        "UPDATE payments SET cause = 'shipment/{x}' WHERE payment_id = '{capture_a}';
+         UPDATE collections SET cause = 'shipment/{x}'",
     ),
     and(
         "money.one_intent_per_payment",

@@ -36,6 +36,10 @@ fn api_error(error: Error) -> ApiError {
             "another order of the channel has this external reference",
         )
         .with("order_id", order_id),
+        Error::StoreCreditExists => ApiError::already_exists(
+            ErrorReason::AlreadyExists,
+            "a store credit with this code was issued before",
+        ),
         Error::QuantityExceedsOpen { open, requested } => ApiError::failed_precondition(
             ErrorReason::QuantityExceedsOpen,
             format!("{requested} units are more than the {open} that are open"),

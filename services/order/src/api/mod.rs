@@ -2,6 +2,7 @@
 
 mod cancel_order;
 mod channel_service;
+mod credit_service;
 mod error;
 mod exception_service;
 mod hold_service;

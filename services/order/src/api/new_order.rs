@@ -9,6 +9,7 @@ use super::requests::optional_time;
 use crate::domain::address::Address;
 use crate::domain::new_order::{GivenDiscount, GivenMoney, NewLine, NewOrder};
 use crate::domain::order::FillPolicy;
+use crate::domain::tender::GivenTender;
 
 /// Reads a new order; fields of violations are relative to it.
 pub(super) fn new_order(message: pb::NewOrder, violations: &mut Violations) -> NewOrder {
@@ -18,7 +19,6 @@ pub(super) fn new_order(message: pb::NewOrder, violations: &mut Violations) -> N
         "external_order_time",
         violations,
     );
-    let payment = message.payment_method.unwrap_or_default();
     NewOrder {
         channel_id: message.channel_id,
         external_reference: message.external_reference,
@@ -29,8 +29,8 @@ pub(super) fn new_order(message: pb::NewOrder, violations: &mut Violations) -> N
         bill_to: message.bill_to.map(address),
         discounts: message.discounts.into_iter().map(discount).collect(),
         shipping_charge: message.shipping_charge.map(money),
-        payment_provider: payment.provider,
-        payment_token: payment.token,
+        payment_method: message.payment_method.map(tender),
+        payment_methods: message.payment_methods.into_iter().map(tender).collect(),
         service_level: service_level(message.service_level),
         fill_policy,
         splits_max: message.splits_max,
@@ -58,6 +58,14 @@ fn line(message: pb::NewOrderLine) -> NewLine {
 fn discount(message: pb::Discount) -> GivenDiscount {
     GivenDiscount {
         code: message.code,
+        amount: message.amount.map(money),
+    }
+}
+
+fn tender(message: pb::PaymentMethod) -> GivenTender {
+    GivenTender {
+        provider: message.provider,
+        token: message.token,
         amount: message.amount.map(money),
     }
 }

@@ -1,7 +1,6 @@
 //! PaymentService.
 
-use oms_core::{Money, OrderId, Violations};
-use oms_proto::common::v1 as common;
+use oms_core::{OrderId, ShipmentId, Violations};
 use oms_proto::order::v1 as pb;
 use oms_proto::order::v1::payment_service_server::PaymentService;
 use oms_service::{parse_etag, principal, request_id};
@@ -9,7 +8,8 @@ use tonic::{Request, Response, Status};
 
 use super::Api;
 use super::error::status;
-use super::requests::{caller, id, refuse, refused};
+use super::requests::{caller, id, money, refuse, refused};
+use crate::commands::record_collection::{RecordCollection, record_collection};
 use crate::commands::refund_payment::{RefundPayment, refund_payment};
 use crate::domain::free_text::check_free_text;
 use crate::messages;
@@ -30,9 +30,17 @@ impl PaymentService for Api {
             return Err(refused(violations));
         };
         oms_telemetry::record_order_id(&tracing::Span::current(), order_id);
-        let found = list_payments(&self.ctx, order_id).await.map_err(status)?;
+        let found = list_payments(&self.ctx, order_id).await;
+        let (payments, collections) = found.map_err(status)?;
+        // Every order with a collection has the authorization that it draws from.
+        let currency = payments.first().map(|one| one.currency);
+        let told = currency.map(|currency| {
+            let one = |collection| messages::collection(currency, collection);
+            collections.iter().map(one).collect()
+        });
         Ok(Response::new(pb::ListPaymentsResponse {
-            payments: found.iter().map(messages::payment).collect(),
+            payments: payments.iter().map(messages::payment).collect(),
+            collections: told.unwrap_or_default(),
         }))
     }
 
@@ -56,6 +64,50 @@ impl PaymentService for Api {
         let payment = Some(messages::payment(&planned.map_err(status)?));
         Ok(Response::new(pb::RefundPaymentResponse { payment }))
     }
+
+    async fn record_collection(
+        &self,
+        request: Request<pb::RecordCollectionRequest>,
+    ) -> Result<Response<pb::RecordCollectionResponse>, Status> {
+        let principal = principal(&request);
+        let mut message = request.into_inner();
+        let mut violations = Violations::default();
+        let request_id = request_id(&message.request_id, &mut violations);
+        message.request_id.clear();
+        let command = collection(&message, &mut violations);
+        let (Some(request_id), Some(command)) = (request_id, command) else {
+            return Err(refused(violations));
+        };
+        refuse(violations)?;
+        oms_telemetry::record_order_id(&tracing::Span::current(), command.order_id);
+        let caller = caller(principal, request_id, &message);
+        let recorded = record_collection(&self.ctx, &caller, &command).await;
+        let (currency, recorded) = recorded.map_err(status)?;
+        let collection = Some(messages::collection(currency, &recorded));
+        Ok(Response::new(pb::RecordCollectionResponse { collection }))
+    }
+}
+
+fn collection(
+    message: &pb::RecordCollectionRequest,
+    violations: &mut Violations,
+) -> Option<RecordCollection> {
+    let order_id = id::<OrderId>(&message.order_id, "order_id", violations);
+    let shipment_id = id::<ShipmentId>(&message.shipment_id, "shipment_id", violations);
+    let collected = match message.state() {
+        pb::CollectionState::Collected => Some(true),
+        pb::CollectionState::Refused => Some(false),
+        pb::CollectionState::Unspecified | pb::CollectionState::Due => {
+            let message = "must be COLLECTED or REFUSED";
+            violations.push("state", "FIELD_OUT_OF_RANGE", message);
+            None
+        }
+    };
+    Some(RecordCollection {
+        order_id: order_id?,
+        shipment_id: shipment_id?,
+        collected: collected?,
+    })
 }
 
 fn refund(
@@ -64,7 +116,7 @@ fn refund(
 ) -> Option<RefundPayment> {
     let order_id = id::<OrderId>(&message.order_id, "order_id", violations);
     let etag = parse_etag(&message.etag, violations);
-    let amount = amount(message.amount.as_ref(), violations);
+    let amount = money(message.amount.as_ref(), "amount", violations);
     violations.check(
         !message.reason.trim().is_empty(),
         "reason",
@@ -78,25 +130,4 @@ fn refund(
         amount: amount?,
         reason: message.reason.clone(),
     })
-}
-
-fn amount(message: Option<&common::Money>, violations: &mut Violations) -> Option<Money> {
-    let Some(message) = message else {
-        violations.push("amount", "FIELD_REQUIRED", "must not be empty");
-        return None;
-    };
-    let code = &message.currency_code;
-    let currency = violations.parse("amount.currency_code", "CURRENCY_UNKNOWN", code);
-    let reason = if message.minor_units < 0 {
-        "AMOUNT_NEGATIVE"
-    } else {
-        "FIELD_OUT_OF_RANGE"
-    };
-    violations.check(
-        message.minor_units > 0,
-        "amount.minor_units",
-        reason,
-        "must be above zero",
-    );
-    Some(Money::new(currency?, message.minor_units))
 }

@@ -2,7 +2,8 @@
 
 use std::str::FromStr;
 
-use oms_core::{Principal, Violations};
+use oms_core::{Money, Principal, Violations};
+use oms_proto::common::v1 as common;
 use oms_service::{ApiError, fingerprint};
 use prost::Message;
 use time::OffsetDateTime;
@@ -44,6 +45,33 @@ where
         return None;
     }
     violations.parse(field, "FIELD_MALFORMED", text)
+}
+
+/// An amount above zero that the request asks for.
+pub(super) fn money(
+    message: Option<&common::Money>,
+    field: &str,
+    violations: &mut Violations,
+) -> Option<Money> {
+    let Some(message) = message else {
+        violations.push(field, "FIELD_REQUIRED", "must not be empty");
+        return None;
+    };
+    let code = &message.currency_code;
+    let of_code = format!("{field}.currency_code");
+    let currency = violations.parse(&of_code, "CURRENCY_UNKNOWN", code);
+    let reason = if message.minor_units < 0 {
+        "AMOUNT_NEGATIVE"
+    } else {
+        "FIELD_OUT_OF_RANGE"
+    };
+    violations.check(
+        message.minor_units > 0,
+        format!("{field}.minor_units"),
+        reason,
+        "must be above zero",
+    );
+    Some(Money::new(currency?, message.minor_units))
 }
 
 /// A time that may be left out.

@@ -3,18 +3,23 @@
 use oms_core::{InvoiceId, Money, OrderId, OrderLineId, ShipmentId, derive};
 use oms_postgres::{NewTask, tasks};
 use sqlx::PgConnection;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use super::record_progress::count;
 use super::settle_order::settle_order;
 use crate::changes::{self, Change, Event, Locked};
 use crate::ctx::{Ctx, SERVICE_ACTOR};
+use crate::domain::capture;
+use crate::domain::collection::{CASH_ON_DELIVERY, Collection, CollectionState};
+use crate::domain::credit::Book;
 use crate::domain::invoice::{self, Invoice, InvoiceKind};
 use crate::domain::order::PaymentPolicy;
-use crate::domain::payment::{PaymentKind, PaymentState, open_authorization};
+use crate::domain::payment::PaymentKind;
+use crate::domain::refund::part_cause;
+use crate::domain::tender::Tender;
 use crate::error::Error;
-use crate::payments::effects::{self, NewPayment};
-use crate::store::{invoices, payments, shipments};
+use crate::payments::effects::{self, NewPayment, Source};
+use crate::store::{collections, credits, invoices, payments, shipments};
 
 /// Task that gives an invoice its number; the key is the order's id, the payload the invoice's.
 pub(crate) const ISSUE_INVOICE_TASK: &str = "issue_invoice";
@@ -49,13 +54,14 @@ pub(crate) async fn record_shipment(
     }
     let cause = format!("shipment/{shipment_id}");
     let lines = invoice::lines(&order, &shipped.units, |line| line.counters.shipped);
-    let bill = Invoice::new(
+    let mut bill = Invoice::new(
         &order,
         InvoiceKind::Invoice,
         cause.clone(),
         lines,
         ctx.now(),
     );
+    bill.due_at = due_at(conn, &order, bill.created_at).await?;
     invoices::insert(conn, &bill).await?;
     insert_issue(conn, ctx, order_id, bill.invoice_id).await?;
     let total = count(&mut order, &shipped.units, |counters, quantity| {
@@ -72,41 +78,86 @@ pub(crate) async fn record_shipment(
     order.write(conn, ctx, &change).await?;
     let captures = order.payment_policy == PaymentPolicy::AuthThenCaptureOnShip;
     if captures && bill.total > 0 {
-        plan_capture(conn, ctx, &order, &cause, bill.total).await?;
+        plan_capture(conn, ctx, &order, shipment_id, bill.total).await?;
     }
     Ok(())
 }
 
+/// When an invoice is due that is, in part at least, paid on terms.
+async fn due_at(
+    conn: &mut PgConnection,
+    order: &Locked,
+    issued_at: OffsetDateTime,
+) -> Result<Option<OffsetDateTime>, Error> {
+    let on_terms = |tender: &&Tender| tender.provider == Book::Terms.as_str();
+    let Some(tender) = order.tenders.iter().find(on_terms) else {
+        return Ok(None);
+    };
+    let account = credits::load(conn, Book::Terms, &tender.token).await?;
+    Ok(account.map(|account| issued_at + Duration::days(account.net_days.into())))
+}
+
+/// Plans the capture of a shipment: a part from each authorization that it draws from. What is paid at the door is
+/// captured when somebody has recorded that it was.
 async fn plan_capture(
     conn: &mut PgConnection,
     ctx: &Ctx,
     order: &Locked,
-    cause: &str,
+    shipment_id: ShipmentId,
     amount: i64,
 ) -> Result<(), Error> {
     let ledger = payments::list(conn, order.order_id).await?;
-    // Without anything left of it, the provider says so, and a person has to look.
-    let authorization = open_authorization(&ledger)
-        .map(|(payment, _)| payment)
-        .or_else(|| {
-            ledger.iter().find(|payment| {
-                payment.kind == PaymentKind::Authorization
-                    && payment.state == PaymentState::Succeeded
-            })
-        });
-    let new = NewPayment {
-        kind: PaymentKind::Capture,
-        amount,
-        parent: authorization.map(|payment| payment.payment_id),
-        cause,
-        actor: SERVICE_ACTOR,
-        send_now: false,
-    };
-    effects::plan(conn, ctx, order, &new).await?;
+    let known = collections::list(conn, order.order_id).await?;
+    let base = format!("shipment/{shipment_id}");
+    let drawn = capture::draw(amount, &ledger, &known);
+    let mut captures = false;
+    for (number, (authorization, part)) in drawn.into_iter().enumerate() {
+        let cause = part_cause(&base, number);
+        if let Some(at_door) = authorization.filter(|one| one.provider == CASH_ON_DELIVERY) {
+            let collection = Collection {
+                order_id: order.order_id,
+                shipment_id,
+                authorization: at_door.payment_id,
+                cause,
+                amount: part,
+                state: CollectionState::Due,
+                recorded_by: String::new(),
+                created_at: ctx.now(),
+                updated_at: ctx.now(),
+            };
+            collections::insert(conn, &collection).await?;
+            continue;
+        }
+        let new = NewPayment {
+            kind: PaymentKind::Capture,
+            amount: part,
+            source: authorization.map_or(Source::Tender(1), Source::Payment),
+            cause: &cause,
+            actor: SERVICE_ACTOR,
+            send_now: false,
+        };
+        effects::plan(conn, ctx, order, &new).await?;
+        captures = true;
+    }
+    if captures {
+        let task = format!("capture_payment/{base}");
+        insert_capture(conn, ctx, order.order_id, &task, &base).await?;
+    }
+    Ok(())
+}
+
+/// Inserts the task that captures what is planned for a cause; its name makes it one.
+pub(super) async fn insert_capture(
+    conn: &mut PgConnection,
+    ctx: &Ctx,
+    order_id: OrderId,
+    name: &str,
+    cause: &str,
+) -> Result<(), Error> {
     let task = NewTask {
-        id: derive(order.order_id.uuid(), &format!("capture_payment/{cause}")),
+        id: derive(order_id.uuid(), name),
         kind: CAPTURE_PAYMENT_TASK,
-        key: order.order_id.to_string(),
+        key: order_id.to_string(),
         payload: cause.as_bytes().to_vec(),
         run_at: ctx.now(),
         actor: SERVICE_ACTOR.to_owned(),

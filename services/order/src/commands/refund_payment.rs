@@ -62,7 +62,8 @@ async fn refund(
     }
     check_etag(command.etag, order.version)?;
     transition(&order, OrderAction::Refund)?;
-    let left = refundable(&payments::list(conn, order.order_id).await?);
+    let ledger = payments::list(conn, order.order_id).await?;
+    let left = refundable(&ledger);
     let most: i64 = left.iter().map(|(_, left)| left).sum();
     let amount = command.amount.minor;
     if amount > most {
@@ -75,7 +76,7 @@ async fn refund(
         let new = NewPayment {
             kind: PaymentKind::Refund,
             amount: part,
-            parent: Some(capture),
+            source: capture.into(),
             cause: &part_cause(&cause, number),
             actor: &actor,
             send_now: false,

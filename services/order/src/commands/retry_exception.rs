@@ -1,23 +1,23 @@
 //! Lets work that was parked try again. A payment that was declined gets a new attempt.
 
-use oms_core::{OrderId, PaymentId};
+use oms_core::OrderId;
 use oms_postgres::{idempotency, tasks};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::record_shipment::CAPTURE_PAYMENT_TASK;
 use super::refund_payment::REFUND_PAYMENT_TASK;
-use super::settle_order::{
-    ORDER_CAUSE, REFUND_CANCELLATION_TASK, RefundCancellation, VOID_PAYMENT_TASK,
-};
+use super::settle_order::{REFUND_CANCELLATION_TASK, RefundCancellation, VOID_PAYMENT_TASK};
 use super::task_payload::decode;
 use super::trigger_refund::{REFUND_RETURN_TASK, RefundReturn};
 use crate::changes::{self, Change, Event, Locked};
 use crate::ctx::{Caller, Ctx};
-use crate::domain::payment::{Payment, PaymentKind, PaymentState, open_authorization};
-use crate::domain::refund::{latest, next_cause, refund_parts};
+use crate::domain::capture;
+use crate::domain::order::Order;
+use crate::domain::payment::{Payment, PaymentKind, PaymentState};
+use crate::domain::refund::{next_cause, parts, voids};
 use crate::error::Error;
-use crate::payments::effects::{self, NewPayment};
+use crate::payments::effects::{self, NewPayment, Source};
 use crate::store::stuck_tasks::{self, StuckTask};
 use crate::store::{payments, sagas};
 
@@ -107,18 +107,18 @@ async fn retry_task(
     };
     let order = changes::lock(conn, order_id).await?;
     let ledger = payments::list(conn, order_id).await?;
-    for failed in declined(task, &ledger) {
-        let (amount, parent) = match task.kind.as_str() {
-            CAPTURE_PAYMENT_TASK => capture(&order, &ledger, failed),
-            _ => (failed.amount, failed.parent_payment_id),
+    for (failed, amount) in declined(&order, task, &ledger) {
+        let own = ledger
+            .iter()
+            .find(|one| Some(one.payment_id) == failed.parent_payment_id);
+        let parent = match failed.kind {
+            PaymentKind::Capture => capture::source(&ledger, failed),
+            _ => own,
         };
-        if amount <= 0 {
-            continue;
-        }
         let new = NewPayment {
             kind: failed.kind,
             amount,
-            parent,
+            source: parent.map_or(Source::Tender(failed.tender), Source::Payment),
             cause: &next_cause(&failed.cause),
             actor: &caller.actor(),
             send_now: false,
@@ -128,40 +128,28 @@ async fn retry_task(
     Ok(Some(order))
 }
 
-/// Amount and authorization of the next attempt of a capture. Units of a prepaid order may have been
-/// canceled since.
-fn capture(order: &Locked, ledger: &[Payment], failed: &Payment) -> (i64, Option<PaymentId>) {
-    let open = open_authorization(ledger);
-    let parent = open.map_or(failed.parent_payment_id, |(one, _)| Some(one.payment_id));
-    if !failed.cause.starts_with(ORDER_CAUSE) {
-        return (failed.amount, parent);
-    }
-    let owed = order.owed() - order.money.captured;
-    (failed.amount.min(owed), parent)
-}
-
-/// The payments of a task whose last attempt was declined.
-fn declined<'a>(task: &StuckTask, ledger: &'a [Payment]) -> Vec<&'a Payment> {
+/// The payments of a task whose last attempt was declined, with the amount of the next one.
+fn declined<'a>(order: &Order, task: &StuckTask, ledger: &'a [Payment]) -> Vec<(&'a Payment, i64)> {
     let payload = task.payload.as_slice();
     let text = std::str::from_utf8(payload).unwrap_or_default();
+    let refund = |cause: &str| parts(ledger, PaymentKind::Refund, cause);
     let found: Vec<&Payment> = match task.kind.as_str() {
-        CAPTURE_PAYMENT_TASK => latest(ledger, PaymentKind::Capture, text)
-            .into_iter()
-            .collect(),
-        VOID_PAYMENT_TASK => latest(ledger, PaymentKind::Void, ORDER_CAUSE)
-            .into_iter()
-            .collect(),
-        REFUND_PAYMENT_TASK => refund_parts(ledger, text),
+        CAPTURE_PAYMENT_TASK => return capture::declined(ledger, text, order.owed()),
+        VOID_PAYMENT_TASK => voids(ledger),
+        REFUND_PAYMENT_TASK => refund(text),
         REFUND_RETURN_TASK => match decode::<RefundReturn>(payload) {
-            Ok(refund) => refund_parts(ledger, &refund.cause()),
+            Ok(task) => refund(&task.cause()),
             Err(_) => Vec::new(),
         },
         REFUND_CANCELLATION_TASK => match decode::<RefundCancellation>(payload) {
-            Ok(refund) => refund_parts(ledger, &format!("cancellation/{}", refund.cancellation_id)),
+            Ok(task) => refund(&format!("cancellation/{}", task.cancellation_id)),
             Err(_) => Vec::new(),
         },
         _ => Vec::new(),
     };
-    let failed = |payment: &&Payment| payment.state == PaymentState::Failed;
-    found.into_iter().filter(failed).collect()
+    found
+        .into_iter()
+        .filter(|payment| payment.state == PaymentState::Failed)
+        .map(|payment| (payment, payment.amount))
+        .collect()
 }

@@ -8,9 +8,8 @@ use sqlx::PgConnection;
 use super::task_payload::encode;
 use crate::changes::{Change, Event, Locked};
 use crate::ctx::{Ctx, SERVICE_ACTOR};
+use crate::domain::capture;
 use crate::domain::order::PaymentPolicy;
-use crate::domain::payment::{PaymentKind, PaymentState};
-use crate::domain::refund;
 use crate::domain::settlement::{Settlement, settlement};
 use crate::domain::state::OrderAction;
 use crate::error::{Error, transition};
@@ -20,8 +19,6 @@ use crate::store::payments;
 pub(crate) const VOID_PAYMENT_TASK: &str = "void_payment";
 /// Task that refunds captured money of canceled units.
 pub(crate) const REFUND_CANCELLATION_TASK: &str = "refund_cancellation";
-/// Cause of a capture of a whole order.
-pub(crate) const ORDER_CAUSE: &str = "order";
 
 /// Payload of [`REFUND_CANCELLATION_TASK`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -97,11 +94,8 @@ pub(crate) async fn refund_canceled(
     }
     // A capture that is not planned yet will leave these units out.
     let ledger = payments::list(conn, order.order_id).await?;
-    let capture = refund::latest(&ledger, PaymentKind::Capture, ORDER_CAUSE);
-    if capture.is_none_or(|capture| capture.state == PaymentState::Failed) {
-        return Ok(false);
-    }
-    let amount = canceled_amount(order, units);
+    let canceled = canceled_amount(order, units);
+    let amount = capture::refund_due(&ledger, order.owed(), canceled);
     if amount == 0 {
         return Ok(false);
     }

@@ -7,11 +7,12 @@ use time::OffsetDateTime;
 
 use super::address::Address;
 use super::new_order::{Channel, GivenDiscount, NewLine, NewOrder, PricedOrder};
-use super::order::{Counters, Order, OrderLine};
+use super::order::{Counters, Order, OrderLine, PaymentPolicy};
 use super::pricing::Amounts;
 use super::saga::Step;
 use super::state::OrderState;
 use super::status::MoneyFacts;
+use super::tender::tenders;
 
 /// Ids that a new order is made with.
 #[derive(Debug, Clone)]
@@ -62,8 +63,10 @@ pub(crate) fn assemble(
             .unwrap_or(5),
         instructions: new.instructions.clone(),
         custom_fields: new.custom_fields.clone(),
-        payment_provider: new.payment_provider.clone(),
-        payment_token: new.payment_token.clone(),
+        tenders: match channel.payment_policy {
+            PaymentPolicy::None => Vec::new(),
+            _ => tenders(new),
+        },
         payment_policy: channel.payment_policy,
         totals: priced.totals,
         version: 0,

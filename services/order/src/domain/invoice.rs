@@ -59,6 +59,8 @@ pub(crate) struct Invoice {
     pub(crate) total: i64,
     /// When it was written.
     pub(crate) created_at: OffsetDateTime,
+    /// When it is to be paid, for an order on terms.
+    pub(crate) due_at: Option<OffsetDateTime>,
     /// Lines.
     pub(crate) lines: Vec<InvoiceLine>,
 }
@@ -95,6 +97,7 @@ impl Invoice {
             currency: order.currency,
             total: lines.iter().map(|line| line.part.total).sum(),
             created_at: now,
+            due_at: None,
             lines,
         }
     }

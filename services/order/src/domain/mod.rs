@@ -11,7 +11,10 @@
 //! | [`status`] | what is derived: authorize, charge, fulfillment and return status, phase |
 //! | [`saga`], [`screen`] | what the place-order saga does next, which orders it holds for a look |
 //! | [`sourcing`], [`reservation`], [`release`] | where it may come from, what inventory reserved, and what of it is handed to fulfillment |
-//! | [`payment`], [`refund`], [`invoice`] | what is asked of providers, over which captures, and what is billed |
+//! | [`tender`] | what an order is paid with, and how an amount is shared among that |
+//! | [`payment`], [`capture`], [`refund`], [`invoice`] | what is asked of providers, over which authorizations and captures, and what is billed |
+//! | [`credit`] | what a customer may spend without paying now |
+//! | [`collection`] | what the carrier takes at the door |
 //! | [`cancellation`], [`cancellation_plan`] | what is asked of others who may refuse |
 //! | [`settlement`] | when an order is at its end |
 
@@ -19,6 +22,9 @@ pub(crate) mod address;
 pub(crate) mod assemble;
 pub(crate) mod cancellation;
 pub(crate) mod cancellation_plan;
+pub(crate) mod capture;
+pub(crate) mod collection;
+pub(crate) mod credit;
 pub(crate) mod free_text;
 pub(crate) mod invoice;
 pub(crate) mod list;
@@ -36,4 +42,5 @@ pub(crate) mod settlement;
 pub(crate) mod sourcing;
 pub(crate) mod state;
 pub(crate) mod status;
+pub(crate) mod tender;
 pub(crate) mod timeline;

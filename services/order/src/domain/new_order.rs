@@ -11,6 +11,7 @@ use super::address::{Address, check_address};
 use super::free_text::check_free_text;
 use super::order::{FillPolicy, PaymentPolicy};
 use super::pricing::{self, Amounts, LineInput, OrderInput};
+use super::tender::{GivenTender, TENDERS_MAX, check_sum, check_tenders};
 
 /// Most lines of an order.
 pub(crate) const LINES_MAX: usize = 500;
@@ -20,8 +21,6 @@ const CUSTOM_FIELDS_MAX: usize = 50;
 const REFERENCE_LEN_MAX: usize = 100;
 /// Longest free text in characters.
 pub(crate) const INSTRUCTIONS_LEN_MAX: usize = 1000;
-/// Tokens are short handles of a provider.
-const TOKEN_LEN_MAX: usize = 200;
 /// Most splits anybody may ask for.
 const SPLITS_MAX: i32 = 15;
 
@@ -87,10 +86,10 @@ pub(crate) struct NewOrder {
     pub(crate) discounts: Vec<GivenDiscount>,
     /// Shipping charge.
     pub(crate) shipping_charge: Option<GivenMoney>,
-    /// Payment provider as given.
-    pub(crate) payment_provider: String,
-    /// Payment token as given.
-    pub(crate) payment_token: String,
+    /// What it is paid with.
+    pub(crate) payment_method: Option<GivenTender>,
+    /// What it is paid with when that is several.
+    pub(crate) payment_methods: Vec<GivenTender>,
     /// Name of the service level, such as `GROUND`; `None` for a number that means nothing.
     pub(crate) service_level: Option<String>,
     /// Fill policy; `None` takes the channel's.
@@ -176,7 +175,12 @@ pub(crate) fn check(order: &NewOrder, known: &Known<'_>) -> Result<PricedOrder, 
     let currency = check_currency(order, known.channel, &mut violations);
     let priced = price(order, known.channel);
     let lines = match priced {
-        Ok(lines) => lines,
+        Ok(lines) => {
+            if let Some(totals) = pricing::order_totals(&lines) {
+                check_sum(order, known, totals.total, &mut violations);
+            }
+            lines
+        }
         Err(more) => {
             let fresh: Vec<_> = more.iter().cloned().collect();
             for violation in fresh {
@@ -248,42 +252,7 @@ fn check_header(order: &NewOrder, known: &Known<'_>, violations: &mut Violations
         "FIELD_MALFORMED",
         "is no service level",
     );
-    check_payment(order, known, violations);
-}
-
-fn check_payment(order: &NewOrder, known: &Known<'_>, violations: &mut Violations) {
-    if known
-        .channel
-        .is_some_and(|channel| channel.payment_policy == PaymentPolicy::None)
-    {
-        return;
-    }
-    if order.payment_provider.is_empty() {
-        violations.push(
-            "payment_method.provider",
-            "FIELD_REQUIRED",
-            "must name a provider",
-        );
-    } else if !known.providers.contains(&order.payment_provider.as_str()) {
-        violations.push(
-            "payment_method.provider",
-            "REFERENCE_UNKNOWN",
-            "no such provider",
-        );
-    }
-    if order.payment_token.is_empty() {
-        violations.push(
-            "payment_method.token",
-            "FIELD_REQUIRED",
-            "must hold a token",
-        );
-    }
-    check_free_text(
-        &order.payment_token,
-        "payment_method.token",
-        TOKEN_LEN_MAX,
-        violations,
-    );
+    check_tenders(order, known, violations);
 }
 
 fn check_addresses(order: &NewOrder, violations: &mut Violations) {
@@ -461,6 +430,14 @@ fn amounts(order: &NewOrder) -> Vec<(String, &GivenMoney)> {
     }
     if let Some(money) = &order.shipping_charge {
         all.push(("shipping_charge".to_owned(), money));
+    }
+    if let Some(money) = (order.payment_method.as_ref()).and_then(|one| one.amount.as_ref()) {
+        all.push(("payment_method.amount".to_owned(), money));
+    }
+    for (index, tender) in order.payment_methods.iter().take(TENDERS_MAX).enumerate() {
+        if let Some(money) = &tender.amount {
+            all.push((format!("payment_methods[{index}].amount"), money));
+        }
     }
     all
 }

@@ -9,6 +9,7 @@ use super::cancellation::Cancellation;
 use super::pricing::Amounts;
 use super::state::OrderState;
 use super::status::MoneyFacts;
+use super::tender::Tender;
 
 /// What to do when stock is short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,10 +110,8 @@ pub(crate) struct Order {
     pub(crate) instructions: String,
     /// The caller's own fields.
     pub(crate) custom_fields: BTreeMap<String, String>,
-    /// Provider of the payment.
-    pub(crate) payment_provider: String,
-    /// The provider's token.
-    pub(crate) payment_token: String,
+    /// What it is paid with, in the order in which money is taken; empty when nothing is paid here.
+    pub(crate) tenders: Vec<Tender>,
     /// When money is taken.
     pub(crate) payment_policy: PaymentPolicy,
     /// Sums of the lines.
@@ -270,6 +269,12 @@ impl Order {
         self.lines
             .iter()
             .find(|line| line.order_line_id == order_line_id)
+    }
+
+    /// The tender with this number, from 1.
+    pub(crate) fn tender(&self, number: i32) -> Option<&Tender> {
+        let index = usize::try_from(number).ok()?.checked_sub(1)?;
+        self.tenders.get(index)
     }
 
     /// What the units that are held or wait for stock cost, in minor units: the first units of each

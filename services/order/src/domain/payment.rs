@@ -109,6 +109,8 @@ pub(crate) struct Payment {
     pub(crate) amount: i64,
     /// Currency of the amount.
     pub(crate) currency: Currency,
+    /// Number of the order's tender, from 1.
+    pub(crate) tender: i32,
     /// Name of the provider.
     pub(crate) provider: String,
     /// The provider's reference; empty until known.
@@ -127,25 +129,33 @@ pub(crate) struct Payment {
     pub(crate) updated_at: OffsetDateTime,
 }
 
-/// The authorization that money may be captured from, with what is left of it in minor units: the last one
-/// that succeeded and was not given up.
-pub(crate) fn open_authorization(payments: &[Payment]) -> Option<(&Payment, i64)> {
-    let done = |payment: &&Payment| payment.state == PaymentState::Succeeded;
+/// Authorizations that succeeded, in the order in which money is taken from them.
+pub(super) fn by_tender(payments: &[Payment]) -> Vec<&Payment> {
+    let done = |payment: &&Payment| {
+        payment.kind == PaymentKind::Authorization && payment.state == PaymentState::Succeeded
+    };
+    let mut found: Vec<&Payment> = payments.iter().filter(done).collect();
+    // Stable: older ones of a tender come first.
+    found.sort_by_key(|payment| payment.tender);
+    found
+}
+
+/// The authorizations of which something is neither captured nor given up, with how much that is in minor units, in
+/// the order in which money is taken from them.
+pub(crate) fn open_authorizations(payments: &[Payment]) -> Vec<(&Payment, i64)> {
     let used = |parent: &Payment| -> i64 {
         payments
             .iter()
-            .filter(done)
+            .filter(|payment| payment.state == PaymentState::Succeeded)
             .filter(|payment| payment.parent_payment_id == Some(parent.payment_id))
             .map(|payment| payment.amount)
             .sum()
     };
-    payments
-        .iter()
-        .rev()
-        .filter(done)
-        .filter(|payment| payment.kind == PaymentKind::Authorization)
+    by_tender(payments)
+        .into_iter()
         .map(|payment| (payment, payment.amount - used(payment)))
-        .find(|(_, left)| *left > 0)
+        .filter(|(_, left)| *left > 0)
+        .collect()
 }
 
 /// What a provider said.

@@ -1,9 +1,8 @@
 //! Which captures a refund goes back over, and the attempts of a payment that was declined.
 //!
 //! A payment's cause names what it is for, such as `shipment/<id>`. The second try of a declined one has
-//! the cause `shipment/<id>#2`; the second part of a refund over several captures has `return/<id>/2`.
-
-use oms_core::PaymentId;
+//! the cause `shipment/<id>#2`; the second part of a refund over several captures has `return/<id>/2`, as the second
+//! part of a capture from several tenders has `shipment/<id>/2`.
 
 use super::payment::{Payment, PaymentKind, PaymentState};
 
@@ -34,11 +33,15 @@ fn attempt(cause: &str) -> u32 {
     number.and_then(|number| number.parse().ok()).unwrap_or(1)
 }
 
-/// The last attempts of the parts of a refund.
-pub(crate) fn refund_parts<'a>(payments: &'a [Payment], cause: &str) -> Vec<&'a Payment> {
+/// The last attempts of the parts of a refund, or of a capture from several tenders.
+pub(crate) fn parts<'a>(
+    payments: &'a [Payment],
+    kind: PaymentKind,
+    cause: &str,
+) -> Vec<&'a Payment> {
     let mut causes: Vec<&str> = payments
         .iter()
-        .filter(|payment| payment.kind == PaymentKind::Refund)
+        .filter(|payment| payment.kind == kind)
         .map(|payment| base_cause(&payment.cause))
         .filter(|base| {
             *base == cause
@@ -51,12 +54,27 @@ pub(crate) fn refund_parts<'a>(payments: &'a [Payment], cause: &str) -> Vec<&'a 
     causes.dedup();
     causes
         .into_iter()
-        .filter_map(|base| latest(payments, PaymentKind::Refund, base))
+        .filter_map(|base| latest(payments, kind, base))
+        .collect()
+}
+
+/// The last attempts to give up authorizations.
+pub(crate) fn voids(payments: &[Payment]) -> Vec<&Payment> {
+    let mut causes: Vec<&str> = payments
+        .iter()
+        .filter(|payment| payment.kind == PaymentKind::Void)
+        .map(|payment| base_cause(&payment.cause))
+        .collect();
+    causes.sort_unstable();
+    causes.dedup();
+    causes
+        .into_iter()
+        .filter_map(|base| latest(payments, PaymentKind::Void, base))
         .collect()
 }
 
 /// Succeeded captures with what is neither refunded nor about to be, in minor units, oldest first.
-pub(crate) fn refundable(payments: &[Payment]) -> Vec<(PaymentId, i64)> {
+pub(crate) fn refundable(payments: &[Payment]) -> Vec<(&Payment, i64)> {
     let taken = |capture: &Payment| -> i64 {
         payments
             .iter()
@@ -73,26 +91,26 @@ pub(crate) fn refundable(payments: &[Payment]) -> Vec<(PaymentId, i64)> {
         .filter(|payment| {
             payment.kind == PaymentKind::Capture && payment.state == PaymentState::Succeeded
         })
-        .map(|capture| (capture.payment_id, capture.amount - taken(capture)))
+        .map(|capture| (capture, capture.amount - taken(capture)))
         .filter(|(_, left)| *left > 0)
         .collect()
 }
 
-/// Spreads an amount over what can be refunded, the oldest capture first. Less comes out when less is left.
-pub(crate) fn spread(amount: i64, refundable: &[(PaymentId, i64)]) -> Vec<(PaymentId, i64)> {
+/// Spreads an amount over what has something left, the first first. Less comes out when less is left.
+pub(crate) fn spread<'a>(amount: i64, from: &[(&'a Payment, i64)]) -> Vec<(&'a Payment, i64)> {
     let mut left = amount;
     let mut parts = Vec::new();
-    for (capture, most) in refundable {
+    for (payment, most) in from {
         let part = left.min(*most);
         if part > 0 {
-            parts.push((*capture, part));
+            parts.push((*payment, part));
             left -= part;
         }
     }
     parts
 }
 
-/// The cause of the part of a refund with this number, from 0.
+/// The cause of the part of a capture or refund with this number, from 0.
 pub(crate) fn part_cause(cause: &str, number: usize) -> String {
     if number == 0 {
         return cause.to_owned();
@@ -109,7 +127,7 @@ pub(crate) fn captures_are_open(payments: &[Payment]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use oms_core::OrderId;
+    use oms_core::{OrderId, PaymentId};
     use time::OffsetDateTime;
     use uuid::Uuid;
 
@@ -130,6 +148,7 @@ mod tests {
             state,
             amount,
             currency: "USD".parse().unwrap(),
+            tender: 1,
             provider: "sandbox".into(),
             provider_reference: String::new(),
             parent_payment_id: parent.map(|id| PaymentId::new(Uuid::from_u128(id))),
@@ -154,10 +173,10 @@ mod tests {
             payment(6, Refund, Initiated, 10, Some(3), "manual/z"),
         ];
         let left = refundable(&payments);
-        let id = |id| PaymentId::new(Uuid::from_u128(id));
-        assert_eq!(left, [(id(1), 70), (id(3), 40)]);
-        assert_eq!(spread(75, &left), [(id(1), 70), (id(3), 5)]);
-        assert_eq!(spread(500, &left), [(id(1), 70), (id(3), 40)]);
+        let (first, third) = (&payments[0], &payments[2]);
+        assert_eq!(left, [(first, 70), (third, 40)]);
+        assert_eq!(spread(75, &left), [(first, 70), (third, 5)]);
+        assert_eq!(spread(500, &left), [(first, 70), (third, 40)]);
         assert_eq!(spread(0, &left), []);
     }
 
@@ -173,11 +192,11 @@ mod tests {
             payment(5, Capture, Failed, 1, None, "order#10"),
             payment(6, Capture, Failed, 1, None, "order#9"),
         ];
-        let parts: Vec<&str> = refund_parts(&payments, "return/x")
+        let causes: Vec<&str> = parts(&payments, Refund, "return/x")
             .iter()
             .map(|payment| payment.cause.as_str())
             .collect();
-        assert_eq!(parts, ["return/x#2", "return/x/2"]);
+        assert_eq!(causes, ["return/x#2", "return/x/2"]);
         assert_eq!(
             latest(&payments, Capture, "order").unwrap().cause,
             "order#10"

@@ -39,6 +39,8 @@ pub(crate) enum StepResult {
     NotYet,
     /// Refused for good, with the reason that becomes the order's. A refused step leaves nothing to undo.
     Refused(String),
+    /// The same of a step that has done a part before: it is undone too.
+    RefusedInPart(String),
     /// The reservation ran out; reserve again under a new id.
     ReservationLost,
     /// A hold was placed meanwhile; go back and wait for it.
@@ -254,6 +256,11 @@ pub(crate) fn next(step: Step, result: &StepResult, cancel_requested: bool, expi
     {
         return Next::Undo(step.preceding(), UndoTo::Rejected, reason.clone());
     }
+    if let StepResult::RefusedInPart(reason) = result
+        && !step.is_at_or_past_pivot()
+    {
+        return Next::Undo(Some(step), UndoTo::Rejected, reason.clone());
+    }
     if cancel_requested && !step.is_at_or_past_pivot() {
         return Next::Undo(Some(step), UndoTo::Canceled, "CUSTOMER".to_owned());
     }
@@ -271,7 +278,8 @@ pub(crate) fn next(step: Step, result: &StepResult, cancel_requested: bool, expi
         StepResult::NotYet
         | StepResult::HeldUp
         | StepResult::ReservationLost
-        | StepResult::Refused(_) => Next::Wait(step),
+        | StepResult::Refused(_)
+        | StepResult::RefusedInPart(_) => Next::Wait(step),
     }
 }
 
@@ -333,6 +341,16 @@ mod tests {
                 UndoTo::Rejected,
                 "PAYMENT_DECLINED".into()
             )
+        );
+    }
+
+    #[test]
+    fn a_step_that_has_done_a_part_is_undone_when_the_rest_is_refused() {
+        let refused = StepResult::RefusedInPart("PAYMENT_DECLINED".into());
+        let rejected = |from| Next::Undo(from, UndoTo::Rejected, "PAYMENT_DECLINED".into());
+        assert_eq!(
+            next(Step::Authorize, &refused, true, false),
+            rejected(Some(Step::Authorize))
         );
     }
 

@@ -24,6 +24,7 @@ pub(crate) fn invoice(order: &Order, invoice: &Invoice) -> pb::Invoice {
         lines: invoice_lines(order, invoice),
         total: money(invoice.currency, invoice.total),
         create_time: Some(time_to_proto(invoice.created_at)),
+        due_time: invoice.due_at.map(time_to_proto),
     }
 }
 

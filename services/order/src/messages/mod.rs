@@ -1,6 +1,7 @@
 //! Domain to protobuf: the words of the contract, for answers and for events. No rule lives here.
 
 mod channel;
+mod credit;
 mod event;
 mod hold;
 mod invoice;
@@ -12,11 +13,12 @@ use oms_core::Currency;
 use oms_proto::common::v1::Money;
 
 pub(crate) use channel::channel;
+pub(crate) use credit::{credit_account, store_credit};
 pub(crate) use event::{Event, channel_event, event};
 pub(crate) use hold::hold;
 pub(crate) use invoice::{invoice, invoice_lines};
 pub(crate) use order::{cancellation, fill_policy, order};
-pub(crate) use payment::payment;
+pub(crate) use payment::{collection, payment};
 pub(crate) use timeline::timeline_entry;
 
 /// An amount of the order's currency.

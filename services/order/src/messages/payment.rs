@@ -1,10 +1,11 @@
 //! Payment transactions.
 
-use oms_core::PaymentId;
+use oms_core::{Currency, PaymentId};
 use oms_proto::order::v1 as pb;
 use oms_proto::time_to_proto;
 
 use super::money;
+use crate::domain::collection::{Collection, CollectionState};
 use crate::domain::payment::{Payment, PaymentKind, PaymentState};
 
 /// A payment transaction as clients see it.
@@ -27,6 +28,25 @@ pub(crate) fn payment(payment: &Payment) -> pb::PaymentTransaction {
         create_time: Some(time_to_proto(payment.created_at)),
         update_time: Some(time_to_proto(payment.updated_at)),
         actor: payment.actor.clone(),
+        tender: payment.tender,
+    }
+}
+
+/// What a carrier is to collect, as clients see it.
+pub(crate) fn collection(currency: Currency, collection: &Collection) -> pb::Collection {
+    let state = match collection.state {
+        CollectionState::Due => pb::CollectionState::Due,
+        CollectionState::Collected => pb::CollectionState::Collected,
+        CollectionState::Refused => pb::CollectionState::Refused,
+    };
+    pb::Collection {
+        order_id: collection.order_id.to_string(),
+        shipment_id: collection.shipment_id.to_string(),
+        state: state.into(),
+        amount: money(currency, collection.amount),
+        recorded_by: collection.recorded_by.clone(),
+        create_time: Some(time_to_proto(collection.created_at)),
+        update_time: Some(time_to_proto(collection.updated_at)),
     }
 }
 

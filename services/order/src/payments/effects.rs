@@ -9,13 +9,28 @@ use time::OffsetDateTime;
 use tracing::Instrument;
 
 use super::{Provider, ProviderRequest, Unanswered};
-use crate::changes::{Change, Event, Locked};
+use crate::changes::{self, Change, Event, Locked};
 use crate::ctx::Ctx;
 use crate::domain::order::Order;
 use crate::domain::payment::{Answer, Payment, PaymentKind, PaymentState};
 use crate::error::Error;
 use crate::store::effects::{self, EffectState};
 use crate::store::{StoreError, orders, payments};
+
+/// Where a payment's money comes from or goes to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Source<'a> {
+    /// The order's tender with this number: of an authorization, or of a capture that has none.
+    Tender(i32),
+    /// The authorization of a capture or void, the capture of a refund.
+    Payment(&'a Payment),
+}
+
+impl<'a> From<&'a Payment> for Source<'a> {
+    fn from(parent: &'a Payment) -> Self {
+        Self::Payment(parent)
+    }
+}
 
 /// A payment to be made.
 #[derive(Debug, Clone)]
@@ -24,8 +39,8 @@ pub(crate) struct NewPayment<'a> {
     pub(crate) kind: PaymentKind,
     /// Minor units, above zero.
     pub(crate) amount: i64,
-    /// Authorization of a capture or void, capture of a refund.
-    pub(crate) parent: Option<PaymentId>,
+    /// Tender, authorization or capture that it is of.
+    pub(crate) source: Source<'a>,
     /// What causes it; one payment per order, kind and cause.
     pub(crate) cause: &'a str,
     /// Who causes it.
@@ -118,6 +133,14 @@ pub(crate) async fn plan(
     } else {
         (PaymentState::Initiated, EffectState::Planned)
     };
+    let (tender, provider, parent) = match new.source {
+        Source::Tender(number) => {
+            let tender = order.tender(number);
+            let provider = tender.map(|tender| tender.provider.clone());
+            (number, provider.unwrap_or_default(), None)
+        }
+        Source::Payment(of) => (of.tender, of.provider.clone(), Some(of.payment_id)),
+    };
     let payment = Payment {
         payment_id: payment_id(order.order_id, new.kind, new.cause),
         order_id: order.order_id,
@@ -125,9 +148,10 @@ pub(crate) async fn plan(
         state: state.0,
         amount: new.amount,
         currency: order.currency,
-        provider: order.payment_provider.clone(),
+        tender,
+        provider,
         provider_reference: String::new(),
-        parent_payment_id: new.parent,
+        parent_payment_id: parent,
         cause: new.cause.to_owned(),
         failure_code: String::new(),
         actor: new.actor.to_owned(),
@@ -150,12 +174,13 @@ fn request_hash(payment: &Payment, order: &Order) -> [u8; 32] {
         .parent_payment_id
         .map(|parent| parent.to_string())
         .unwrap_or_default();
+    let token = order.tender(payment.tender).map(|tender| &tender.token);
     let text = format!(
         "{}|{}|{}|{}|{parent}",
         payment.kind.as_str(),
         payment.amount,
         payment.currency,
-        order.payment_token,
+        token.map_or("", String::as_str),
     );
     Sha256::digest(text).into()
 }
@@ -316,7 +341,7 @@ async fn doubt(ctx: &Ctx, payment: &Payment, unanswered: &Unanswered) -> Result<
 /// The token and the parent's reference are read here, so that no caller has to carry them.
 pub(super) async fn request(ctx: &Ctx, payment: &Payment) -> Result<ProviderRequest, Error> {
     let mut conn = ctx.db.read().await?;
-    let token = orders::payment_token(&mut conn, payment.order_id).await?;
+    let token = orders::token(&mut conn, payment.order_id, payment.tender).await?;
     let parent = match payment.parent_payment_id {
         Some(parent) => payments::load(&mut conn, parent).await?,
         None => None,
@@ -378,4 +403,22 @@ pub(crate) async fn record(
     };
     order.write(conn, ctx, &change).await?;
     Ok(settled)
+}
+
+/// [`record`] in a transaction of its own.
+pub(crate) async fn write(
+    ctx: &Ctx,
+    payment: &Payment,
+    answer: &Answer,
+    actor: &str,
+) -> Result<Payment, Error> {
+    ctx.db
+        .run_tx("record_payment", |tx| {
+            Box::pin(async move {
+                let conn = tx.conn();
+                let mut order = changes::lock(conn, payment.order_id).await?;
+                record(conn, ctx, &mut order, payment, answer, actor).await
+            })
+        })
+        .await
 }

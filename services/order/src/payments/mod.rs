@@ -10,6 +10,8 @@
 //!
 //! A crash between 2 and 3 leaves SENT: whoever comes next, at the latest [`reconciler`], finds out.
 
+pub(crate) mod cash_on_delivery;
+pub(crate) mod credit;
 pub(crate) mod effects;
 mod http_client;
 pub(crate) mod reconciler;

@@ -65,12 +65,13 @@ fn render(invoice: &Invoice, order: &Order, address: &Address) -> Vec<u8> {
     let footer = format!("{kind} {number}, order {}", order.order_number);
     let mut flow = Flow::new(&format!("{kind} {number}"), &footer, PageSize::LETTER);
     flow.heading(&format!("{kind} {number}"));
-    let facts = vec![
+    let mut facts = vec![
         format!("Order {}", order.order_number),
         format!("Date {}", invoice.created_at.date()),
         cause(&invoice.cause),
         format!("Currency {}", invoice.currency),
     ];
+    facts.extend(invoice.due_at.map(|due| format!("Due {}", due.date())));
     flow.blocks(&[("Bill to", postal_lines(address)), ("Details", facts)]);
     flow.space(6.0);
     flow.table(&table(invoice, order));

@@ -17,7 +17,7 @@ pub(crate) async fn get_order_timeline(
     let mut conn = ctx.db.read().await?;
     let rows = timeline::list(&mut conn, order_id, after, limit).await?;
     // An order has a row from its first moment on.
-    if rows.is_empty() && orders::payment_token(&mut conn, order_id).await?.is_none() {
+    if rows.is_empty() && !orders::exists(&mut conn, order_id).await? {
         return Err(Error::order_not_found(order_id));
     }
     Ok(rows)

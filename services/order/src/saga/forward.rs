@@ -82,7 +82,7 @@ impl Run {
         match result {
             StepResult::Done => ledger.push((self.saga.step, "SUCCEEDED", note.to_owned())),
             StepResult::NotYet | StepResult::HeldUp => {}
-            StepResult::Refused(reason) => {
+            StepResult::Refused(reason) | StepResult::RefusedInPart(reason) => {
                 ledger.push((self.saga.step, "FAILED", format!("{reason}: {note}")));
             }
             StepResult::ReservationLost => {

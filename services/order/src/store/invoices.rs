@@ -15,8 +15,8 @@ use super::StoreError;
 /// Writes an invoice. False when the order has one of this kind and cause.
 pub(crate) async fn insert(conn: &mut PgConnection, invoice: &Invoice) -> Result<bool, StoreError> {
     let inserted = sqlx::query!(
-        "INSERT INTO invoices (invoice_id, order_id, kind, cause, currency, total, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)
+        "INSERT INTO invoices (invoice_id, order_id, kind, cause, currency, total, created_at, due_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
          ON CONFLICT ON CONSTRAINT invoices_cause_key DO NOTHING",
         invoice.invoice_id.uuid(),
         invoice.order_id.uuid(),
@@ -25,6 +25,7 @@ pub(crate) async fn insert(conn: &mut PgConnection, invoice: &Invoice) -> Result
         invoice.currency.code(),
         invoice.total,
         invoice.created_at,
+        invoice.due_at,
     )
     .execute(&mut *conn)
     .await?;
@@ -65,7 +66,7 @@ pub(crate) async fn load(
 ) -> Result<Option<Invoice>, StoreError> {
     let row = sqlx::query_as!(
         InvoiceRow,
-        "SELECT invoice_id, invoice_number, order_id, kind, cause, currency, total, created_at
+        "SELECT invoice_id, invoice_number, order_id, kind, cause, currency, total, created_at, due_at
          FROM invoices WHERE invoice_id = $1",
         invoice_id.uuid()
     )
@@ -83,7 +84,7 @@ pub(crate) async fn find(
 ) -> Result<Option<Invoice>, StoreError> {
     let row = sqlx::query_as!(
         InvoiceRow,
-        "SELECT invoice_id, invoice_number, order_id, kind, cause, currency, total, created_at
+        "SELECT invoice_id, invoice_number, order_id, kind, cause, currency, total, created_at, due_at
          FROM invoices WHERE order_id = $1 AND kind = $2 AND cause = $3",
         order_id.uuid(),
         kind.as_str(),
@@ -101,7 +102,7 @@ pub(crate) async fn list(
 ) -> Result<Vec<Invoice>, StoreError> {
     let rows = sqlx::query_as!(
         InvoiceRow,
-        "SELECT invoice_id, invoice_number, order_id, kind, cause, currency, total, created_at
+        "SELECT invoice_id, invoice_number, order_id, kind, cause, currency, total, created_at, due_at
          FROM invoices WHERE order_id = $1 ORDER BY created_at, invoice_id",
         order_id.uuid()
     )
@@ -171,6 +172,7 @@ struct InvoiceRow {
     currency: String,
     total: i64,
     created_at: OffsetDateTime,
+    due_at: Option<OffsetDateTime>,
 }
 
 async fn with_lines(
@@ -215,6 +217,7 @@ async fn with_lines(
                 cause: row.cause,
                 total: row.total,
                 created_at: row.created_at,
+                due_at: row.due_at,
             })
         })
         .collect()

@@ -7,6 +7,8 @@ pub(crate) mod addresses;
 pub(crate) mod cancellation_plans;
 pub(crate) mod cancellations;
 pub(crate) mod channels;
+pub(crate) mod collections;
+pub(crate) mod credits;
 pub(crate) mod effects;
 pub(crate) mod fulfillment_orders;
 pub(crate) mod holds;

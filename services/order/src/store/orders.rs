@@ -12,6 +12,7 @@ use crate::domain::order::{FillPolicy, Order, PaymentPolicy};
 use crate::domain::pricing::Amounts;
 use crate::domain::state::OrderState;
 use crate::domain::status::MoneyFacts;
+use crate::domain::tender::Tender;
 use crate::domain::timeline::TimelineRow;
 
 use super::{StoreError, cancellations, holds, lines};
@@ -26,14 +27,20 @@ pub(crate) async fn next_number(conn: &mut PgConnection) -> Result<i64, StoreErr
 
 /// Writes a new order with its lines; holds come through [`holds::insert`].
 pub(crate) async fn insert(conn: &mut PgConnection, order: &Order) -> Result<(), StoreError> {
+    // One tender that pays for everything stands in columns of its own.
+    let first = order.tenders.first();
+    let tenders = match order.tenders.as_slice() {
+        [one] if one.amount.is_none() => &[],
+        all => all,
+    };
     sqlx::query!(
         "INSERT INTO orders (order_id, order_number, channel_id, external_reference, customer_id, state,
              state_reason, currency, ship_address_id, bill_address_id, country_code, postal_code,
              service_level, fill_policy, splits_max, ship_complete, priority, instructions, custom_fields,
              payment_provider, payment_token, payment_policy, subtotal, discount, tax, shipping, total,
-             version, timeline_sequence, placed_by, created_at, updated_at)
+             version, timeline_sequence, placed_by, created_at, updated_at, tenders)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-             $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32)",
+             $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33)",
         order.order_id.uuid(),
         order.order_number,
         order.channel_id,
@@ -53,8 +60,8 @@ pub(crate) async fn insert(conn: &mut PgConnection, order: &Order) -> Result<(),
         order.priority,
         order.instructions,
         Json(&order.custom_fields) as _,
-        order.payment_provider,
-        order.payment_token,
+        first.map_or("", |tender| &tender.provider),
+        first.map_or("", |tender| &tender.token),
         order.payment_policy.as_str(),
         order.totals.subtotal,
         order.totals.discount,
@@ -66,6 +73,7 @@ pub(crate) async fn insert(conn: &mut PgConnection, order: &Order) -> Result<(),
         order.placed_by,
         order.created_at,
         order.updated_at,
+        Json(tenders) as _,
     )
     .execute(&mut *conn)
     .await?;
@@ -158,14 +166,17 @@ pub(crate) async fn exists(conn: &mut PgConnection, order_id: OrderId) -> Result
     Ok(found)
 }
 
-/// What the order is paid with.
-pub(crate) async fn payment_token(
+/// The token of the order's tender with this number, from 1.
+pub(crate) async fn token(
     conn: &mut PgConnection,
     order_id: OrderId,
+    tender: i32,
 ) -> Result<Option<String>, StoreError> {
     let token = sqlx::query_scalar!(
-        "SELECT payment_token FROM orders WHERE order_id = $1",
-        order_id.uuid()
+        "SELECT coalesce(tenders -> ($2::int4 - 1) ->> 'token', payment_token) AS \"token!\"
+         FROM orders WHERE order_id = $1",
+        order_id.uuid(),
+        tender
     )
     .fetch_optional(conn)
     .await?;
@@ -202,7 +213,7 @@ pub(crate) async fn load_many(
              state_reason, currency, ship_address_id, bill_address_id, country_code, postal_code,
              service_level, fill_policy, splits_max, ship_complete, priority, instructions,
              custom_fields AS "custom_fields: Json<BTreeMap<String, String>>", payment_provider,
-             payment_token, payment_policy, subtotal, discount, tax, shipping, total, version,
+             payment_token, tenders AS "tenders: Json<Vec<Tender>>", payment_policy, subtotal, discount, tax, shipping, total, version,
              timeline_sequence, placed_by, created_at, updated_at,
              coalesce(CASE WHEN state = 'PENDING' THEN
                  (SELECT step FROM sagas s WHERE s.order_id = o.order_id) END, '') AS "saga_step!",
@@ -269,6 +280,7 @@ struct OrderRow {
     custom_fields: Json<BTreeMap<String, String>>,
     payment_provider: String,
     payment_token: String,
+    tenders: Json<Vec<Tender>>,
     payment_policy: String,
     subtotal: i64,
     discount: i64,
@@ -287,6 +299,17 @@ struct OrderRow {
     money: Vec<i64>,
     has_holds: bool,
     has_cancellations: bool,
+}
+
+fn tenders(provider: String, token: String, several: Vec<Tender>) -> Vec<Tender> {
+    if !several.is_empty() || provider.is_empty() {
+        return several;
+    }
+    vec![Tender {
+        provider,
+        token,
+        amount: None,
+    }]
 }
 
 impl TryFrom<OrderRow> for Order {
@@ -317,8 +340,7 @@ impl TryFrom<OrderRow> for Order {
             priority: row.priority,
             instructions: row.instructions,
             custom_fields: row.custom_fields.0,
-            payment_provider: row.payment_provider,
-            payment_token: row.payment_token,
+            tenders: tenders(row.payment_provider, row.payment_token, row.tenders.0),
             totals: Amounts {
                 subtotal: row.subtotal,
                 discount: row.discount,

@@ -13,9 +13,9 @@ use super::StoreError;
 /// Writes a new transaction. False when its order has one of this kind and cause.
 pub(crate) async fn insert(conn: &mut PgConnection, payment: &Payment) -> Result<bool, StoreError> {
     let inserted = sqlx::query!(
-        "INSERT INTO payments (payment_id, order_id, kind, state, amount, currency, provider,
+        "INSERT INTO payments (payment_id, order_id, kind, state, amount, currency, tender, provider,
              provider_reference, parent_payment_id, cause, failure_code, actor, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
          ON CONFLICT ON CONSTRAINT payments_cause_key DO NOTHING",
         payment.payment_id.uuid(),
         payment.order_id.uuid(),
@@ -23,6 +23,7 @@ pub(crate) async fn insert(conn: &mut PgConnection, payment: &Payment) -> Result
         payment.state.as_str(),
         payment.amount,
         payment.currency.code(),
+        payment.tender,
         payment.provider,
         payment.provider_reference,
         payment.parent_payment_id.map(PaymentId::uuid),
@@ -63,7 +64,7 @@ pub(crate) async fn load(
 ) -> Result<Option<Payment>, StoreError> {
     let row = sqlx::query_as!(
         PaymentRow,
-        "SELECT payment_id, order_id, kind, state, amount, currency, provider, provider_reference,
+        "SELECT payment_id, order_id, kind, state, amount, currency, tender, provider, provider_reference,
              parent_payment_id, cause, failure_code, actor, created_at, updated_at
          FROM payments WHERE payment_id = $1",
         payment_id.uuid()
@@ -82,7 +83,7 @@ pub(crate) async fn find(
 ) -> Result<Option<Payment>, StoreError> {
     let row = sqlx::query_as!(
         PaymentRow,
-        "SELECT payment_id, order_id, kind, state, amount, currency, provider, provider_reference,
+        "SELECT payment_id, order_id, kind, state, amount, currency, tender, provider, provider_reference,
              parent_payment_id, cause, failure_code, actor, created_at, updated_at
          FROM payments WHERE order_id = $1 AND kind = $2 AND cause = $3",
         order_id.uuid(),
@@ -101,9 +102,9 @@ pub(crate) async fn list(
 ) -> Result<Vec<Payment>, StoreError> {
     let rows = sqlx::query_as!(
         PaymentRow,
-        "SELECT payment_id, order_id, kind, state, amount, currency, provider, provider_reference,
+        "SELECT payment_id, order_id, kind, state, amount, currency, tender, provider, provider_reference,
              parent_payment_id, cause, failure_code, actor, created_at, updated_at
-         FROM payments WHERE order_id = $1 ORDER BY created_at, payment_id",
+         FROM payments WHERE order_id = $1 ORDER BY created_at, tender, payment_id",
         order_id.uuid()
     )
     .fetch_all(conn)
@@ -142,6 +143,7 @@ struct PaymentRow {
     state: String,
     amount: i64,
     currency: String,
+    tender: i32,
     provider: String,
     provider_reference: String,
     parent_payment_id: Option<Uuid>,
@@ -164,6 +166,7 @@ impl TryFrom<PaymentRow> for Payment {
             state: PaymentState::parse(&row.state).ok_or_else(|| unknown("state"))?,
             amount: row.amount,
             currency: row.currency.parse().map_err(|_| unknown("currency"))?,
+            tender: row.tender,
             provider: row.provider,
             provider_reference: row.provider_reference,
             parent_payment_id: row.parent_payment_id.map(PaymentId::new),

@@ -1,4 +1,4 @@
-//! Captures the money of a shipment, or of a prepaid order.
+//! Captures the money of a shipment, or of a prepaid order: in parts, when it comes from several tenders.
 //!
 //! A capture that is declined holds the order, and the task waits for a person: RetryException plans the
 //! next attempt, and the hold ends when that one succeeds.
@@ -13,13 +13,14 @@ use time::{Duration, OffsetDateTime};
 use super::{order_id_of, task_error};
 use crate::changes::{self, Change, Event, Locked};
 use crate::commands::release_hold;
-use crate::commands::settle_order::{ORDER_CAUSE, settle_order};
+use crate::commands::settle_order::settle_order;
 use crate::ctx::{Ctx, SERVICE_ACTOR};
+use crate::domain::capture::{self, ORDER_CAUSE};
 use crate::domain::order::{Hold, HoldBlock};
-use crate::domain::payment::{Answer, Payment, PaymentKind, PaymentState, open_authorization};
-use crate::domain::refund::latest;
+use crate::domain::payment::{Answer, Payment, PaymentKind};
+use crate::domain::refund::{part_cause, parts};
 use crate::error::Error;
-use crate::payments::effects::{self, NewPayment, Ran};
+use crate::payments::effects::{self, NewPayment, Ran, Source};
 use crate::store::{holds, payments};
 
 /// While a hold stops captures.
@@ -31,10 +32,8 @@ enum Begun {
     Nothing,
     /// A hold stops it.
     Later(OffsetDateTime),
-    /// Bring this to the provider.
-    Run(Payment),
-    /// It has its answer already.
-    Settled(Payment),
+    /// Bring what has no answer of this to the provider.
+    Run(Vec<Payment>),
 }
 
 /// Handler; the payload is the cause of the capture.
@@ -50,22 +49,31 @@ pub(crate) async fn run(ctx: Arc<Ctx>, task: Task) -> Result<Outcome, TaskError>
         })
         .await
         .map_err(task_error)?;
-    let (payment, answer) = match begun {
+    let parts = match begun {
         Begun::Nothing => return Ok(Outcome::AlreadyFinished),
         Begun::Later(until) => return Ok(Outcome::RetryAt(until)),
-        Begun::Settled(payment) => (payment, None),
-        Begun::Run(payment) => match effects::run(ctx, &payment, false).await {
-            Ok(Ran::Answered(answer)) => (payment, Some(answer)),
-            Ok(Ran::Settled) => (payment, None),
+        Begun::Run(parts) => parts,
+    };
+    // The answer of the last part is written with the end of the task, those of the others before.
+    let mut answered: Option<(Payment, Answer)> = None;
+    for part in parts.into_iter().filter(|part| !part.state.is_settled()) {
+        if let Some((part, answer)) = answered.take() {
+            effects::write(ctx, &part, &answer, SERVICE_ACTOR)
+                .await
+                .map_err(task_error)?;
+        }
+        match effects::run(ctx, &part, false).await {
+            Ok(Ran::Answered(answer)) => answered = Some((part, answer)),
+            Ok(Ran::Settled) => {}
             Ok(Ran::InDoubt(why)) => return Err(TaskError::Retry(why)),
             Err(error) => return Err(task_error(error)),
-        },
-    };
-    let (payment, answer) = (&payment, answer.as_ref());
+        }
+    }
+    let answered = answered.as_ref();
     let declined = ctx
         .db
         .run_tx("capture_payment", |tx| {
-            Box::pin(async move { finish(tx.conn(), ctx, task, cause, payment, answer).await })
+            Box::pin(async move { finish(tx.conn(), ctx, task, order_id, cause, answered).await })
         })
         .await
         .map_err(task_error)?;
@@ -87,9 +95,12 @@ async fn begin(
 ) -> Result<Begun, Error> {
     let order = changes::lock(conn, order_id).await?;
     let ledger = payments::list(conn, order_id).await?;
-    let known = latest(&ledger, PaymentKind::Capture, cause);
-    if let Some(settled) = known.filter(|payment| payment.state.is_settled()) {
-        return Ok(Begun::Settled(settled.clone()));
+    let known: Vec<Payment> = parts(&ledger, PaymentKind::Capture, cause)
+        .into_iter()
+        .cloned()
+        .collect();
+    if !known.is_empty() && known.iter().all(|part| part.state.is_settled()) {
+        return Ok(Begun::Run(known));
     }
     let own = hold_id(order_id, cause);
     let stops = |hold: &Hold| {
@@ -98,15 +109,15 @@ async fn begin(
     if order.holds.iter().any(stops) {
         return Ok(Begun::Later(ctx.now() + LOOK_AGAIN));
     }
-    if let Some(payment) = known {
-        return Ok(Begun::Run(payment.clone()));
+    if !known.is_empty() {
+        return Ok(Begun::Run(known));
     }
     let planned = match cause {
         ORDER_CAUSE => plan_order(conn, ctx, &order, &ledger).await?,
-        _ => None,
+        _ => Vec::new(),
     };
-    if let Some(payment) = planned {
-        return Ok(Begun::Run(payment));
+    if !planned.is_empty() {
+        return Ok(Begun::Run(planned));
     }
     task.finish(conn).await?;
     Ok(Begun::Nothing)
@@ -118,44 +129,42 @@ async fn plan_order(
     ctx: &Ctx,
     order: &Locked,
     ledger: &[Payment],
-) -> Result<Option<Payment>, Error> {
-    let Some((authorization, left)) = open_authorization(ledger) else {
-        return Ok(None);
-    };
-    let amount = left.min(order.owed() - order.money.captured);
-    if amount <= 0 {
-        return Ok(None);
+) -> Result<Vec<Payment>, Error> {
+    let amount = capture::capturable(ledger).min(order.owed() - order.money.captured);
+    let mut planned = Vec::new();
+    for (number, (authorization, part)) in
+        capture::draw(amount, ledger, &[]).into_iter().enumerate()
+    {
+        let new = NewPayment {
+            kind: PaymentKind::Capture,
+            amount: part,
+            source: authorization.map_or(Source::Tender(1), Source::Payment),
+            cause: &part_cause(ORDER_CAUSE, number),
+            actor: SERVICE_ACTOR,
+            send_now: false,
+        };
+        planned.push(effects::plan(conn, ctx, order, &new).await?.0);
     }
-    let new = NewPayment {
-        kind: PaymentKind::Capture,
-        amount,
-        parent: Some(authorization.payment_id),
-        cause: ORDER_CAUSE,
-        actor: SERVICE_ACTOR,
-        send_now: false,
-    };
-    Ok(Some(effects::plan(conn, ctx, order, &new).await?.0))
+    Ok(planned)
 }
 
-/// Writes the answer. `Some` is the code of a refusal: the order is held and the task stays.
+/// Writes the last answer. `Some` is the code of a refusal: the order is held and the task stays.
 async fn finish(
     conn: &mut PgConnection,
     ctx: &Ctx,
     task: &Task,
+    order_id: OrderId,
     cause: &str,
-    payment: &Payment,
-    answer: Option<&Answer>,
+    answered: Option<&(Payment, Answer)>,
 ) -> Result<Option<String>, Error> {
-    let mut order = changes::lock(conn, payment.order_id).await?;
-    let settled = if let Some(answer) = answer {
-        effects::record(conn, ctx, &mut order, payment, answer, SERVICE_ACTOR).await?
-    } else {
-        let found = payments::load(conn, payment.payment_id).await?;
-        found.unwrap_or_else(|| payment.clone())
-    };
-    if settled.state != PaymentState::Succeeded {
-        hold(conn, ctx, &mut order, cause, &settled.failure_code).await?;
-        return Ok(Some(settled.failure_code));
+    let mut order = changes::lock(conn, order_id).await?;
+    if let Some((payment, answer)) = answered {
+        effects::record(conn, ctx, &mut order, payment, answer, SERVICE_ACTOR).await?;
+    }
+    let ledger = payments::list(conn, order_id).await?;
+    if let Some((failed, _)) = capture::declined(&ledger, cause, order.owed()).first() {
+        hold(conn, ctx, &mut order, cause, &failed.failure_code).await?;
+        return Ok(Some(failed.failure_code.clone()));
     }
     let own = hold_id(order.order_id, cause);
     let note = "the capture succeeded";

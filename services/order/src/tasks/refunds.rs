@@ -6,10 +6,10 @@ use sqlx::PgConnection;
 use time::Duration;
 
 use super::task_error;
-use crate::changes::{self, Locked};
+use crate::changes::Locked;
 use crate::ctx::Ctx;
 use crate::domain::payment::{Payment, PaymentKind, PaymentState};
-use crate::domain::refund::{part_cause, refund_parts, refundable, spread};
+use crate::domain::refund::{self, part_cause, refundable, spread};
 use crate::error::Error;
 use crate::payments::effects::{self, NewPayment, Ran};
 use crate::store::payments;
@@ -26,7 +26,7 @@ pub(super) async fn plan(
     ledger: &[Payment],
     (amount, cause, actor): (i64, &str, &str),
 ) -> Result<(), Error> {
-    if !refund_parts(ledger, cause).is_empty() {
+    if !refund::parts(ledger, PaymentKind::Refund, cause).is_empty() {
         return Ok(());
     }
     let parts = spread(amount, &refundable(ledger));
@@ -34,7 +34,7 @@ pub(super) async fn plan(
         let new = NewPayment {
             kind: PaymentKind::Refund,
             amount: part,
-            parent: Some(capture),
+            source: capture.into(),
             cause: &part_cause(cause, number),
             actor,
             send_now: false,
@@ -54,18 +54,8 @@ pub(super) async fn run(ctx: &Ctx, order_id: OrderId, cause: &str) -> Result<i64
             Ran::Settled => {}
             Ran::InDoubt(why) => return Err(TaskError::Retry(why)),
             Ran::Answered(answer) => {
-                let (part, answer) = (&part, &answer);
-                ctx.db
-                    .run_tx("record_refund", |tx| {
-                        Box::pin(async move {
-                            let conn = tx.conn();
-                            let mut order = changes::lock(conn, order_id).await?;
-                            let actor = part.actor.as_str();
-                            effects::record(conn, ctx, &mut order, part, answer, actor).await
-                        })
-                    })
-                    .await
-                    .map_err(task_error)?;
+                let written = effects::write(ctx, &part, &answer, &part.actor).await;
+                written.map_err(task_error)?;
             }
         }
     }
@@ -84,5 +74,6 @@ async fn parts(ctx: &Ctx, order_id: OrderId, cause: &str) -> Result<Vec<Payment>
     let ledger = payments::list(&mut conn, order_id)
         .await
         .map_err(|error| task_error(error.into()))?;
-    Ok(refund_parts(&ledger, cause).into_iter().cloned().collect())
+    let found = refund::parts(&ledger, PaymentKind::Refund, cause);
+    Ok(found.into_iter().cloned().collect())
 }

@@ -1,4 +1,4 @@
-//! Gives up what is left of the authorization of an order that has ended.
+//! Gives up what is left of the authorizations of an order that has ended.
 
 use std::sync::Arc;
 
@@ -8,23 +8,12 @@ use sqlx::PgConnection;
 
 use super::{order_id_of, refunds, task_error};
 use crate::changes;
-use crate::commands::settle_order::ORDER_CAUSE;
 use crate::ctx::{Ctx, SERVICE_ACTOR};
-use crate::domain::payment::{Payment, PaymentKind, PaymentState, open_authorization};
-use crate::domain::refund::{captures_are_open, latest};
+use crate::domain::payment::{Answer, Payment, PaymentKind, PaymentState, open_authorizations};
+use crate::domain::refund::{captures_are_open, voids};
 use crate::error::Error;
 use crate::payments::effects::{self, NewPayment, Ran};
 use crate::store::{cancellation_plans, payments};
-
-/// What is to be done.
-enum Begun {
-    /// A capture has no answer yet.
-    Later,
-    /// Nothing is left.
-    Nothing,
-    /// Bring this to the provider.
-    Run(Box<Payment>),
-}
 
 /// Handler of [`crate::commands::settle_order::VOID_PAYMENT_TASK`].
 pub(crate) async fn run(ctx: Arc<Ctx>, task: Task) -> Result<Outcome, TaskError> {
@@ -37,35 +26,29 @@ pub(crate) async fn run(ctx: Arc<Ctx>, task: Task) -> Result<Outcome, TaskError>
         })
         .await
         .map_err(task_error)?;
-    let answered = match begun {
-        Begun::Later => return Ok(Outcome::RetryAt(ctx.now() + refunds::LOOK_AGAIN)),
-        Begun::Nothing => None,
-        Begun::Run(payment) => match effects::run(ctx, &payment, false).await {
-            Ok(Ran::Answered(answer)) => Some((payment, answer)),
-            Ok(Ran::Settled) => None,
+    let Some(open) = begun else {
+        return Ok(Outcome::RetryAt(ctx.now() + refunds::LOOK_AGAIN));
+    };
+    // The last answer is written with the end of the task, the others before.
+    let mut answered: Option<(Payment, Answer)> = None;
+    for void in open {
+        if let Some((void, answer)) = answered.take() {
+            effects::write(ctx, &void, &answer, SERVICE_ACTOR)
+                .await
+                .map_err(task_error)?;
+        }
+        match effects::run(ctx, &void, false).await {
+            Ok(Ran::Answered(answer)) => answered = Some((void, answer)),
+            Ok(Ran::Settled) => {}
             Ok(Ran::InDoubt(why)) => return Err(TaskError::Retry(why)),
             Err(error) => return Err(task_error(error)),
-        },
-    };
-    let answered = &answered;
+        }
+    }
+    let answered = answered.as_ref();
     let declined = ctx
         .db
         .run_tx("void_payment", |tx| {
-            Box::pin(async move {
-                let conn = tx.conn();
-                let mut order = changes::lock(conn, order_id).await?;
-                if let Some((payment, answer)) = answered {
-                    effects::record(conn, ctx, &mut order, payment, answer, SERVICE_ACTOR).await?;
-                }
-                let ledger = payments::list(conn, order_id).await?;
-                let void = latest(&ledger, PaymentKind::Void, ORDER_CAUSE);
-                if let Some(failed) = void.filter(|void| void.state == PaymentState::Failed) {
-                    return Ok(Some(failed.failure_code.clone()));
-                }
-                end_legs(conn, ctx, &mut order).await?;
-                task.finish(conn).await?;
-                Ok::<_, Error>(None)
-            })
+            Box::pin(async move { finish(tx.conn(), ctx, task, order_id, answered).await })
         })
         .await
         .map_err(task_error)?;
@@ -75,33 +58,56 @@ pub(crate) async fn run(ctx: Arc<Ctx>, task: Task) -> Result<Outcome, TaskError>
     }
 }
 
-async fn begin(conn: &mut PgConnection, ctx: &Ctx, order_id: OrderId) -> Result<Begun, Error> {
+/// Plans to give up what is left of each authorization; answers what has no answer yet. `None` while a capture has
+/// none.
+async fn begin(
+    conn: &mut PgConnection,
+    ctx: &Ctx,
+    order_id: OrderId,
+) -> Result<Option<Vec<Payment>>, Error> {
     let order = changes::lock(conn, order_id).await?;
     let ledger = payments::list(conn, order_id).await?;
     if captures_are_open(&ledger) {
-        return Ok(Begun::Later);
+        return Ok(None);
     }
-    if let Some(known) = latest(&ledger, PaymentKind::Void, ORDER_CAUSE) {
-        return Ok(if known.state.is_settled() {
-            Begun::Nothing
-        } else {
-            Begun::Run(Box::new(known.clone()))
-        });
+    for (authorization, left) in open_authorizations(&ledger) {
+        let new = NewPayment {
+            kind: PaymentKind::Void,
+            amount: left,
+            source: authorization.into(),
+            cause: &authorization.cause,
+            actor: SERVICE_ACTOR,
+            send_now: false,
+        };
+        effects::plan(conn, ctx, &order, &new).await?;
     }
-    let Some((authorization, left)) = open_authorization(&ledger) else {
-        return Ok(Begun::Nothing);
-    };
-    let new = NewPayment {
-        kind: PaymentKind::Void,
-        amount: left,
-        parent: Some(authorization.payment_id),
-        cause: ORDER_CAUSE,
-        actor: SERVICE_ACTOR,
-        send_now: false,
-    };
-    Ok(Begun::Run(Box::new(
-        effects::plan(conn, ctx, &order, &new).await?.0,
-    )))
+    let ledger = payments::list(conn, order_id).await?;
+    let open = |void: &&Payment| !void.state.is_settled();
+    Ok(Some(
+        voids(&ledger).into_iter().filter(open).cloned().collect(),
+    ))
+}
+
+/// Writes the last answer. `Some` is the code of a refusal: the task stays.
+async fn finish(
+    conn: &mut PgConnection,
+    ctx: &Ctx,
+    task: &Task,
+    order_id: OrderId,
+    answered: Option<&(Payment, Answer)>,
+) -> Result<Option<String>, Error> {
+    let mut order = changes::lock(conn, order_id).await?;
+    if let Some((void, answer)) = answered {
+        effects::record(conn, ctx, &mut order, void, answer, SERVICE_ACTOR).await?;
+    }
+    let ledger = payments::list(conn, order_id).await?;
+    let is_failed = |void: &&Payment| void.state == PaymentState::Failed;
+    if let Some(failed) = voids(&ledger).into_iter().find(is_failed) {
+        return Ok(Some(failed.failure_code.clone()));
+    }
+    end_legs(conn, ctx, &mut order).await?;
+    task.finish(conn).await?;
+    Ok(None)
 }
 
 /// Ends the payment legs of cancellations that waited for the void.

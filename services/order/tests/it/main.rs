@@ -6,9 +6,11 @@
     reason = "a test may fail loudly"
 )]
 
+mod at_door;
 mod bad_input;
 mod cancel_order;
 mod channels;
+mod credits;
 mod every_step;
 mod exceptions;
 mod holds;
@@ -23,5 +25,6 @@ mod saga;
 mod stale;
 mod stripe;
 mod stripe_front;
+mod tenders;
 mod webhooks;
 mod world;

@@ -322,12 +322,30 @@ const BUSY: &str = "SELECT 'task ' || kind FROM tasks WHERE state = 'READY' AND 
 /// What succeeded, by us and by the provider.
 const OUR_LEDGER: &str =
     "SELECT concat_ws(' ', payment_id, kind, amount, currency, provider_reference)
-     FROM payments WHERE state = 'SUCCEEDED' ORDER BY 1";
+     FROM payments WHERE state = 'SUCCEEDED' AND provider = 'sandbox' ORDER BY 1";
 const THEIR_LEDGER: &str =
     "SELECT concat_ws(' ', idempotency_key, kind, amount, currency, reference)
      FROM charges WHERE approved ORDER BY 1";
 
-const AUDIT: [(&str, &str); 6] = [
+const AUDIT: [(&str, &str); 8] = [
+    (
+        "what is authorized and used of a credit is the sum of its entries",
+        "SELECT concat_ws(' ', c.book, c.reference, c.authorized, c.used)
+         FROM credits c LEFT JOIN credit_entries e USING (book, reference)
+         GROUP BY c.book, c.reference
+         HAVING c.authorized <> coalesce(sum(amount) FILTER (WHERE kind = 'AUTHORIZATION'), 0)
+                 - coalesce(sum(amount) FILTER (WHERE kind IN ('CAPTURE', 'VOID')), 0)
+             OR c.used <> coalesce(sum(amount) FILTER (WHERE kind = 'CAPTURE'), 0)
+                 - coalesce(sum(amount) FILTER (WHERE kind IN ('REFUND', 'PAYMENT')), 0)",
+    ),
+    (
+        "what was booked on credits are our payments",
+        "SELECT concat_ws(' ', p.payment_id, e.entry_key)
+         FROM (SELECT * FROM payments WHERE state = 'SUCCEEDED' AND provider IN ('terms', 'store_credit')) AS p
+         FULL JOIN (SELECT * FROM credit_entries WHERE kind NOT IN ('ISSUE', 'PAYMENT')) AS e
+             ON e.entry_key = p.payment_id::text AND (e.kind, e.amount, e.book) = (p.kind, p.amount, p.provider)
+         WHERE p.payment_id IS NULL OR e.entry_key IS NULL",
+    ),
     (
         "an order's events are numbered without a gap",
         "WITH events AS (
@@ -513,6 +531,7 @@ pub(crate) fn new_order(lines: &[(&str, i64)], token: &str) -> pb::NewOrder {
         payment_method: Some(pb::PaymentMethod {
             provider: "sandbox".to_owned(),
             token: token.to_owned(),
+            ..pb::PaymentMethod::default()
         }),
         ..pb::NewOrder::default()
     }

@@ -65,6 +65,15 @@ SELECT gen_random_uuid(), kind, payment_id::text, '', CASE state WHEN 'FAILED' T
     provider_reference, payment_id, 1, created_at, updated_at
 FROM payments;
 
+INSERT INTO collections (order_id, shipment_id, authorization_id, cause, amount, state, recorded_by, created_at, updated_at)
+VALUES ('{order_a}', '{shipment_a}', '{auth_a}', 'shipment/{shipment_a}', 2981, 'COLLECTED', 'user:test', now() - interval '90 minutes',
+    now() - interval '1 hour');
+
+INSERT INTO credits (book, reference, currency, ceiling, authorized, used, net_days, version, created_at, updated_at)
+VALUES ('store_credit', 'CARD-0001', 'USD', 500, 0, 0, 0, 1, now() - interval '2 hours', now() - interval '2 hours');
+INSERT INTO credit_entries (entry_key, book, reference, kind, amount, actor, created_at)
+VALUES ('issue', 'store_credit', 'CARD-0001', 'ISSUE', 500, 'user:test', now() - interval '2 hours');
+
 INSERT INTO invoices (invoice_id, invoice_number, order_id, kind, cause, currency, total, created_at)
 VALUES ('{invoice_a}', 'I1', '{order_a}', 'INVOICE', 'shipment/{shipment_a}', 'USD', 2981, now() - interval '1 hour'),
     ('{memo_a}', 'C1', '{order_a}', 'CREDIT_MEMO', 'return/{refund_id_a}', 'USD', 993, now() - interval '1 hour');

@@ -1,5 +1,5 @@
-//! Authorize: sets aside what is owed for the units that are held or wait for stock. Undo: gives it up,
-//! after finding out what became of an authorization whose answer was lost.
+//! Authorize: sets aside what is owed for the units that are held or wait for stock, tender by tender. Undo: gives it
+//! up, after finding out what became of an authorization whose answer was lost.
 
 use sqlx::PgConnection;
 use time::Duration;
@@ -8,10 +8,10 @@ use super::{Done, Failure, Record, Undone};
 use crate::changes::{self, Locked};
 use crate::ctx::{Ctx, SERVICE_ACTOR};
 use crate::domain::order::{HoldBlock, PaymentPolicy};
-use crate::domain::payment::{Answer, Payment, PaymentKind, PaymentState, open_authorization};
+use crate::domain::payment::{Answer, Payment, PaymentKind, PaymentState, open_authorizations};
 use crate::domain::saga::StepResult;
-use crate::error::Error;
-use crate::payments::effects::{self, Found, NewPayment, Ran};
+use crate::domain::tender::shares;
+use crate::payments::effects::{self, Found, NewPayment, Ran, Source};
 use crate::saga::millis;
 use crate::saga::run::{Lost, Run};
 use crate::store::{payments, sagas};
@@ -22,15 +22,48 @@ const DECLINED: &str = "PAYMENT_DECLINED";
 const DOUBT_PAUSE: Duration = Duration::milliseconds(500);
 
 pub(super) async fn forward(ctx: &Ctx, run: &Run) -> Result<Done, Failure> {
-    let amount = run.order().reserved_amount();
-    if run.order().payment_policy == PaymentPolicy::None || amount == 0 {
+    let order = run.order();
+    let amount = order.reserved_amount();
+    if order.payment_policy == PaymentPolicy::None || amount == 0 {
         return Ok(Done::pass("nothing to pay"));
     }
-    // Only a saga that reserved again can have an authorization from before.
-    if run.saga().reservation_attempt > 1 && earlier_suffices(ctx, run, amount).await? {
-        return Ok(Done::pass("authorized before"));
+    let due: Vec<(i32, i64)> = (1..)
+        .zip(shares(&order.tenders, amount))
+        .filter(|(_, share)| *share > 0)
+        .collect();
+    let mut done = Done::pass("authorized before");
+    for (tender, share) in due {
+        // The answer of the last tender is written with the step, those of the others before.
+        if let Record::Authorized(payment, answer) = &done.record {
+            write(ctx, payment, answer).await?;
+        }
+        // Only a saga that reserved again can have an authorization from before.
+        if run.saga().reservation_attempt > 1 && earlier_suffices(ctx, run, tender, share).await? {
+            done = Done::pass("authorized before");
+            continue;
+        }
+        done = authorize(ctx, run, tender, share).await?;
+        if done.result != StepResult::Done {
+            return Ok(refused_in_part(run, done));
+        }
     }
-    let Some((payment, fresh)) = plan(ctx, run, amount).await? else {
+    Ok(done)
+}
+
+/// A refusal after other tenders may have been authorized: those are given up.
+fn refused_in_part(run: &Run, done: Done) -> Done {
+    match done.result {
+        StepResult::Refused(reason) if run.order().tenders.len() > 1 => Done {
+            result: StepResult::RefusedInPart(reason),
+            ..done
+        },
+        _ => done,
+    }
+}
+
+/// Authorizes one tender.
+async fn authorize(ctx: &Ctx, run: &Run, tender: i32, amount: i64) -> Result<Done, Failure> {
+    let Some((payment, fresh)) = plan(ctx, run, tender, amount).await? else {
         return Ok(Done::of(StepResult::HeldUp));
     };
     if payment.state.is_settled() {
@@ -55,14 +88,26 @@ pub(super) async fn forward(ctx: &Ctx, run: &Run) -> Result<Done, Failure> {
     }
 }
 
-/// Writes the authorization down, ready to be sent, unless a hold came meanwhile (`None`).
-async fn plan(ctx: &Ctx, run: &Run, amount: i64) -> Result<Option<(Payment, bool)>, Failure> {
-    let attempt = run.saga().reservation_attempt;
-    let cause = match attempt {
+/// The cause of an authorization: each reservation and each tender has its own.
+fn cause(reservation_attempt: i32, tender: i32) -> String {
+    let order = match reservation_attempt {
         1 => "order".to_owned(),
-        _ => format!("order/{attempt}"),
+        _ => format!("order/{reservation_attempt}"),
     };
-    let cause = &cause;
+    match tender {
+        1 => order,
+        _ => format!("{order}/tender/{tender}"),
+    }
+}
+
+/// Writes the authorization down, ready to be sent, unless a hold came meanwhile (`None`).
+async fn plan(
+    ctx: &Ctx,
+    run: &Run,
+    tender: i32,
+    amount: i64,
+) -> Result<Option<(Payment, bool)>, Failure> {
+    let cause = &cause(run.saga().reservation_attempt, tender);
     let planned = ctx
         .db
         .run_tx("plan_authorization", |tx| {
@@ -76,7 +121,7 @@ async fn plan(ctx: &Ctx, run: &Run, amount: i64) -> Result<Option<(Payment, bool
                 let new = NewPayment {
                     kind: PaymentKind::Authorization,
                     amount,
-                    parent: None,
+                    source: Source::Tender(tender),
                     cause,
                     actor: SERVICE_ACTOR,
                     send_now: true,
@@ -130,16 +175,18 @@ pub(super) async fn record(
     Ok(())
 }
 
-/// True when an open authorization covers the amount; one that does not is given up.
-async fn earlier_suffices(ctx: &Ctx, run: &Run, amount: i64) -> Result<bool, Failure> {
+/// True when an open authorization of the tender covers the amount; one that does not is given up.
+async fn earlier_suffices(ctx: &Ctx, run: &Run, tender: i32, amount: i64) -> Result<bool, Failure> {
     let all = list(ctx, run).await?;
-    let Some((authorization, left)) = open_authorization(&all) else {
+    let open = open_authorizations(&all);
+    let of_tender = open.iter().find(|(one, _)| one.tender == tender);
+    let Some((authorization, left)) = of_tender else {
         return Ok(false);
     };
-    if left >= amount {
+    if *left >= amount {
         return Ok(true);
     }
-    give_up(ctx, run, authorization, left).await?;
+    give_up(ctx, run, authorization, *left).await?;
     Ok(false)
 }
 
@@ -152,20 +199,20 @@ pub(super) async fn undo(ctx: &Ctx, run: &Run) -> Result<Undone, Failure> {
     for payment in list(ctx, run).await? {
         let open = !payment.state.is_settled();
         if open && payment.kind == PaymentKind::Authorization {
-            find_out(ctx, run, &payment).await?;
+            find_out(ctx, &payment).await?;
         }
     }
-    while let Some((authorization, left)) = open_authorization(&list(ctx, run).await?) {
+    for (authorization, left) in open_authorizations(&list(ctx, run).await?) {
         give_up(ctx, run, authorization, left).await?;
     }
     Ok(Undone::Nothing)
 }
 
 /// Settles an authorization that may or may not have happened, without ever sending it.
-async fn find_out(ctx: &Ctx, run: &Run, payment: &Payment) -> Result<(), Failure> {
+async fn find_out(ctx: &Ctx, payment: &Payment) -> Result<(), Failure> {
     let code = match effects::find_out(ctx, payment).await? {
         Found::Settled => return Ok(()),
-        Found::Answer(answer) => return write(ctx, run, payment, &answer).await,
+        Found::Answer(answer) => return write(ctx, payment, &answer).await,
         Found::NeverSent => "not_sent",
         Found::NotSeen { since } => {
             // The call may still be under way; after this time it is not.
@@ -183,7 +230,7 @@ async fn find_out(ctx: &Ctx, run: &Run, payment: &Payment) -> Result<(), Failure
     let answer = Answer::Declined {
         code: code.to_owned(),
     };
-    write(ctx, run, payment, &answer).await
+    write(ctx, payment, &answer).await
 }
 
 /// Gives up what is left of an authorization.
@@ -198,7 +245,7 @@ async fn give_up(ctx: &Ctx, run: &Run, authorization: &Payment, left: i64) -> Re
                 let new = NewPayment {
                     kind: PaymentKind::Void,
                     amount: left,
-                    parent: Some(authorization.payment_id),
+                    source: authorization.into(),
                     cause: &authorization.cause,
                     actor: SERVICE_ACTOR,
                     send_now: true,
@@ -219,22 +266,13 @@ async fn give_up(ctx: &Ctx, run: &Run, authorization: &Payment, left: i64) -> Re
     };
     if let Answer::Declined { code } = &answer {
         let message = format!("the provider refused to void: {code}");
-        write(ctx, run, &payment, &answer).await?;
+        write(ctx, &payment, &answer).await?;
         return Err(Failure::Stuck(message));
     }
-    write(ctx, run, &payment, &answer).await
+    write(ctx, &payment, &answer).await
 }
 
-async fn write(ctx: &Ctx, run: &Run, payment: &Payment, answer: &Answer) -> Result<(), Failure> {
-    ctx.db
-        .run_tx("record_payment", |tx| {
-            Box::pin(async move {
-                let conn = tx.conn();
-                let mut order = changes::lock(conn, run.order_id()).await?;
-                effects::record(conn, ctx, &mut order, payment, answer, SERVICE_ACTOR).await?;
-                Ok::<_, Error>(())
-            })
-        })
-        .await?;
+async fn write(ctx: &Ctx, payment: &Payment, answer: &Answer) -> Result<(), Failure> {
+    effects::write(ctx, payment, answer, SERVICE_ACTOR).await?;
     Ok(())
 }

@@ -175,7 +175,11 @@ impl Done {
 
     /// True when the commit locks the order.
     pub(super) fn needs_order(&self) -> bool {
-        matches!(self.result, StepResult::Refused(_))
+        let refused = matches!(
+            self.result,
+            StepResult::Refused(_) | StepResult::RefusedInPart(_)
+        );
+        refused
             || !matches!(
                 self.record,
                 Record::Nothing
