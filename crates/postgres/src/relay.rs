@@ -38,7 +38,7 @@ impl Default for RelayConfig {
         Self {
             poll: Duration::from_millis(250),
             batch: 1_000,
-            spacing: Duration::from_millis(20),
+            spacing: Duration::from_millis(10),
             partition_size: 1_000_000,
         }
     }

@@ -25,18 +25,22 @@ pub(crate) async fn load(
     row.map(Channel::try_from).transpose()
 }
 
-/// Locks a channel against other writers and reads it.
+/// Locks a channel against other writers and reads it. One that came to be between the two statements is not locked, so it
+/// is as if it were not there.
 pub(crate) async fn lock(
     conn: &mut PgConnection,
     channel_id: &str,
 ) -> Result<Option<Channel>, StoreError> {
-    sqlx::query_scalar!(
+    let locked = sqlx::query_scalar!(
         "SELECT 1 FROM channels WHERE channel_id = $1 FOR UPDATE",
         channel_id
     )
     .fetch_optional(&mut *conn)
     .await?;
-    load(conn, channel_id).await
+    match locked {
+        Some(_) => load(conn, channel_id).await,
+        None => Ok(None),
+    }
 }
 
 /// Creates a channel. False when it exists.

@@ -72,7 +72,7 @@ pub(crate) async fn lock(
     book: Book,
     reference: &str,
 ) -> Result<Option<Credit>, StoreError> {
-    sqlx::query_scalar!(
+    let locked = sqlx::query_scalar!(
         "SELECT 1 FROM credits WHERE book = $1 AND reference = $2 FOR UPDATE",
         book.as_str(),
         reference
@@ -80,7 +80,11 @@ pub(crate) async fn lock(
     .fetch_optional(&mut *conn)
     .await?;
     // A second statement reads what the former holder of the lock committed.
-    load(conn, book, reference).await
+    // One that came to be between the two statements is not locked, so it is as if it were not there.
+    match locked {
+        Some(_) => load(conn, book, reference).await,
+        None => Ok(None),
+    }
 }
 
 /// Writes settings and balances. The caller holds the lock.
