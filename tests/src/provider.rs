@@ -72,7 +72,7 @@ pub async fn our_ledger(postgres_url: &str) -> anyhow::Result<Ledger> {
     Ok(rows.into_iter().collect())
 }
 
-async fn connect(postgres_url: &str, database: &str) -> anyhow::Result<PgConnection> {
+pub(crate) async fn connect(postgres_url: &str, database: &str) -> anyhow::Result<PgConnection> {
     let server: PgConnectOptions = postgres_url.parse()?;
     Ok(server.database(database).connect().await?)
 }
