@@ -136,7 +136,28 @@ impl Actor {
     /// # Errors
     /// When it stays open.
     pub async fn closed(&self, return_id: &str) -> anyhow::Result<r::Return> {
-        wait_for("the return to be closed", || async {
+        let closed = |ret: &r::Return| ret.state() == r::ReturnState::Closed;
+        self.return_when(return_id, "the return to be closed", closed)
+            .await
+    }
+
+    /// Waits until a return has its label.
+    ///
+    /// # Errors
+    /// When it gets none.
+    pub async fn return_labeled(&self, return_id: &str) -> anyhow::Result<r::Return> {
+        let labeled = |ret: &r::Return| !ret.tracking_number.is_empty();
+        self.return_when(return_id, "the return to be labeled", labeled)
+            .await
+    }
+
+    async fn return_when(
+        &self,
+        return_id: &str,
+        what: &str,
+        test: impl Fn(&r::Return) -> bool,
+    ) -> anyhow::Result<r::Return> {
+        wait_for(what, || async {
             let request = r::GetReturnRequest {
                 return_id: return_id.to_owned(),
             };
@@ -145,7 +166,7 @@ impl Actor {
             })
             .await?;
             let ret = answer.return_order.context("no return")?;
-            Ok(if ret.state() == r::ReturnState::Closed {
+            Ok(if test(&ret) {
                 Ok(ret)
             } else {
                 Err(format!("{ret:?}"))

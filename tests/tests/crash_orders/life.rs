@@ -24,7 +24,7 @@ const EASTERN: &str = "e";
 const LATE: &str = "late";
 const NEVER: &str = "never";
 /// Units of each SKU.
-const ENOUGH: i64 = 1_000_000;
+const ENOUGH: i64 = 10_000;
 
 /// How an order goes and ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,13 +155,15 @@ impl Shop {
         self.next.load(Ordering::Relaxed)
     }
 
-    /// The next order's whole story.
-    pub(crate) async fn serve_next(&self) -> anyhow::Result<Told> {
+    /// The next order's whole story; its kind follows from its number, unless somebody wants one.
+    pub(crate) async fn serve_next(&self, wanted: Option<Kind>) -> anyhow::Result<Told> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         // Multiplied, so that neighbours have nothing in common.
         let own = u64::try_from(number)?.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let mut dice = Dice::new(self.seed ^ own);
-        self.serve(Kind::thrown(&mut dice), number, &mut dice).await
+        let thrown = Kind::thrown(&mut dice);
+        self.serve(wanted.unwrap_or(thrown), number, &mut dice)
+            .await
     }
 
     /// Places an order of this kind; its number tells it from others.
@@ -275,17 +277,22 @@ impl Shop {
 
     /// Sends everything of an order back; answers the return.
     pub(crate) async fn bring_back(&self, order_id: &str) -> anyhow::Result<String> {
+        let asked = self.ask_back(order_id).await?;
+        self.actor
+            .take_back(&asked, r::Disposition::Restock)
+            .await?;
+        Ok(asked.return_id)
+    }
+
+    /// A customer may send everything of an order back, and is promised a label.
+    pub(crate) async fn ask_back(&self, order_id: &str) -> anyhow::Result<r::Return> {
         let order = self.actor.order(order_id).await?;
         let lines = order.lines.iter();
         let units: Vec<_> = lines
             .map(|line| (line.order_line_id.clone(), line.shipped))
             .collect();
         let asked = self.actor.request_return(order_id, &units).await?;
-        self.actor.authorize_and_label(&asked.return_id).await?;
-        self.actor
-            .take_back(&asked, r::Disposition::Restock)
-            .await?;
-        Ok(asked.return_id)
+        self.actor.authorize_and_label(&asked.return_id).await
     }
 
     /// Compares what customers were told with what is there: nothing acknowledged is lost, nothing is there twice.
