@@ -144,10 +144,10 @@ pub async fn note(
         seed,
         ..row
     })?;
-    let again = seed.map_or(String::new(), |seed| {
-        format!("again: OMS_CRASH_SEED={seed}")
-    });
-    outcome.map(|_| ()).context(again)
+    outcome.map(|_| ()).with_context(|| match seed {
+        Some(seed) => format!("{scenario}, again: OMS_CRASH_SEED={seed}"),
+        None => scenario.to_owned(),
+    })
 }
 
 /// Adds a line to the file, where it is wanted.
