@@ -11,10 +11,7 @@ use oms_engines::EnginesConfig;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::suite::wait_for;
-
-/// Longest wait for something to go on.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::suite::{PATIENCE, wait_for};
 
 /// The seed that was asked for with `OMS_CRASH_SEED`, else a new one.
 ///
@@ -99,7 +96,7 @@ impl Pulse {
     /// Answers in the moment in which so many more have been served.
     ///
     /// # Errors
-    /// When that takes longer than a minute.
+    /// When that takes longer than two minutes.
     pub async fn more(&self, more: usize) -> anyhow::Result<()> {
         let (mut count, enough) = (self.count.subscribe(), self.count() + more);
         let served = count.wait_for(|served| *served >= enough);

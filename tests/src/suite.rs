@@ -18,6 +18,10 @@ use tonic::{Response, Status};
 /// Longest wait for anything; a test that needs more is stuck.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
+/// First and longest pause between two looks: many who wait together must not keep a small machine busy with looking.
+const PAUSE_FIRST: Duration = Duration::from_millis(10);
+const PAUSE_MOST: Duration = Duration::from_millis(200);
+
 /// Whoever acts in a test: clients on behalf of `user:test`, and the server that the verifier looks at.
 #[derive(Debug, Clone)]
 pub struct Actor {
@@ -208,13 +212,15 @@ where
     R: Future<Output = anyhow::Result<Result<T, String>>>,
 {
     let give_up = tokio::time::Instant::now() + PATIENCE;
+    let mut pause = PAUSE_FIRST;
     loop {
         match check().await? {
             Ok(value) => return Ok(value),
             Err(seen) if tokio::time::Instant::now() > give_up => {
                 anyhow::bail!("waited for {what} in vain; last seen: {seen}")
             }
-            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            Err(_) => tokio::time::sleep(pause).await,
         }
+        pause = (pause * 3 / 2).min(PAUSE_MOST);
     }
 }

@@ -116,8 +116,8 @@ async fn every_order_ends_when_services_are_killed_at_random() -> anyhow::Result
     let kill = [Fault::ProcessKilled];
     Box::pin(scenario(
         "R1 services killed",
-        &kill.repeat(8),
-        &kill.repeat(40),
+        &kill.repeat(4),
+        &kill.repeat(20),
     ))
     .await
 }
@@ -129,5 +129,5 @@ async fn no_acknowledged_order_is_lost_when_postgres_crashes() -> anyhow::Result
         Fault::PostgresStopped,
         Fault::PostgresKilled,
     ];
-    Box::pin(scenario("R7 Postgres, orders", &faults, &faults.repeat(8))).await
+    Box::pin(scenario("R7 Postgres, orders", &faults, &faults.repeat(4))).await
 }
