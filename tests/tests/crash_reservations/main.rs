@@ -27,6 +27,7 @@ use oms_engines::EnginesConfig;
 use oms_tests::crash::{durable, rounds, seed};
 use oms_tests::fresh_id;
 use oms_tests::suite::{engines, engines_in};
+use oms_tests::summary::{Row, append};
 
 use faults::Fault;
 use oms_tests::dice::Dice;
@@ -243,7 +244,15 @@ async fn the_long_form() -> anyhow::Result<()> {
             }
             match run(&scenario, durable(engines_in(on_disk())), seed).await {
                 Ok(outcome) => outcomes.push(outcome),
-                Err(error) => failed.push(format!("{}, seed {seed}: {error:#}", scenario.name)),
+                Err(error) => {
+                    append(&Row {
+                        scenario: scenario.name.to_owned(),
+                        seed: Some(seed),
+                        failure: Some(format!("{error:#}")),
+                        ..Row::default()
+                    })?;
+                    failed.push(format!("{}, seed {seed}: {error:#}", scenario.name));
+                }
             }
         }
     }
