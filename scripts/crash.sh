@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # The long form of the crash suite: scripts/crash.sh [--seed N] [--rounds N] [--only NAME] [--release]
-# First the flash sales of the reservation engine, then orders, payments and feeds (not with --only).
+# First the flash sales of the reservation engine, then orders, payments and feeds (not with --only), and a table of everything.
 # --seed repeats a run whose seed was printed; --only runs the sales whose name begins so: R4, R5, R6, R7 ..
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
 
+export OMS_CRASH_ROUNDS=1
 profile=()
 while [ $# -gt 0 ]; do
     case $1 in
@@ -23,8 +24,19 @@ while [ $# -gt 0 ]; do
     shift 2
 done
 
-cargo test --locked --quiet "${profile[@]}" --package oms-tests --test crash_reservations -- \
-    --ignored --exact --nocapture the_long_form
-[ -z "${OMS_CRASH_ONLY:-}" ] || exit 0
-exec cargo test --locked --quiet "${profile[@]}" --package oms-tests --test crash_saga --test crash_payments \
-    --test crash_feed --test crash_recovery -- --nocapture
+OMS_CRASH_SUMMARY=$(mktemp)
+export OMS_CRASH_SUMMARY
+trap 'rm -f "$OMS_CRASH_SUMMARY"' EXIT
+
+# What fails does not keep the others from running; the table comes in any case.
+failed=0
+run() { cargo test --locked --quiet --no-fail-fast "${profile[@]}" --package oms-tests "$@" || failed=1; }
+
+run --test crash_reservations -- --ignored --exact --nocapture the_long_form
+if [ -z "${OMS_CRASH_ONLY:-}" ]; then
+    # One after the other: each wants the machine for itself.
+    run --test crash_orders --test crash_saga --test crash_payments --test crash_feed --test crash_recovery -- \
+        --nocapture --test-threads 1
+fi
+cargo run --locked --quiet "${profile[@]}" --package oms-tests --bin oms-crash-summary -- "$OMS_CRASH_SUMMARY" || failed=1
+exit "$failed"

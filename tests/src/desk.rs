@@ -4,7 +4,7 @@ use anyhow::Context;
 use oms_proto::returns::v1 as r;
 
 use crate::fresh_id;
-use crate::suite::{Actor, wait_for};
+use crate::suite::{Actor, answered, wait_for};
 
 impl Actor {
     /// Asks for a return of units by order line.
@@ -15,7 +15,7 @@ impl Actor {
         &self,
         order_id: &str,
         units: &[(String, i64)],
-    ) -> Result<r::Return, tonic::Status> {
+    ) -> anyhow::Result<r::Return> {
         let line = |(order_line_id, quantity): &(String, i64)| r::RequestReturnLine {
             order_line_id: order_line_id.clone(),
             quantity: *quantity,
@@ -28,15 +28,11 @@ impl Actor {
             refund_timing: r::RefundTiming::OnInspection.into(),
             location_id: "west".to_owned(),
         };
-        let answer = self
-            .clients
-            .returns()
-            .request_return(request)
-            .await?
-            .into_inner();
-        answer
-            .return_order
-            .ok_or_else(|| tonic::Status::internal("no return was answered"))
+        let answer = answered("request return", || async {
+            self.clients.returns().request_return(request.clone()).await
+        })
+        .await?;
+        answer.return_order.context("no return")
     }
 
     /// Authorizes a return and buys its label.
@@ -44,26 +40,30 @@ impl Actor {
     /// # Errors
     /// When a step is refused.
     pub async fn authorize_and_label(&self, return_id: &str) -> anyhow::Result<r::Return> {
-        let mut returns = self.clients.returns();
         let request = r::AuthorizeReturnRequest {
             request_id: fresh_id(),
             return_id: return_id.to_owned(),
             ..Default::default()
         };
-        returns
-            .authorize_return(request)
-            .await
-            .context("authorize")?;
+        answered("authorize", || async {
+            self.clients
+                .returns()
+                .authorize_return(request.clone())
+                .await
+        })
+        .await?;
         let request = r::IssueReturnLabelRequest {
             request_id: fresh_id(),
             return_id: return_id.to_owned(),
             ..Default::default()
         };
-        let answer = returns
-            .issue_return_label(request)
-            .await
-            .context("label")?
-            .into_inner();
+        let answer = answered("label", || async {
+            self.clients
+                .returns()
+                .issue_return_label(request.clone())
+                .await
+        })
+        .await?;
         answer.return_order.context("no return")
     }
 
@@ -76,7 +76,6 @@ impl Actor {
         ret: &r::Return,
         disposition: r::Disposition,
     ) -> anyhow::Result<()> {
-        let mut returns = self.clients.returns();
         let (return_id, lines) = (&ret.return_id, &ret.lines);
         let request = r::ReceiveReturnRequest {
             request_id: fresh_id(),
@@ -90,7 +89,10 @@ impl Actor {
                 })
                 .collect(),
         };
-        returns.receive_return(request).await.context("receive")?;
+        answered("receive", || async {
+            self.clients.returns().receive_return(request.clone()).await
+        })
+        .await?;
         let request = r::InspectReturnRequest {
             request_id: fresh_id(),
             return_id: return_id.clone(),
@@ -105,7 +107,10 @@ impl Actor {
                 })
                 .collect(),
         };
-        returns.inspect_return(request).await.context("inspect")?;
+        answered("inspect", || async {
+            self.clients.returns().inspect_return(request.clone()).await
+        })
+        .await?;
         let request = r::DisposeReturnRequest {
             request_id: fresh_id(),
             return_id: return_id.clone(),
@@ -119,7 +124,10 @@ impl Actor {
                 })
                 .collect(),
         };
-        returns.dispose_return(request).await.context("dispose")?;
+        answered("dispose", || async {
+            self.clients.returns().dispose_return(request.clone()).await
+        })
+        .await?;
         Ok(())
     }
 
@@ -128,18 +136,37 @@ impl Actor {
     /// # Errors
     /// When it stays open.
     pub async fn closed(&self, return_id: &str) -> anyhow::Result<r::Return> {
-        wait_for("the return to be closed", || async {
+        let closed = |ret: &r::Return| ret.state() == r::ReturnState::Closed;
+        self.return_when(return_id, "the return to be closed", closed)
+            .await
+    }
+
+    /// Waits until a return has its label.
+    ///
+    /// # Errors
+    /// When it gets none.
+    pub async fn return_labeled(&self, return_id: &str) -> anyhow::Result<r::Return> {
+        let labeled = |ret: &r::Return| !ret.tracking_number.is_empty();
+        self.return_when(return_id, "the return to be labeled", labeled)
+            .await
+    }
+
+    async fn return_when(
+        &self,
+        return_id: &str,
+        what: &str,
+        test: impl Fn(&r::Return) -> bool,
+    ) -> anyhow::Result<r::Return> {
+        wait_for(what, || async {
             let request = r::GetReturnRequest {
                 return_id: return_id.to_owned(),
             };
-            let answer = self
-                .clients
-                .returns()
-                .get_return(request)
-                .await?
-                .into_inner();
+            let answer = answered("get return", || async {
+                self.clients.returns().get_return(request.clone()).await
+            })
+            .await?;
             let ret = answer.return_order.context("no return")?;
-            Ok(if ret.state() == r::ReturnState::Closed {
+            Ok(if test(&ret) {
                 Ok(ret)
             } else {
                 Err(format!("{ret:?}"))

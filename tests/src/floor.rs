@@ -6,7 +6,7 @@ use oms_proto::fulfillment::v1 as f;
 use oms_proto::shipping::v1 as s;
 
 use crate::fresh_id;
-use crate::suite::{Actor, wait_for};
+use crate::suite::{Actor, answered, wait_for};
 
 impl Actor {
     /// Fulfillment orders of an order.
@@ -21,12 +21,14 @@ impl Actor {
             order_id: order_id.to_owned(),
             ..Default::default()
         };
-        let answer = self
-            .clients
-            .fulfillment_orders()
-            .list_fulfillment_orders(request)
-            .await?;
-        Ok(answer.into_inner().fulfillment_orders)
+        let answer = answered("list fulfillment orders", || async {
+            self.clients
+                .fulfillment_orders()
+                .list_fulfillment_orders(request.clone())
+                .await
+        })
+        .await?;
+        Ok(answer.fulfillment_orders)
     }
 
     /// Waits until an order has so many open fulfillment orders.
@@ -61,13 +63,10 @@ impl Actor {
             fulfillment_order_ids: vec![fo.fulfillment_order_id.clone()],
             ..Default::default()
         };
-        let answer = self
-            .clients
-            .waves()
-            .create_wave(request)
-            .await
-            .context("wave")?
-            .into_inner();
+        let answer = answered("wave", || async {
+            self.clients.waves().create_wave(request.clone()).await
+        })
+        .await?;
         let wave = answer.wave.context("no wave")?;
         let pick_list_id = wave.pick_list_ids.first().context("no pick list")?.clone();
         let request = f::AssignPickListRequest {
@@ -75,13 +74,14 @@ impl Actor {
             pick_list_id,
             ..Default::default()
         };
-        let answer = self
-            .clients
-            .picking()
-            .assign_pick_list(request)
-            .await
-            .context("assign")?;
-        answer.into_inner().pick_list.context("no pick list")
+        let answer = answered("assign", || async {
+            self.clients
+                .picking()
+                .assign_pick_list(request.clone())
+                .await
+        })
+        .await?;
+        answer.pick_list.context("no pick list")
     }
 
     /// Scans units of a pick line.
@@ -101,11 +101,10 @@ impl Actor {
             barcode: line.barcodes.first().cloned().unwrap_or_default(),
             quantity,
         };
-        self.clients
-            .picking()
-            .scan_pick(request)
-            .await
-            .context("scan")?;
+        answered("scan", || async {
+            self.clients.picking().scan_pick(request.clone()).await
+        })
+        .await?;
         Ok(())
     }
 
@@ -126,11 +125,13 @@ impl Actor {
             quantity,
             reason: "NOT_FOUND".to_owned(),
         };
-        self.clients
-            .picking()
-            .report_short_pick(request)
-            .await
-            .context("short")?;
+        answered("short", || async {
+            self.clients
+                .picking()
+                .report_short_pick(request.clone())
+                .await
+        })
+        .await?;
         Ok(())
     }
 
@@ -155,16 +156,17 @@ impl Actor {
         fulfillment_order_id: &str,
         units: &[(String, i64)],
     ) -> anyhow::Result<f::PackSession> {
-        let mut packing = self.clients.packing();
         let request = f::OpenPackSessionRequest {
             request_id: fresh_id(),
             fulfillment_order_id: fulfillment_order_id.to_owned(),
         };
-        let answer = packing
-            .open_pack_session(request)
-            .await
-            .context("open")?
-            .into_inner();
+        let answer = answered("open", || async {
+            self.clients
+                .packing()
+                .open_pack_session(request.clone())
+                .await
+        })
+        .await?;
         let session_id = answer.pack_session.context("no session")?.pack_session_id;
         for (barcode, quantity) in units {
             let request = f::ScanPackRequest {
@@ -174,7 +176,10 @@ impl Actor {
                 barcode: barcode.clone(),
                 quantity: *quantity,
             };
-            packing.scan_pack(request).await.context("pack")?;
+            answered("pack", || async {
+                self.clients.packing().scan_pack(request.clone()).await
+            })
+            .await?;
         }
         let request = f::MeasurePackageRequest {
             request_id: fresh_id(),
@@ -187,17 +192,25 @@ impl Actor {
                 height_mm: 200,
             }),
         };
-        packing.measure_package(request).await.context("measure")?;
+        answered("measure", || async {
+            self.clients
+                .packing()
+                .measure_package(request.clone())
+                .await
+        })
+        .await?;
         let request = f::ClosePackSessionRequest {
             request_id: fresh_id(),
             pack_session_id: session_id,
             ..Default::default()
         };
-        let answer = packing
-            .close_pack_session(request)
-            .await
-            .context("close")?
-            .into_inner();
+        let answer = answered("close", || async {
+            self.clients
+                .packing()
+                .close_pack_session(request.clone())
+                .await
+        })
+        .await?;
         answer.pack_session.context("no session")
     }
 
@@ -208,21 +221,20 @@ impl Actor {
     pub async fn labeled(&self, session: &f::PackSession) -> anyhow::Result<s::Shipment> {
         wait_for("a labeled shipment", || async {
             let request = s::ListShipmentsRequest {
+                states: vec![s::ShipmentState::Labeled.into()],
                 page_size: 500,
                 ..Default::default()
             };
-            let answer = self
-                .clients
-                .shipments()
-                .list_shipments(request)
-                .await?
-                .into_inner();
+            let answer = answered("list shipments", || async {
+                self.clients
+                    .shipments()
+                    .list_shipments(request.clone())
+                    .await
+            })
+            .await?;
             let mut all = answer.shipments.into_iter();
             let found = all.find(|one| one.pack_session_id == session.pack_session_id);
-            Ok(match found {
-                Some(one) if one.state() == s::ShipmentState::Labeled => Ok(one),
-                other => Err(format!("{other:?}")),
-            })
+            Ok(found.ok_or_else(|| format!("none of {session:?}")))
         })
         .await
     }
@@ -237,11 +249,10 @@ impl Actor {
             shipment_id: shipment.shipment_id.clone(),
             ..Default::default()
         };
-        self.clients
-            .shipments()
-            .confirm_ship(request)
-            .await
-            .context("ship")?;
+        answered("ship", || async {
+            self.clients.shipments().confirm_ship(request.clone()).await
+        })
+        .await?;
         Ok(())
     }
 
@@ -266,11 +277,13 @@ impl Actor {
                     &oms_core::SystemClock,
                 ))),
             };
-            self.clients
-                .tracking()
-                .record_tracking_event(request)
-                .await
-                .context("track")?;
+            answered("track", || async {
+                self.clients
+                    .tracking()
+                    .record_tracking_event(request.clone())
+                    .await
+            })
+            .await?;
         }
         Ok(())
     }

@@ -2,7 +2,10 @@
 //!
 //! Every test starts private engines and all services, so tests share nothing and may run side by side.
 
+pub mod books;
+pub mod crash;
 pub mod desk;
+pub mod dice;
 pub mod floor;
 pub mod nodes;
 pub mod process;
@@ -10,6 +13,7 @@ pub mod provider;
 pub mod replicas;
 pub mod shop;
 pub mod suite;
+pub mod summary;
 pub mod wire;
 
 use oms_proto::common::v1::Money;

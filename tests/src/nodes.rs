@@ -1,9 +1,11 @@
 //! The five services and the payment provider as processes of their own, so that a test can kill them.
 
+use std::sync::Arc;
+
 use anyhow::Context;
 use oms::clients::Clients;
 use oms::suite::SERVICES;
-use oms_engines::Engines;
+use oms_engines::{Engines, EnginesConfig};
 
 use crate::process::Process;
 use crate::suite::{Actor, engines};
@@ -23,7 +25,7 @@ pub struct Nodes {
     /// Configuration of some services: (`"order"`, TOML).
     overrides: Vec<(&'static str, &'static str)>,
     /// The engines.
-    pub engines: Engines,
+    pub engines: Arc<Engines>,
 }
 
 impl Nodes {
@@ -44,9 +46,20 @@ impl Nodes {
         otlp_endpoint: Option<String>,
         overrides: &[(&'static str, &'static str)],
     ) -> anyhow::Result<Self> {
-        let config = engines()?;
-        let engines =
-            tokio::task::spawn_blocking(move || oms_engines::Engines::start(&config)).await??;
+        Self::on(program, engines()?, otlp_endpoint, overrides).await
+    }
+
+    /// [`Nodes::with`] on engines of this kind.
+    ///
+    /// # Errors
+    /// When something cannot start.
+    pub async fn on(
+        program: &str,
+        config: EnginesConfig,
+        otlp_endpoint: Option<String>,
+        overrides: &[(&'static str, &'static str)],
+    ) -> anyhow::Result<Self> {
+        let engines = tokio::task::spawn_blocking(move || Engines::start(&config)).await??;
         let mut nodes = SERVICES
             .iter()
             .map(|(name, _)| {
@@ -64,7 +77,7 @@ impl Nodes {
             nodes,
             program: program.to_owned(),
             overrides: overrides.to_vec(),
-            engines,
+            engines: Arc::new(engines),
         };
         for (name, _) in SERVICES {
             all.node(name)?.configure(&all.config(name))?;
@@ -147,6 +160,32 @@ impl Nodes {
     /// When it is not running.
     pub fn kill(&mut self, name: &str) -> anyhow::Result<()> {
         self.node_mut(name)?.kill()
+    }
+
+    /// Kills a service, starts it again and waits until it answers.
+    ///
+    /// # Errors
+    /// When it was not running or does not answer.
+    pub async fn crash(&mut self, name: &str) -> anyhow::Result<()> {
+        self.kill(name)?;
+        self.spawn(name)?;
+        self.until_ready(name).await
+    }
+
+    /// Stops a service where it is (SIGSTOP), until [`Nodes::resume`].
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn pause(&self, name: &str) -> anyhow::Result<()> {
+        self.node(name)?.pause()
+    }
+
+    /// Lets a service go on that was stopped.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn resume(&self, name: &str) -> anyhow::Result<()> {
+        self.node(name)?.resume()
     }
 
     /// Waits until a service has died by itself.

@@ -72,7 +72,11 @@ pub async fn our_ledger(postgres_url: &str) -> anyhow::Result<Ledger> {
     Ok(rows.into_iter().collect())
 }
 
-async fn connect(postgres_url: &str, database: &str) -> anyhow::Result<PgConnection> {
+/// Connects to a database of this server.
+///
+/// # Errors
+/// When it is not there.
+pub async fn connect(postgres_url: &str, database: &str) -> anyhow::Result<PgConnection> {
     let server: PgConnectOptions = postgres_url.parse()?;
     Ok(server.database(database).connect().await?)
 }

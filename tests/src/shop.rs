@@ -12,7 +12,7 @@ use oms_proto::order::v1::{
 };
 use tonic::Status;
 
-use crate::suite::{Actor, wait_for};
+use crate::suite::{Actor, answered};
 use crate::{fresh_id, usd};
 
 /// Locations of the tests: id, state, postal code, latitude, longitude.
@@ -133,22 +133,26 @@ impl Actor {
                 request_id: fresh_id(),
                 location: Some(location),
             };
-            self.clients
-                .locations()
-                .upsert_location(request)
-                .await
-                .context("location")?;
+            answered("location", || async {
+                self.clients
+                    .locations()
+                    .upsert_location(request.clone())
+                    .await
+            })
+            .await?;
         }
         let items = skus.iter().map(|sku| item(sku)).collect();
         let request = BatchUpsertItemsRequest {
             request_id: fresh_id(),
             items,
         };
-        self.clients
-            .items()
-            .batch_upsert_items(request)
-            .await
-            .context("items")?;
+        answered("items", || async {
+            self.clients
+                .items()
+                .batch_upsert_items(request.clone())
+                .await
+        })
+        .await?;
         Ok(())
     }
 
@@ -161,11 +165,13 @@ impl Actor {
             request_id: fresh_id(),
             channel: Some(channel),
         };
-        self.clients
-            .channels()
-            .upsert_channel(request)
-            .await
-            .context("channel")?;
+        answered("channel", || async {
+            self.clients
+                .channels()
+                .upsert_channel(request.clone())
+                .await
+        })
+        .await?;
         Ok(())
     }
 
@@ -185,11 +191,10 @@ impl Actor {
             lines: vec![line],
             reference: "test".to_owned(),
         };
-        self.clients
-            .stock()
-            .receive_stock(request)
-            .await
-            .context("receive")?;
+        answered("receive", || async {
+            self.clients.stock().receive_stock(request.clone()).await
+        })
+        .await?;
         Ok(())
     }
 
@@ -203,13 +208,14 @@ impl Actor {
             location_ids: Vec::new(),
             channel_id: String::new(),
         };
-        Ok(self
-            .clients
-            .stock()
-            .batch_get_availability(request)
-            .await?
-            .into_inner()
-            .levels)
+        Ok(answered("levels", || async {
+            self.clients
+                .stock()
+                .batch_get_availability(request.clone())
+                .await
+        })
+        .await?
+        .levels)
     }
 
     /// Places an order without waiting for its saga, with one request id until it is answered: services may be dead
@@ -223,11 +229,11 @@ impl Actor {
             order: Some(order),
             wait_for: WaitFor::Pending.into(),
         };
-        let answer = wait_for("PlaceOrder to be answered", || async {
-            let answer = self.clients.orders().place_order(request.clone()).await;
-            Ok(answer.map_err(|status| status.to_string()))
-        });
-        answer.await?.into_inner().order.context("no order")
+        let answer = answered("place order", || async {
+            self.clients.orders().place_order(request.clone()).await
+        })
+        .await?;
+        answer.order.context("no order")
     }
 
     /// Places an order and waits until it is confirmed or refused.

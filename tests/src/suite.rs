@@ -10,10 +10,17 @@ use oms::clients::Clients;
 use oms::suite::{Suite, SuiteConfig};
 use oms::verify;
 use oms_engines::EnginesConfig;
+use oms_proto::common::v1::ErrorReason;
 use oms_proto::order::v1::{GetOrderRequest, Order, OrderState};
+use oms_service::PeerError;
+use tonic::{Response, Status};
 
 /// Longest wait for anything; a test that needs more is stuck.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
+
+/// First and longest pause between two looks: many who wait together must not keep a small machine busy with looking.
+const PAUSE_FIRST: Duration = Duration::from_millis(10);
+const PAUSE_MOST: Duration = Duration::from_millis(200);
 
 /// Whoever acts in a test: clients on behalf of `user:test`, and the server that the verifier looks at.
 #[derive(Debug, Clone)]
@@ -131,7 +138,10 @@ impl Actor {
             order_id: order_id.to_owned(),
             ..Default::default()
         };
-        let answer = self.clients.orders().get_order(request).await?.into_inner();
+        let answer = answered("get order", || async {
+            self.clients.orders().get_order(request.clone()).await
+        })
+        .await?;
         answer.order.context("no order was answered")
     }
 
@@ -167,6 +177,31 @@ impl Actor {
     }
 }
 
+/// Makes a call until it is answered, as the rules for callers say: the same message, with its request id, again when nobody
+/// answered or the answer may be another one later. A defect of the server is an answer.
+///
+/// # Errors
+/// When it is refused, or not answered for two minutes.
+pub async fn answered<A, F, R>(what: &str, call: F) -> anyhow::Result<A>
+where
+    F: Fn() -> R,
+    R: Future<Output = Result<Response<A>, Status>>,
+{
+    wait_for(&format!("an answer: {what}"), || async {
+        let error = match call().await {
+            Ok(answer) => return Ok(Ok(answer.into_inner())),
+            Err(status) => PeerError::from(status),
+        };
+        let is_defect = error.reason() == Some(ErrorReason::Internal);
+        if is_defect || !error.retryable() {
+            return Err(anyhow::Error::new(error).context(what.to_owned()));
+        }
+        tokio::time::sleep(error.retry_after().unwrap_or_default()).await;
+        Ok(Err(error.to_string()))
+    })
+    .await
+}
+
 /// Asks again and again until `check` answers `Ok`; its `Err` is the last thing seen, for the message.
 ///
 /// # Errors
@@ -177,13 +212,15 @@ where
     R: Future<Output = anyhow::Result<Result<T, String>>>,
 {
     let give_up = tokio::time::Instant::now() + PATIENCE;
+    let mut pause = PAUSE_FIRST;
     loop {
         match check().await? {
             Ok(value) => return Ok(value),
             Err(seen) if tokio::time::Instant::now() > give_up => {
                 anyhow::bail!("waited for {what} in vain; last seen: {seen}")
             }
-            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            Err(_) => tokio::time::sleep(pause).await,
         }
+        pause = (pause * 3 / 2).min(PAUSE_MOST);
     }
 }

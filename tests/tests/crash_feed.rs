@@ -5,16 +5,20 @@ use anyhow::{Context, ensure};
 use oms::suite::SERVICES;
 use oms_proto::order::v1 as o;
 use oms_proto::shipping::v1::TrackingStatus;
+use oms_tests::crash::rounds;
 use oms_tests::nodes::Nodes;
 use oms_tests::shop::{barcode, new_order};
 use oms_tests::suite::{Actor, wait_for};
+use oms_tests::summary::{Row, note};
 use sqlx::{Connection, PgConnection};
 use tokio::task::JoinSet;
 
 /// Orders that are placed at once whenever somebody is to die.
 const ORDERS: usize = 6;
-/// How often each of the victims dies. `OMS_CRASH_ROUNDS` takes another number.
+/// How often each of the victims dies, so many times as often in the long form as `OMS_CRASH_ROUNDS` says.
 const ROUNDS: usize = 2;
+/// Orders that are taken to cash.
+const SHIPPED: usize = 3;
 /// Sagas of a process that died are taken over soon.
 const ORDER_CONFIG: &str = "[saga]\nlease_ms = 2000\n";
 
@@ -113,13 +117,6 @@ async fn flow(nodes: &Nodes, events: i64) -> anyhow::Result<()> {
     .await
 }
 
-/// Kills a process and starts it again.
-async fn crash(nodes: &mut Nodes, name: &str) -> anyhow::Result<()> {
-    nodes.kill(name)?;
-    nodes.spawn(name)?;
-    nodes.until_ready(name).await
-}
-
 /// Takes an order to cash; a consumer of what order and shipping tell dies just when the parcel has left.
 async fn ship(nodes: &mut Nodes, order_id: &str) -> anyhow::Result<()> {
     let actor = nodes.actor()?;
@@ -135,7 +132,7 @@ async fn ship(nodes: &mut Nodes, order_id: &str) -> anyhow::Result<()> {
         .await?;
     let shipment = actor.labeled(&session).await?;
     actor.ship(&shipment).await?;
-    crash(nodes, "returns").await?;
+    nodes.crash("returns").await?;
     actor.track(&shipment, TrackingStatus::Delivered).await?;
     actor
         .order_in(order_id, o::OrderState::Completed)
@@ -145,8 +142,11 @@ async fn ship(nodes: &mut Nodes, order_id: &str) -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_event_is_lost_doubled_or_overtaken_when_services_die() -> anyhow::Result<()> {
-    let rounds = std::env::var("OMS_CRASH_ROUNDS").ok();
-    let rounds = rounds.map_or(Ok(ROUNDS), |text| text.parse())?;
+    Box::pin(note("R13 feeds", None, run())).await
+}
+
+async fn run() -> anyhow::Result<Row> {
+    let rounds = ROUNDS * rounds()?.unwrap_or(1);
     let mut nodes = Nodes::with(
         env!("CARGO_BIN_EXE_oms-node"),
         None,
@@ -160,13 +160,14 @@ async fn no_event_is_lost_doubled_or_overtaken_when_services_die() -> anyhow::Re
     actor.receive("west", "a", 100_000).await?;
 
     let mut placed = JoinSet::new();
+    let victims = ["order", &order_twin, "fulfillment", &fulfillment_twin];
     for _ in 0..rounds {
-        for victim in ["order", &order_twin, "fulfillment", &fulfillment_twin] {
+        for victim in victims {
             for _ in 0..ORDERS {
                 placed.spawn(place(actor.clone()));
             }
             flow(&nodes, 5).await?;
-            crash(&mut nodes, victim).await?;
+            nodes.crash(victim).await?;
         }
     }
     let orders: Vec<String> = placed
@@ -177,7 +178,7 @@ async fn no_event_is_lost_doubled_or_overtaken_when_services_die() -> anyhow::Re
     for order_id in &orders {
         actor.released(order_id, 1).await?;
     }
-    for order_id in orders.iter().take(3) {
+    for order_id in orders.iter().take(SHIPPED) {
         ship(&mut nodes, order_id).await?;
     }
 
@@ -196,5 +197,6 @@ async fn no_event_is_lost_doubled_or_overtaken_when_services_die() -> anyhow::Re
     }
     let told = i64::try_from(orders.len())?;
     ensure!(events > 5 * told, "{events} events of {told} orders");
-    Ok(())
+    // And one for each parcel that left.
+    Row::proven(&actor, rounds * victims.len() + SHIPPED).await
 }

@@ -12,6 +12,7 @@ use oms_tests::nodes::{Nodes, PROVIDER};
 use oms_tests::provider::{clear_faults, order_fault, our_ledger, their_ledger};
 use oms_tests::shop::new_order;
 use oms_tests::suite::{Actor, wait_for};
+use oms_tests::summary::{Row, note};
 use oms_tests::{fresh_id, usd};
 
 const ORDERS: usize = 8;
@@ -38,12 +39,6 @@ async fn make_trouble(nodes: &Nodes) -> anyhow::Result<()> {
         order_fault(&url, fault).await?;
     }
     Ok(())
-}
-
-async fn crash(nodes: &mut Nodes, name: &str) -> anyhow::Result<()> {
-    nodes.kill(name)?;
-    nodes.spawn(name)?;
-    nodes.until_ready(name).await
 }
 
 /// An account on terms, whose books are in the order service that dies.
@@ -124,6 +119,10 @@ async fn until_asked(actor: &Actor, kind: &str) -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_the_provider_does_each_intent_is_charged_once() -> anyhow::Result<()> {
+    Box::pin(note("R9 payment provider", None, run())).await
+}
+
+async fn run() -> anyhow::Result<Row> {
     let mut nodes = Nodes::with(
         env!("CARGO_BIN_EXE_oms-node"),
         None,
@@ -138,12 +137,12 @@ async fn whatever_the_provider_does_each_intent_is_charged_once() -> anyhow::Res
     make_trouble(&nodes).await?;
     let orders = try_join_all((0..ORDERS).map(|number| place(&actor, number))).await?;
     until_asked(&actor, "AUTHORIZATION").await?;
-    crash(&mut nodes, PROVIDER).await?;
+    nodes.crash(PROVIDER).await?;
 
     make_trouble(&nodes).await?;
     try_join_all(orders.iter().map(|id| ship(&actor, id))).await?;
     until_asked(&actor, "CAPTURE").await?;
-    crash(&mut nodes, "order").await?;
+    nodes.crash("order").await?;
     let completed = |id| actor.order_in(id, o::OrderState::Completed);
     try_join_all(orders.iter().map(|id| completed(id))).await?;
 
@@ -154,7 +153,9 @@ async fn whatever_the_provider_does_each_intent_is_charged_once() -> anyhow::Res
     nodes.spawn(PROVIDER)?;
     try_join_all(returns.iter().map(|id| actor.closed(id))).await?;
 
-    check(&nodes, &actor, &orders).await
+    check(&nodes, &actor, &orders).await?;
+    // Three phases of trouble, and a death in each.
+    Row::proven(&actor, 3 * (FAULTS.len() + 1)).await
 }
 
 async fn check(nodes: &Nodes, actor: &Actor, orders: &[String]) -> anyhow::Result<()> {

@@ -14,8 +14,8 @@ use oms_tests::replicas::Replicas;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
-use crate::dice::Dice;
 use crate::plan::{Intent, Order, Twin};
+use oms_tests::dice::Dice;
 
 type Client = ReservationServiceClient<PeerChannel>;
 

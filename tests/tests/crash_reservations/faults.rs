@@ -11,8 +11,8 @@ use oms_tests::suite::wait_for;
 use sqlx::{Connection, PgConnection};
 use tokio::time::Instant;
 
-use crate::dice::Dice;
 use crate::sale::Sale;
+use oms_tests::dice::Dice;
 
 /// Commands that went without a lease, by reason.
 pub(crate) const BYPASS: &str = "oms_inventory_lease_bypass_total";
@@ -75,7 +75,7 @@ impl Fault {
                 let at = Instant::now();
                 replicas.with_redis(oms_engines::Redis::flush).await?;
                 rises(replicas, GENERATIONS, generations).await?;
-                ("FLUSHALL".to_owned(), sale.goes_on_after(at).await?)
+                ("FLUSHALL".to_owned(), sale.pulse.goes_on_after(at).await?)
             }
             Self::RedisKilled => (
                 "kill -9 of Redis".to_owned(),
@@ -93,7 +93,7 @@ impl Fault {
             Self::ReplicaKilled => {
                 let victim = dice.below(replicas.count());
                 replicas.kill(victim)?;
-                let recovered_in = sale.goes_on_after(at).await?;
+                let recovered_in = sale.pulse.goes_on_after(at).await?;
                 replicas.restart(victim).await?;
                 (format!("kill -9 of replica {victim}"), recovered_in)
             }
@@ -105,7 +105,7 @@ impl Fault {
                 replicas.with_postgres(crash).await?;
                 (
                     "immediate restart of Postgres".to_owned(),
-                    sale.goes_on_after(at).await?,
+                    sale.pulse.goes_on_after(at).await?,
                 )
             }
             Self::PostgresKilled => {
@@ -114,14 +114,14 @@ impl Fault {
                     .await?;
                 (
                     "kill -9 of Postgres".to_owned(),
-                    sale.goes_on_after(at).await?,
+                    sale.pulse.goes_on_after(at).await?,
                 )
             }
             Self::BackendKilled => {
                 kill_backend(&replicas.database_url()).await?;
                 (
                     "kill -9 of a Postgres backend".to_owned(),
-                    sale.goes_on_after(at).await?,
+                    sale.pulse.goes_on_after(at).await?,
                 )
             }
         };
@@ -157,7 +157,7 @@ async fn redis_gone(replicas: &Replicas, sale: &Sale, outage: Outage) -> anyhow:
         })
     })
     .await?;
-    let recovered_in = sale.goes_on_after(at).await?;
+    let recovered_in = sale.pulse.goes_on_after(at).await?;
     match outage {
         Outage::Killed => {
             replicas.with_redis(oms_engines::Redis::restart).await?;
@@ -182,13 +182,13 @@ async fn bypassed(replicas: &Replicas) -> anyhow::Result<f64> {
 
 /// Waits until reservations are made and none of them goes without a lease on account of Redis.
 async fn until_leases_are_back(replicas: &Replicas, sale: &Sale) -> anyhow::Result<()> {
-    let since = std::cell::Cell::new((sale.served(), bypassed(replicas).await?));
+    let since = std::cell::Cell::new((sale.pulse.count(), bypassed(replicas).await?));
     wait_for("the bypass to come to rest", || async {
         let (served, before) = since.get();
         let now = bypassed(replicas).await?;
-        let more = sale.served() - served;
+        let more = sale.pulse.count() - served;
         if now > before {
-            since.set((sale.served(), now));
+            since.set((sale.pulse.count(), now));
         }
         Ok(if now <= before && more >= AT_REST {
             Ok(())
@@ -229,7 +229,7 @@ async fn stop_holder(replicas: &Replicas, victim: usize, sale: &Sale) -> anyhow:
         })
     })
     .await?;
-    let recovered_in = sale.goes_on_after(at).await?;
+    let recovered_in = sale.pulse.goes_on_after(at).await?;
     replicas.get(victim)?.resume()?;
     wait_for("the stale batch to be fenced off", || async {
         let now = fenced(replicas, victim).await?;

@@ -14,23 +14,23 @@
 
 mod audit;
 mod buyer;
-mod dice;
 mod faults;
 mod plan;
 mod planted;
 mod report;
 mod sale;
 
-use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
 use oms_engines::EnginesConfig;
+use oms_tests::crash::{durable, rounds, seed};
 use oms_tests::fresh_id;
 use oms_tests::suite::{engines, engines_in};
+use oms_tests::summary::{Row, append};
 
-use dice::Dice;
 use faults::Fault;
+use oms_tests::dice::Dice;
 use plan::{Early, Scenario};
 use report::Outcome;
 
@@ -38,23 +38,6 @@ const NODE: &str = env!("CARGO_BIN_EXE_oms-node");
 
 /// Buyers at the same time in the short form.
 const CALLERS: usize = 60;
-
-/// The seed that was asked for, else a new one.
-fn seed() -> anyhow::Result<u64> {
-    match std::env::var("OMS_CRASH_SEED") {
-        Ok(seed) => Ok(seed.parse()?),
-        // Short enough to type. The standard library seeds every hasher from the system's randomness.
-        Err(_) => Ok(RandomState::new().hash_one(()) % 1_000_000),
-    }
-}
-
-/// Engines that keep what they committed through a crash of their own.
-fn durable(engines: EnginesConfig) -> EnginesConfig {
-    EnginesConfig {
-        durable: true,
-        ..engines
-    }
-}
 
 /// A directory on the disk, where a commit takes its time and batches grow.
 fn on_disk() -> PathBuf {
@@ -247,10 +230,7 @@ const EVERYTHING: &str = "everything";
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "minutes: make crash"]
 async fn the_long_form() -> anyhow::Result<()> {
-    let rounds: u64 = match std::env::var("OMS_CRASH_ROUNDS") {
-        Ok(rounds) => rounds.parse()?,
-        Err(_) => 1,
-    };
+    let rounds = u64::try_from(rounds()?.unwrap_or(1))?;
     let only = std::env::var("OMS_CRASH_ONLY").unwrap_or_default();
     let first = seed()?;
     let (mut outcomes, mut failed) = (Vec::new(), Vec::new());
@@ -264,7 +244,15 @@ async fn the_long_form() -> anyhow::Result<()> {
             }
             match run(&scenario, durable(engines_in(on_disk())), seed).await {
                 Ok(outcome) => outcomes.push(outcome),
-                Err(error) => failed.push(format!("{}, seed {seed}: {error:#}", scenario.name)),
+                Err(error) => {
+                    append(&Row {
+                        scenario: scenario.name.to_owned(),
+                        seed: Some(seed),
+                        failure: Some(format!("{error:#}")),
+                        ..Row::default()
+                    })?;
+                    failed.push(format!("{}, seed {seed}: {error:#}", scenario.name));
+                }
             }
         }
     }

@@ -6,8 +6,8 @@ use oms_proto::common::v1::FillPolicy;
 use oms_proto::inventory::v1 as pb;
 use oms_tests::{id, seconds};
 
-use crate::dice::Dice;
 use crate::faults::Fault;
+use oms_tests::dice::Dice;
 
 /// Longer than any sale, so that no hold runs out.
 const HOLD_SECONDS: i64 = 3_600;

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
+use oms_tests::books::Units;
+use oms_tests::crash::say;
+use oms_tests::summary::{Row, append, percentile};
 
 use crate::faults::Struck;
 use crate::plan::{Plan, Scenario};
@@ -67,10 +70,35 @@ impl Outcome {
         units + self.missing.len() + self.doubled.len() + self.other.len()
     }
 
+    /// Seconds from each fault until sales went on.
+    fn recovered(&self) -> Vec<f64> {
+        let times = self.struck.iter().map(|one| one.recovered_in);
+        times.map(|time| time.as_secs_f64()).collect()
+    }
+
+    /// For the summary of the whole crash suite.
+    fn summary(&self) -> Row {
+        let violations = self.violations();
+        Row {
+            scenario: self.name.to_owned(),
+            seed: Some(self.seed),
+            faults: self.struck.len(),
+            orders: self.buyers,
+            units: Some(Units {
+                received: self.units,
+                accounted: self.units + self.oversold - self.undersold,
+            }),
+            violations,
+            recovered: self.recovered(),
+            failure: (violations > 0).then(|| self.told()),
+            ..Row::default()
+        }
+    }
+
     fn row(&self) -> Vec<String> {
         let recovered = |percent| {
-            percentile(&self.struck, percent)
-                .map_or("-".to_owned(), |it| format!("{:.2}", it.as_secs_f64()))
+            percentile(&self.recovered(), percent)
+                .map_or("-".to_owned(), |seconds| format!("{seconds:.2}"))
         };
         vec![
             self.name.to_owned(),
@@ -110,14 +138,6 @@ impl Outcome {
     }
 }
 
-/// How long a fault took that takes longer than so many in a hundred.
-fn percentile(struck: &[Struck], percent: usize) -> Option<Duration> {
-    let mut times: Vec<Duration> = struck.iter().map(|one| one.recovered_in).collect();
-    times.sort_unstable();
-    let last = times.len().checked_sub(1)?;
-    times.get((times.len() * percent / 100).min(last)).copied()
-}
-
 /// Shows the table; an error when anything was violated.
 pub(crate) fn conclude(outcomes: &[Outcome]) -> anyhow::Result<()> {
     let mut table = Table::new();
@@ -142,6 +162,7 @@ pub(crate) fn conclude(outcomes: &[Outcome]) -> anyhow::Result<()> {
     table.set_header(heads);
     for outcome in outcomes {
         table.add_row(outcome.row());
+        append(&outcome.summary())?;
     }
     for column in 1..heads.len() {
         if let Some(column) = table.column_mut(column) {
@@ -165,13 +186,4 @@ pub(crate) fn conclude(outcomes: &[Outcome]) -> anyhow::Result<()> {
         .collect();
     anyhow::ensure!(bad.is_empty(), "{}", bad.join("\n"));
     Ok(())
-}
-
-/// Tells people how it goes.
-#[expect(
-    clippy::print_stderr,
-    reason = "progress of a test goes to standard error"
-)]
-pub(crate) fn say(text: impl AsRef<str>) {
-    eprintln!("{}", text.as_ref());
 }

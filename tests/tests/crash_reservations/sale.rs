@@ -1,25 +1,26 @@
 //! Runs a plan: stock, replicas, buyers and faults.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use futures::StreamExt;
 use oms_engines::EnginesConfig;
+use oms_tests::crash::{Pulse, say};
 use oms_tests::replicas::Replicas;
-use oms_tests::suite::{Actor, wait_for};
+use oms_tests::suite::Actor;
 use sqlx::{Connection, PgConnection};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::{self, Books, Story};
 use crate::buyer::{Answer, Buyers, Record};
-use crate::dice::Dice;
 use crate::faults::{BYPASS, FENCED, Fault, Struck};
 use crate::plan::{Early, Order, Plan, Scenario};
-use crate::report::{Outcome, say};
+use crate::report::Outcome;
+use oms_tests::dice::Dice;
 
 /// Three, as many as it takes for two to be wrong about the third.
 const REPLICAS: usize = 3;
@@ -34,63 +35,21 @@ const LOOKER: u32 = 6;
 const BETWEEN_FAULTS: usize = 30;
 /// Lines of each log that are told when something is wrong.
 const LOG_LINES: usize = 40;
-/// Longest wait for buyers to be served.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What buyers and faults know of each other.
 #[derive(Debug)]
 pub(crate) struct Sale {
     pub(crate) buyers: Buyers,
-    served: Mutex<Vec<Served>>,
-    /// How many they are.
-    count: watch::Sender<usize>,
-}
-
-/// A reservation that was acknowledged.
-#[derive(Debug, Clone, Copy)]
-struct Served {
-    arrived: Instant,
-    at: Instant,
+    pub(crate) pulse: Pulse,
 }
 
 impl Sale {
-    fn lock(&self) -> MutexGuard<'_, Vec<Served>> {
-        self.served.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Reservations that were acknowledged so far.
-    pub(crate) fn served(&self) -> usize {
-        *self.count.borrow()
-    }
-
-    /// Answers in the moment in which so many more reservations have been acknowledged.
-    async fn serves(&self, more: usize) -> anyhow::Result<()> {
-        let (mut count, enough) = (self.count.subscribe(), self.served() + more);
-        let served = count.wait_for(|served| *served >= enough);
-        let served = tokio::time::timeout(PATIENCE, served).await;
-        served.with_context(|| format!("only {} were served", self.served()))??;
-        Ok(())
-    }
-
-    /// Waits until somebody was served who had arrived after this moment; answers how long after it that was.
-    pub(crate) async fn goes_on_after(&self, moment: Instant) -> anyhow::Result<Duration> {
-        wait_for("an order after the fault to be served", || async {
-            let served = self.lock();
-            let later = served.iter().filter(|one| one.arrived > moment);
-            let first = later.map(|one| one.at - moment).min();
-            Ok(first.ok_or_else(|| format!("{} were served", served.len())))
-        })
-        .await
-    }
-
     /// A buyer's whole story.
     async fn serve(&self, order: Order) -> Record {
         let arrived = Instant::now();
         let record = self.buyers.reserve(order).await;
         if matches!(record.answer, Answer::Acknowledged(_)) {
-            let at = Instant::now();
-            self.lock().push(Served { arrived, at });
-            self.count.send_modify(|count| *count += 1);
+            self.pulse.beat(arrived);
         }
         self.buyers.decide(record).await
     }
@@ -208,8 +167,7 @@ async fn sell_at(
     stock(&replicas.actor()?, &plan).await?;
     let sale = Arc::new(Sale {
         buyers: Buyers::of(replicas)?,
-        served: Mutex::default(),
-        count: watch::Sender::new(0),
+        pulse: Pulse::default(),
     });
     let began = Instant::now();
     let mut records = match scenario.early {
@@ -272,13 +230,13 @@ async fn strike_all(
     let mut struck = Vec::new();
     for fault in faults {
         // Right after an answer: what it acknowledged must be durable by then.
-        sale.serves(1 + dice.below(BETWEEN_FAULTS)).await?;
+        sale.pulse.more(1 + dice.below(BETWEEN_FAULTS)).await?;
         let one = fault.strike(&mut dice, replicas, sale).await;
         let one = one.with_context(|| format!("seed {seed}: {fault:?}"))?;
         say(format!(
             "  {} at {} orders, recovered in {:.2} s",
             one.what,
-            sale.served(),
+            sale.pulse.count(),
             one.recovered_in.as_secs_f64()
         ));
         struck.push(one);

@@ -2,10 +2,11 @@
 
 /// A generator of numbers (SplitMix64).
 #[derive(Debug, Clone)]
-pub(crate) struct Dice(u64);
+pub struct Dice(u64);
 
 impl Dice {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// The same numbers for the same seed.
+    pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -18,17 +19,18 @@ impl Dice {
     }
 
     /// A number below `sides`; 0 when there are none.
-    pub(crate) fn below(&mut self, sides: usize) -> usize {
+    pub fn below(&mut self, sides: usize) -> usize {
         let sides = u64::try_from(sides).unwrap_or(u64::MAX).max(1);
         usize::try_from(self.next() % sides).unwrap_or_default()
     }
 
     /// True so often in a hundred times.
-    pub(crate) fn percent(&mut self, often: usize) -> bool {
+    pub fn percent(&mut self, often: usize) -> bool {
         self.below(100) < often
     }
 
-    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
+    /// Any order of these.
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last + 1));
         }
