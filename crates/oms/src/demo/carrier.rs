@@ -10,6 +10,7 @@ use prost::Message;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
+use super::floor::fresh_id;
 use super::setup::request_id;
 use super::{World, feed};
 use crate::clients::Clients;
@@ -103,7 +104,8 @@ async fn scan(
     for package in &shipment.packages {
         let name = status.as_str_name().trim_start_matches("TRACKING_STATUS_");
         let request = s::RecordTrackingEventRequest {
-            request_id: request_id(&format!("scan/{}/{name}", package.package_id)),
+            // The scan has an id of its own, by which it counts once; its time is another one when the demo runs again.
+            request_id: fresh_id(),
             carrier_id: shipment.carrier_id.clone(),
             tracking_number: package.tracking_number.clone(),
             carrier_event_id: format!("{}-{name}", package.tracking_number),

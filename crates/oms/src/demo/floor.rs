@@ -23,8 +23,8 @@ const SHORT_ONE_IN: u64 = 90;
 /// Units of a fulfillment order above which a second package is used.
 const SECOND_PACKAGE_ABOVE: i64 = 8;
 
-fn fresh_id() -> String {
-    // Bots are not repeated, so any id will do; the sequence of the process is as good as any.
+/// An id for a call that is not repeated; the sequence of the process is as good as any.
+pub(super) fn fresh_id() -> String {
     oms_core::IdSource::next(&oms_core::SystemIds).to_string()
 }
 
