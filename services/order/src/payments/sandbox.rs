@@ -189,12 +189,7 @@ impl Provider for Sandbox {
         body: &[u8],
         now: OffsetDateTime,
     ) -> Result<Hint, Refusal> {
-        let secret = self.webhook_secret.reveal().ok_or(Refusal::NotConfigured)?;
-        let header = headers.get(SIGNATURE).map(HeaderValue::to_str);
-        let header = header
-            .transpose()
-            .map_err(|_| Refusal::SignatureMalformed)?;
-        signature::check(header, body, secret, now)?;
+        signature::check((headers, SIGNATURE), body, &self.webhook_secret, now)?;
         let event: Event = serde_json::from_slice(body).map_err(|_| Refusal::Malformed)?;
         Ok(Hint {
             event_id: event.id,

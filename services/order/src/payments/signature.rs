@@ -2,16 +2,31 @@
 //! HMAC-SHA256 of `<t>.<body>` under the shared secret. Several `v1` may stand there while a secret is replaced.
 
 use hmac::{Hmac, KeyInit, Mac};
+use http::{HeaderMap, HeaderValue};
 use sha2::Sha256;
 use time::{Duration, OffsetDateTime};
 
-use super::Refusal;
+use super::{Refusal, Secret};
 
 /// Longest time between signing and checking, in either direction.
 const TOLERANCE: Duration = Duration::minutes(5);
 
-/// Checks the signature of a body.
+/// Checks the signature that stands in the header with this name.
 pub(super) fn check(
+    (headers, name): (&HeaderMap, &str),
+    body: &[u8],
+    secret: &Secret,
+    now: OffsetDateTime,
+) -> Result<(), Refusal> {
+    let secret = secret.reveal().ok_or(Refusal::NotConfigured)?;
+    let header = headers.get(name).map(HeaderValue::to_str);
+    let header = header
+        .transpose()
+        .map_err(|_| Refusal::SignatureMalformed)?;
+    check_value(header, body, secret, now)
+}
+
+fn check_value(
     header: Option<&str>,
     body: &[u8],
     secret: &str,
@@ -58,7 +73,7 @@ mod tests {
 
     fn checked(header: Option<&str>, body: &[u8], secret: &str, at: i64) -> Result<(), Refusal> {
         let now = OffsetDateTime::from_unix_timestamp(at).unwrap();
-        check(header, body, secret, now)
+        check_value(header, body, secret, now)
     }
 
     #[test]

@@ -81,7 +81,7 @@ async fn run(plan: &Plan, engines: Arc<Engines>, silent: bool) -> anyhow::Result
     rig.settle().await?;
     let verdict = verify::run(&engines.postgres_url(), true).await?;
     rig.stop().await?;
-    let mut floors = floors.prepare().await?;
+    let floors = floors.prepare().await?;
     let (mut place_floor, mut cash_floor) = (Vec::new(), Vec::new());
     for _ in 0..plan.rounds {
         bar.set_message("the same rows");

@@ -96,7 +96,7 @@ impl Floors {
     }
 
     /// Places every order with so many clients.
-    pub(super) async fn place(&mut self, clients: u32) -> anyhow::Result<Figures> {
+    pub(super) async fn place(&self, clients: u32) -> anyhow::Result<Figures> {
         let Some(floor) = self.databases.iter().find(|floor| floor.name == "order") else {
             anyhow::bail!("no order database");
         };
@@ -113,7 +113,7 @@ impl Floors {
 
     /// Takes every order through all of its transactions with so many clients. Databases follow each other: the time of an order is
     /// the sum of its times.
-    pub(super) async fn cash(&mut self, clients: u32) -> anyhow::Result<Figures> {
+    pub(super) async fn cash(&self, clients: u32) -> anyhow::Result<Figures> {
         let mut seconds = 0.0;
         let mut sum = Figures::default();
         for floor in &self.databases {

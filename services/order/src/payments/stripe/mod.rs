@@ -27,7 +27,7 @@ mod webhook;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 use serde::Deserialize;
 use time::OffsetDateTime;
 
@@ -420,12 +420,7 @@ impl Provider for Stripe {
         body: &[u8],
         now: OffsetDateTime,
     ) -> Result<Hint, Refusal> {
-        let secret = self.webhook_secret.reveal().ok_or(Refusal::NotConfigured)?;
-        let header = headers.get(SIGNATURE).map(HeaderValue::to_str);
-        let header = header
-            .transpose()
-            .map_err(|_| Refusal::SignatureMalformed)?;
-        signature::check(header, body, secret, now)?;
+        signature::check((headers, SIGNATURE), body, &self.webhook_secret, now)?;
         webhook::read(body)
     }
 }
