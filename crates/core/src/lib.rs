@@ -3,6 +3,7 @@
 //! Everything here is plain values and pure functions. The only windows to the outside are the
 //! [`Clock`] and [`IdSource`] traits, so that a test decides what time it is and which ids come next.
 
+mod access;
 mod clock;
 pub mod country;
 pub mod geo;
@@ -16,6 +17,7 @@ pub mod split;
 mod text;
 mod violation;
 
+pub use access::{Access, Reach};
 pub use clock::{Clock, SystemClock};
 pub use ids::{
     AddressId, CancellationId, ChannelId, CorrectionId, EventId, FulfillmentOrderId, HoldId,

@@ -10,7 +10,7 @@
 //!   grpc-web and the event feed are served without anybody asking.
 //! - [`ApiError`], [`PeerError`]: errors as they travel, out and in.
 //! - [`PeerChannel`]: calls of peers.
-//! - [`principal`], [`request_id`], [`fingerprint`], [`PageToken`], [`page_size`], [`etag`]: what
+//! - [`principal`], [`access`], [`request_id`], [`fingerprint`], [`PageToken`], [`page_size`], [`etag`]: what
 //!   every RPC needs.
 //! - [`consumer`]: what a service does with the events of others.
 
@@ -43,7 +43,7 @@ pub use page::PageToken;
 pub use peer_error::PeerError;
 pub use program::{AnyProgram, Program, Runtime, StartError};
 pub use request::{
-    PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, check_etag, etag, fingerprint, page_size, parse_etag,
+    PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, access, check_etag, etag, fingerprint, page_size, parse_etag,
     parse_request_id, principal, request_id,
 };
 pub use server::NoScope;

@@ -1,6 +1,8 @@
 //! What every RPC reads from its request.
 
-use oms_core::{Principal, Violations};
+use std::sync::Arc;
+
+use oms_core::{Access, Principal, Violations};
 use oms_proto::common::v1::ErrorReason;
 use prost::Message;
 use sha2::{Digest, Sha256};
@@ -8,7 +10,7 @@ use tonic::Request;
 use uuid::Uuid;
 
 use crate::error::{ApiError, reason_name};
-use crate::server::CallPrincipal;
+use crate::server::CallAccess;
 
 /// Items of a page when the request names no size.
 pub const PAGE_SIZE_DEFAULT: i64 = 50;
@@ -21,13 +23,25 @@ pub const PAGE_SIZE_MAX: i64 = 500;
 /// # Panics
 /// When the request did not come through [`crate::server::Server`].
 pub fn principal<T>(request: &Request<T>) -> Principal {
-    let found = request.extensions().get::<CallPrincipal>();
+    of_call(request).principal.clone()
+}
+
+/// Who calls, and what it may do and see: handlers of whatever belongs to a location or a channel decide by it.
+///
+/// # Panics
+/// When the request did not come through [`crate::server::Server`].
+pub fn access<T>(request: &Request<T>) -> Access {
+    Access::clone(of_call(request))
+}
+
+fn of_call<T>(request: &Request<T>) -> &Arc<Access> {
+    let found = request.extensions().get::<CallAccess>();
     #[expect(
         clippy::expect_used,
         reason = "the server's stack puts it there before any handler runs"
     )]
-    let CallPrincipal(principal) = found.expect("handlers run behind the server's stack");
-    principal.clone()
+    let CallAccess(access) = found.expect("handlers run behind the server's stack");
+    access
 }
 
 /// The request id of a mutating call: a UUID, required. What is wrong goes to `violations`.

@@ -33,7 +33,7 @@ use tower::{Layer, Service};
 use tower_http::cors::CorsLayer;
 
 pub(crate) use admin::Admin;
-pub(crate) use auth::{CallPrincipal, PRINCIPAL_HEADER};
+pub(crate) use auth::{CallAccess, PRINCIPAL_HEADER};
 pub use method::NoScope;
 
 use crate::config::{Common, ServerConfig};

@@ -24,7 +24,7 @@ use crate::config::ServerConfig;
 use crate::error::ApiError;
 use crate::names;
 use crate::observe::{Observed, Side};
-use crate::server::auth::{CallPrincipal, Guard};
+use crate::server::auth::{CallAccess, Guard};
 use crate::server::body::ObservedBody;
 use crate::server::complete::complete_headers;
 use crate::server::deadline;
@@ -126,13 +126,13 @@ impl Shared {
             _ => Some(self.permits.try_acquire().map_err(|_| self.shed())?),
         };
         let deadline = deadline::of_headers(request.headers(), self.limits.call_timeout());
-        let principal = self.guard.authenticate(request.headers())?;
-        Span::current().record("oms.principal", field::display(&principal));
+        let access = self.guard.authenticate(request.headers())?;
+        Span::current().record("oms.principal", field::display(&access.principal));
         let Some(method) = method else {
             return Err(ApiError::unimplemented("the server has no such method"));
         };
-        self.guard.authorise(&principal, method.scope)?;
-        request.extensions_mut().insert(CallPrincipal(principal));
+        Guard::authorise(&access, method.scope)?;
+        request.extensions_mut().insert(CallAccess(access));
 
         let handler = AssertUnwindSafe(deadline::within(deadline, routes.call(request)));
         match tokio::time::timeout_at(deadline, handler.catch_unwind()).await {
