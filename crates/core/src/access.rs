@@ -12,10 +12,10 @@ pub struct Access {
     pub principal: Principal,
     /// Scopes of the contract, such as `orders.read`. The stack has checked the one of the method.
     pub scopes: Reach,
-    /// Codes of the locations whose work, stock and returns it may see and change. What lies at another
+    /// Ids of the locations whose work, stock and returns it may see and change. What lies at another
     /// location does not exist for it: NOT_FOUND by id, absent from lists, searches and sums.
     pub locations: Reach,
-    /// Codes of the sales channels whose orders it may see and change, in the same way.
+    /// Ids of the sales channels whose orders it may see and change, in the same way.
     pub channels: Reach,
 }
 
@@ -60,7 +60,7 @@ impl Reach {
     }
 
     /// The names in order, `None` without a bound: as an array for SQL,
-    /// `$1::text[] IS NULL OR location_code = ANY($1)`.
+    /// `$1::text[] IS NULL OR location_id = ANY($1)`.
     pub fn names(&self) -> Option<Vec<String>> {
         match self {
             Self::All => None,
@@ -75,11 +75,11 @@ mod tests {
 
     #[test]
     fn a_reach_permits_what_it_names() {
-        assert!(Reach::All.permits("WH-1") && Reach::All.is_all());
+        assert!(Reach::All.permits("us-west") && Reach::All.is_all());
         assert_eq!(Reach::All.names(), None);
-        let some = Reach::only(["WH-2", "WH-1"]);
-        assert!(some.permits("WH-1") && !some.permits("WH-3") && !some.permits("wh-1"));
-        assert_eq!(some.names().unwrap(), ["WH-1", "WH-2"]);
+        let some = Reach::only(["us-east", "us-west"]);
+        assert!(some.permits("us-west") && !some.permits("eu-north") && !some.permits("US-WEST"));
+        assert_eq!(some.names().unwrap(), ["us-east", "us-west"]);
         let nothing = Reach::only::<&str>([]);
         assert!(!nothing.permits("") && !nothing.is_all());
     }

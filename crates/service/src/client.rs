@@ -17,13 +17,15 @@ use tonic::{Code, Status, TimeoutExpired};
 use tower::{Service, ServiceExt};
 use tracing::{Instrument, Span, field};
 
+use crate::auth::PRINCIPAL_HEADER;
 use crate::config::{ConfigError, PeerConfig};
 use crate::error::ApiError;
 use crate::gate::Gate;
 use crate::observe::{Observed, Side};
 use crate::server::body::ObservedBody;
+use crate::server::deadline;
 use crate::server::method::{self, Method};
-use crate::server::{PRINCIPAL_HEADER, deadline};
+use crate::tls::{Tls, TlsConnect};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -63,6 +65,16 @@ pub fn connect(
     config: &PeerConfig,
     caller: &'static str,
 ) -> Result<PeerChannel, ConfigError> {
+    connect_with(peer, config, caller, &Tls::default())
+}
+
+/// [`connect`] with the service's own certificate, for `https://`.
+pub(crate) fn connect_with(
+    peer: &str,
+    config: &PeerConfig,
+    caller: &'static str,
+    tls: &Tls,
+) -> Result<PeerChannel, ConfigError> {
     let endpoint = Endpoint::from_shared(config.url.clone())
         .map_err(|error| ConfigError::Invalid(format!("peers.{peer}.url: {error}")))?
         .connect_timeout(CONNECT_TIMEOUT)
@@ -70,9 +82,15 @@ pub fn connect(
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true);
+    let inner = match &tls.client {
+        Some(client) if endpoint.uri().scheme_str() == Some("https") => {
+            endpoint.connect_with_connector_lazy(TlsConnect(Arc::clone(client)))
+        }
+        _ => endpoint.connect_lazy(),
+    };
     let peer: Arc<str> = Arc::from(peer);
     let channel = PeerChannel {
-        inner: endpoint.connect_lazy(),
+        inner,
         gate: Arc::new(Gate::new(Arc::clone(&peer), config)),
         peer,
         caller,

@@ -11,6 +11,9 @@ use oms_telemetry::TelemetryConfig;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::auth::config::{AuthConfig, is_loopback};
+use crate::tls::TlsConfig;
+
 /// The sections that every service has. They stand at the top of the file; in the service's own
 /// struct they are one field named `common`.
 #[derive(Debug, Clone, Deserialize)]
@@ -29,6 +32,12 @@ pub struct Common {
     /// The services that this one calls, by name: `[peers.inventory] url = "http://..."`.
     #[serde(default)]
     pub peers: BTreeMap<String, PeerConfig>,
+    /// Who may call, and how callers prove who they are.
+    #[serde(default)]
+    pub auth: AuthConfig,
+    /// Certificates of the server and of calls of peers.
+    #[serde(default)]
+    pub tls: TlsConfig,
     /// Logs and traces.
     #[serde(default)]
     pub telemetry: TelemetryConfig,
@@ -38,12 +47,14 @@ pub struct Common {
 }
 
 /// Names of the fields of [`Common`], which the file has at its top.
-const COMMON_KEYS: [&str; 7] = [
+const COMMON_KEYS: [&str; 9] = [
     "listen",
     "admin_listen",
     "database",
     "insecure_dev",
     "peers",
+    "auth",
+    "tls",
     "telemetry",
     "server",
 ];
@@ -52,7 +63,7 @@ const COMMON_KEYS: [&str; 7] = [
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PeerConfig {
-    /// `http://host:port`.
+    /// `https://host:port`, by the certificates of `[tls]`; or `http://host:port`.
     pub url: String,
     /// Longest wait for an answer of a call that sets no deadline itself. Default 10 000.
     #[serde(default = "default_peer_timeout_ms")]
@@ -109,6 +120,11 @@ pub struct ServerConfig {
     pub streams_per_connection_max: u32,
     /// Longest run of one call, whatever deadline its caller gives. Default 60 000.
     pub call_timeout_ms: u64,
+    /// Longest wait for the handshake of TLS, and then for the first bytes of HTTP. Default 10 000.
+    pub handshake_timeout_ms: u64,
+    /// Pause between two looks at the files of `[tls]` and `[auth]`, which are read again when they have
+    /// changed. Default 5 000.
+    pub files_reload_ms: u64,
     /// Age at which a connection is asked to reconnect, so that calls spread over new replicas; up
     /// to a tenth is added at random. Default 300.
     pub connection_age_secs: u64,
@@ -126,6 +142,8 @@ impl Default for ServerConfig {
             connections_max: 1_024,
             streams_per_connection_max: 256,
             call_timeout_ms: 60_000,
+            handshake_timeout_ms: 10_000,
+            files_reload_ms: 5_000,
             connection_age_secs: 300,
             drain_delay_ms: 0,
             drain_timeout_ms: 20_000,
@@ -138,6 +156,14 @@ impl ServerConfig {
         Duration::from_millis(self.call_timeout_ms)
     }
 
+    pub(crate) fn handshake_timeout(&self) -> Duration {
+        Duration::from_millis(self.handshake_timeout_ms)
+    }
+
+    pub(crate) fn files_reload(&self) -> Duration {
+        Duration::from_millis(self.files_reload_ms.max(1))
+    }
+
     pub(crate) fn drain_timeout(&self) -> Duration {
         Duration::from_millis(self.drain_timeout_ms)
     }
@@ -145,7 +171,7 @@ impl ServerConfig {
 
 impl Common {
     /// Checks what types cannot say.
-    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+    pub(crate) fn check(&self, service: &str) -> Result<(), ConfigError> {
         let fail = |message: String| Err(ConfigError::Invalid(message));
         for (key, addr) in [("listen", self.listen), ("admin_listen", self.admin_listen)] {
             if self.insecure_dev && !addr.ip().is_loopback() {
@@ -163,19 +189,43 @@ impl Common {
         if self.server.calls_max == 0 || self.server.connections_max == 0 {
             return fail("server.calls_max, server.connections_max: must be at least 1".to_owned());
         }
-        for (name, peer) in &self.peers {
-            let uri = peer.url.parse::<http::Uri>().ok();
-            let is_address = uri.is_some_and(|uri| {
-                uri.authority().is_some() && matches!(uri.scheme_str(), Some("http" | "https"))
-            });
-            if !is_address {
-                return fail(format!(
-                    "peers.{name}.url: {:?} is not http://host:port",
-                    peer.url
-                ));
-            }
+        self.tls.check().map_err(ConfigError::Invalid)?;
+        self.auth.check(service)?;
+        if !self.is_plain_allowed() && !self.tls.is_on() && !self.listen.ip().is_loopback() {
+            return fail(format!(
+                "listen: others can reach {}, so the server needs TLS: set tls.certificate and tls.key, or \
+                 tls.terminated_by_proxy when a proxy beside it ends TLS",
+                self.listen
+            ));
         }
-        Ok(())
+        let checked = self.peers.iter().map(|(name, peer)| {
+            let wrong =
+                |what| ConfigError::Invalid(format!("peers.{name}.url: {:?} {what}", peer.url));
+            self.check_peer(&peer.url).map_err(wrong)
+        });
+        checked.collect()
+    }
+
+    /// Whether connections beyond this machine may be plain.
+    fn is_plain_allowed(&self) -> bool {
+        self.insecure_dev || self.tls.terminated_by_proxy
+    }
+
+    /// The error completes a sentence about the address.
+    fn check_peer(&self, url: &str) -> Result<(), &'static str> {
+        let uri = url.parse::<http::Uri>().ok();
+        let parts = uri.as_ref().map(|uri| (uri.scheme_str(), uri.host()));
+        match parts {
+            Some((Some("https"), Some(_))) if self.tls.client_ca.is_some() => Ok(()),
+            Some((Some("https"), Some(_))) => {
+                Err("needs tls.client_ca, who signs the peers' certificates")
+            }
+            Some((Some("http"), Some(host))) if self.is_plain_allowed() || is_loopback(host) => {
+                Ok(())
+            }
+            Some((Some("http"), Some(_))) => Err("is on another machine and must be https://"),
+            _ => Err("is not https://host:port"),
+        }
     }
 }
 
@@ -273,6 +323,14 @@ pub fn load_layers<T: DeserializeOwned>(
     }
     let keys: Map<String, Value> = builder.build()?.try_deserialize()?;
     Ok(T::deserialize(fold_common(keys)?)?)
+}
+
+/// Reads a TOML text of its own, such as an embedded list.
+pub(crate) fn from_toml<T: DeserializeOwned>(text: &str) -> Result<T, ConfigError> {
+    Ok(Config::builder()
+        .add_source(toml(text))
+        .build()?
+        .try_deserialize()?)
 }
 
 fn toml(text: &str) -> File<::config::FileSourceString, FileFormat> {
@@ -389,7 +447,7 @@ mod tests {
         assert!(!sample.common.insecure_dev);
         assert_eq!(sample.common.server, ServerConfig::default());
         assert_eq!(sample.payments.timeout_ms, 10);
-        sample.common.check().unwrap();
+        sample.common.check("order").unwrap();
     }
 
     #[test]
@@ -461,7 +519,10 @@ mod tests {
     fn insecure_dev_stays_on_this_machine() {
         let check = |text: &str| {
             let sample = load(&Layers::of_text(text)).unwrap();
-            sample.common.check().map_err(|error| error.to_string())
+            sample
+                .common
+                .check("order")
+                .map_err(|error| error.to_string())
         };
         let open = "insecure_dev = true\nlisten = \"0.0.0.0:7001\"";
         assert!(check(open).unwrap_err().contains("loopback"));
@@ -471,9 +532,32 @@ mod tests {
             check("insecure_dev = true\nlisten = \"[::1]:7001\""),
             Ok(())
         );
-        assert_eq!(check("listen = \"0.0.0.0:7001\""), Ok(()));
         let peer = "[peers.inventory]\nurl = \"inventory:7002\"";
         assert!(check(peer).unwrap_err().contains("peers.inventory.url"));
+    }
+
+    #[test]
+    fn what_others_can_reach_or_read_needs_tls() {
+        let check = |text: &str| {
+            let sample = load(&Layers::of_text(text)).unwrap();
+            sample
+                .common
+                .check("order")
+                .map_err(|error| error.to_string())
+        };
+        let open = "listen = \"0.0.0.0:7001\"\n";
+        let peer = "[peers.inventory]\nurl = \"http://inventory:7002\"\n";
+        let secure = peer.replace("http:", "https:");
+        let refused = check(open).unwrap_err();
+        assert!(refused.contains("tls.certificate"), "{refused}");
+        assert!(check(peer).unwrap_err().contains("must be https"));
+        assert!(check(&secure).unwrap_err().contains("tls.client_ca"));
+        let tls = "[tls]\ncertificate = \"c\"\nkey = \"k\"\nclient_ca = \"a\"\n";
+        assert_eq!(check(&format!("{open}{secure}{tls}")), Ok(()));
+        assert!(check(&format!("{open}{peer}{tls}")).is_err());
+        let proxy = "[tls]\nterminated_by_proxy = true\n";
+        assert_eq!(check(&format!("{open}{peer}{proxy}")), Ok(()));
+        assert_eq!(check(&format!("insecure_dev = true\n{peer}")), Ok(()));
     }
 
     #[test]

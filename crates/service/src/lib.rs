@@ -14,6 +14,7 @@
 //!   every RPC needs.
 //! - [`consumer`]: what a service does with the events of others.
 
+mod auth;
 mod background;
 mod breaker;
 pub mod cli;
@@ -32,7 +33,10 @@ mod program;
 mod request;
 mod server;
 mod setup;
+mod tls;
 
+pub use auth::api_keys::{IssuedApiKey, NewApiKey, issue_api_key};
+pub use auth::config::{ApiKeysConfig, AuthConfig, JwtConfig, Quota};
 pub use client::PeerChannel;
 pub use config::{Common, ConfigError, Layers, PeerConfig, ServerConfig};
 pub use consumer::{ApplyError, EpochPolicy, FeedConsumer};
@@ -48,3 +52,4 @@ pub use request::{
 };
 pub use server::NoScope;
 pub use setup::Setup;
+pub use tls::TlsConfig;

@@ -8,6 +8,9 @@ pub(crate) const SERVER_IN_FLIGHT: &str = "oms.rpc.server.in_flight";
 pub(crate) const SERVER_SHED: &str = "oms.rpc.server.shed";
 pub(crate) const SERVER_CONNECTIONS: &str = "oms.rpc.server.connections";
 pub(crate) const SERVER_CONNECTIONS_REFUSED: &str = "oms.rpc.server.connections_refused";
+pub(crate) const SERVER_HANDSHAKES_FAILED: &str = "oms.rpc.server.handshakes_failed";
+pub(crate) const JWKS_FETCHES: &str = "oms.auth.jwks_fetches";
+pub(crate) const FILES_RELOADED: &str = "oms.auth.files_reloaded";
 pub(crate) const CLIENT_DURATION: &str = "oms.rpc.client.duration_seconds";
 pub(crate) const CLIENT_REFUSED: &str = "oms.rpc.client.refused";
 pub(crate) const CLIENT_TRIPPED: &str = "oms.rpc.client.tripped";
@@ -34,6 +37,15 @@ pub(crate) fn describe_metrics() {
     describe_counter!(
         SERVER_CONNECTIONS_REFUSED,
         "connections closed because there were too many"
+    );
+    describe_counter!(
+        SERVER_HANDSHAKES_FAILED,
+        "connections closed because TLS was not agreed on, or not in time"
+    );
+    describe_counter!(JWKS_FETCHES, "fetches of the issuer's keys, by outcome");
+    describe_counter!(
+        FILES_RELOADED,
+        "changed certificates and lists of keys, by whether they were taken"
     );
     describe_histogram!(
         CLIENT_DURATION,

@@ -13,13 +13,16 @@ use sqlx::migrate::Migrator;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
+use crate::auth::Guard;
+use crate::auth::watched;
 use crate::background::Background;
 use crate::config::{self, Common, ConfigError, Layers};
 use crate::error::Chain;
 use crate::handle::{Running, ServiceHandle};
 use crate::names;
-use crate::server::{NoScope, Server, Services};
+use crate::server::{Door, NoScope, Server, Services};
 use crate::setup::Setup;
+use crate::tls::Tls;
 
 /// A service as a program. Implemented once per service, in `app.rs`; the README shows how.
 pub trait Program: Send + Sync + 'static {
@@ -214,7 +217,7 @@ impl<P: Program> AnyProgram for P {
 
 fn load<P: Program>(layers: &Layers) -> Result<P::Config, ConfigError> {
     let config: P::Config = config::load_layers(P::NAME, P::DEFAULTS, layers)?;
-    P::common(&config).check()?;
+    P::common(&config).check(P::NAME)?;
     P::check(&config).map_err(ConfigError::Invalid)?;
     Ok(config)
 }
@@ -235,6 +238,8 @@ async fn start<P: Program>(
     oms_postgres::describe_metrics();
 
     let common = P::common(&config).clone();
+    let tls = Tls::load(&common.tls)?;
+    let guard = Guard::new(&common, P::NAME, Arc::clone(&runtime.clock))?;
     let listener = listen(runtime.listener.as_deref(), common.listen)?;
     let admin_listener = listen(runtime.admin_listener.as_deref(), common.admin_listen)?;
     let db = connect::<P>(&common, &runtime).await?;
@@ -251,9 +256,14 @@ async fn start<P: Program>(
     );
     plumbing.watch("maintenance", maintenance);
 
+    let mut files = tls.watched();
+    files.extend(guard.watched());
+    let files = watched::spawn(files, common.server.files_reload(), plumbing.cancel_token());
+    plumbing.watch("files", files);
+
     let mut setup = Setup::new(
         P::NAME,
-        common,
+        (common, tls),
         db,
         runtime,
         Services::new(),
@@ -264,6 +274,7 @@ async fn start<P: Program>(
         .map_err(StartError::Build)?;
     let Setup {
         common,
+        tls,
         db,
         ids,
         services,
@@ -271,7 +282,8 @@ async fn start<P: Program>(
         draining,
         ..
     } = setup;
-    let server = Server::new(P::NAME, &common, services, &db, ids, draining.clone())?;
+    let door = Door { guard, tls };
+    let server = Server::new(P::NAME, &common, door, services, &db, ids, draining.clone())?;
     let running = Running {
         name: P::NAME,
         server,

@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 use tonic::Request;
 use uuid::Uuid;
 
+use crate::auth::CallAccess;
 use crate::error::{ApiError, reason_name};
-use crate::server::CallAccess;
 
 /// Items of a page when the request names no size.
 pub const PAGE_SIZE_DEFAULT: i64 = 50;

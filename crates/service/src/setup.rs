@@ -19,6 +19,7 @@ use crate::config::{Common, ConfigError};
 use crate::consumer::FeedConsumer;
 use crate::program::Runtime;
 use crate::server::Services;
+use crate::tls::Tls;
 
 /// Given to [`Program::build`](crate::Program::build): dependencies to take, and places to put the
 /// service's parts into. Health, reflection, the event feed, relay and maintenance are there already.
@@ -31,6 +32,7 @@ pub struct Setup {
     pub ids: Arc<dyn IdSource>,
     pub(crate) name: &'static str,
     pub(crate) common: Common,
+    pub(crate) tls: Tls,
     pub(crate) services: Services,
     pub(crate) background: Background,
     pub(crate) draining: CancellationToken,
@@ -39,7 +41,7 @@ pub struct Setup {
 impl Setup {
     pub(crate) fn new(
         name: &'static str,
-        common: Common,
+        (common, tls): (Common, Tls),
         db: Db,
         runtime: Runtime,
         services: Services,
@@ -51,6 +53,7 @@ impl Setup {
             ids: runtime.ids,
             name,
             common,
+            tls,
             services,
             background,
             draining: CancellationToken::new(),
@@ -86,7 +89,7 @@ impl Setup {
     pub fn peer(&self, name: &str) -> Result<PeerChannel, ConfigError> {
         let missing = || ConfigError::Invalid(format!("peers.{name}.url: is missing"));
         let config = self.common.peers.get(name).ok_or_else(missing)?;
-        client::connect(name, config, self.name)
+        client::connect_with(name, config, self.name, &self.tls)
     }
 
     /// A consumer of a peer's feed, to be completed and given to [`Setup::background`]:

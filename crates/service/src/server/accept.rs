@@ -12,16 +12,23 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use metrics::{counter, gauge};
+use rustls::ServerConfig as TlsServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::transport::server::TcpConnectInfo;
 use tower::{Service, ServiceExt};
 
+use crate::auth::watched::Watched;
 use crate::config::ServerConfig;
 use crate::names;
+use crate::server::greeting::{Counted, Greeting};
+use crate::tls::UriNames;
 
 /// Largest header block of a request.
 const HEADER_BYTES_MAX: u32 = 16 * 1_024;
@@ -39,13 +46,21 @@ const HTTP1_HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause after a failed accept, which is mostly a lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// How connections are made and how long they may take for what.
+#[derive(Clone)]
+pub(crate) struct Acceptor {
+    pub(crate) service_name: &'static str,
+    /// The TLS of the listener; without it the listener is plain.
+    pub(crate) tls: Option<Arc<Watched<TlsServerConfig>>>,
+    pub(crate) limits: ServerConfig,
+}
+
 /// Serves until `stop`, then asks every connection to end and waits for calls in work, at most as long
 /// as the limits say; what is left is cut off.
 pub(crate) async fn serve<S>(
-    service_name: &'static str,
+    acceptor: Acceptor,
     listener: TcpListener,
     service: S,
-    limits: ServerConfig,
     stop: CancellationToken,
 ) where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
@@ -54,6 +69,7 @@ pub(crate) async fn serve<S>(
         + 'static,
     S::Future: Send,
 {
+    let (service_name, limits) = (acceptor.service_name, acceptor.limits.clone());
     let slots = Arc::new(Semaphore::new(limits.connections_max));
     let open = gauge!(names::SERVER_CONNECTIONS, "service" => service_name);
     let mut connections = JoinSet::new();
@@ -75,11 +91,23 @@ pub(crate) async fn serve<S>(
             counter!(names::SERVER_CONNECTIONS_REFUSED, "service" => service_name).increment(1);
             continue;
         };
-        let (service, limits, stop) = (service.clone(), limits.clone(), stop.clone());
+        let (service, acceptor, stop) = (service.clone(), acceptor.clone(), stop.clone());
         let open = open.clone();
         connections.spawn(async move {
             open.increment(1.0);
-            serve_connection(stream, peer, service, &limits, stop).await;
+            let shaken = tokio::select! {
+                () = stop.cancelled() => None,
+                shaken = acceptor.shake_hands(stream, peer) => shaken,
+            };
+            match shaken {
+                Some(Connection::Plain(io, info)) => {
+                    serve_connection(io, info, service, &acceptor.limits, stop).await;
+                }
+                Some(Connection::Tls(io, info)) => {
+                    serve_connection(*io, info, service, &acceptor.limits, stop).await;
+                }
+                None => {}
+            }
             open.decrement(1.0);
             drop(slot);
         });
@@ -95,34 +123,91 @@ pub(crate) async fn serve<S>(
     }
 }
 
-async fn serve_connection<S>(
-    stream: TcpStream,
-    peer: SocketAddr,
+/// A connection, with what is known of the client.
+enum Connection {
+    Plain(TcpStream, ClientInfo),
+    Tls(Box<TlsStream<TcpStream>>, ClientInfo),
+}
+
+struct ClientInfo {
+    addr: SocketAddr,
+    tcp: TcpConnectInfo,
+    /// Of its certificate, if it has shown one.
+    names: Option<UriNames>,
+}
+
+impl Acceptor {
+    /// Makes the connection ready for HTTP; `None` when the client does not get there in time.
+    async fn shake_hands(&self, stream: TcpStream, addr: SocketAddr) -> Option<Connection> {
+        // Answers are small, and callers wait for them.
+        let _ = stream.set_nodelay(true);
+        let tcp = TcpConnectInfo {
+            local_addr: stream.local_addr().ok(),
+            remote_addr: Some(addr),
+        };
+        let mut info = ClientInfo {
+            addr,
+            tcp,
+            names: None,
+        };
+        let Some(tls) = &self.tls else {
+            return Some(Connection::Plain(stream, info));
+        };
+        let shaking = TlsAcceptor::from(tls.get()).accept(stream);
+        let outcome = match tokio::time::timeout(self.limits.handshake_timeout(), shaking).await {
+            Ok(Ok(stream)) => {
+                let shown = stream
+                    .get_ref()
+                    .1
+                    .peer_certificates()
+                    .and_then(<[_]>::first);
+                info.names = shown.and_then(UriNames::of);
+                return Some(Connection::Tls(Box::new(stream), info));
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(peer = %addr, %error, "no TLS with this client");
+                "failed"
+            }
+            Err(_) => "late",
+        };
+        counter!(names::SERVER_HANDSHAKES_FAILED, "service" => self.service_name, "outcome" => outcome)
+            .increment(1);
+        None
+    }
+}
+
+async fn serve_connection<I, S>(
+    io: I,
+    client: ClientInfo,
     service: S,
     limits: &ServerConfig,
     stop: CancellationToken,
 ) where
+    I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
         + Clone
         + Send
         + 'static,
     S::Future: Send,
 {
-    // Answers are small, and callers wait for them.
-    let _ = stream.set_nodelay(true);
-    let info = TcpConnectInfo {
-        local_addr: stream.local_addr().ok(),
-        remote_addr: Some(peer),
-    };
+    let (peer, info, names) = (client.addr, client.tcp, client.names);
     let service = service.map_request(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(info.clone());
+        if let Some(names) = &names {
+            request.extensions_mut().insert(names.clone());
+        }
         request.map(Body::new)
     });
+    let greeting = Greeting::default();
+    let io = Counted {
+        inner: io,
+        greeting: greeting.clone(),
+    };
     let builder = builder(limits);
-    let connection =
-        builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    let connection = builder.serve_connection(TokioIo::new(io), TowerToHyperService::new(service));
     let mut connection = pin!(connection);
-    let mut is_closing = false;
+    let (mut is_closing, mut is_greeted) = (false, false);
+    let mut patience = pin!(tokio::time::sleep(limits.handshake_timeout()));
     let mut age = pin!(tokio::time::sleep(age_max(limits, peer)));
     loop {
         tokio::select! {
@@ -131,6 +216,14 @@ async fn serve_connection<S>(
                     tracing::debug!(%peer, error, "connection ended");
                 }
                 return;
+            }
+            () = patience.as_mut(), if !is_greeted => {
+                if !greeting.is_complete() {
+                    tracing::debug!(%peer, "the client says nothing");
+                    return;
+                }
+                is_greeted = true;
+                continue;
             }
             () = stop.cancelled(), if !is_closing => {}
             () = age.as_mut(), if !is_closing => {}

@@ -28,7 +28,7 @@ pub(crate) struct Method {
 impl Method {
     /// `service` names the package: `order`.
     fn new(service: &str, path: &'static str, scope: &'static str) -> Self {
-        let label = path.rsplit('.').next().unwrap_or(path);
+        let label = label(path);
         let name = label.rsplit('/').next().unwrap_or(label);
         Self {
             label,
@@ -37,6 +37,11 @@ impl Method {
             is_endless: name.starts_with("Watch") || name.starts_with("Subscribe"),
         }
     }
+}
+
+/// `OrderService/PlaceOrder` of `/oms.order.v1.OrderService/PlaceOrder`.
+pub(crate) fn label(path: &str) -> &str {
+    path.rsplit('.').next().unwrap_or(path)
 }
 
 /// The method of the contract with this path, whoever serves it.

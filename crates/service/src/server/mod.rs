@@ -2,12 +2,12 @@
 
 mod accept;
 mod admin;
-mod auth;
 pub(crate) mod body;
 mod complete;
 pub(crate) mod deadline;
 mod feed;
 mod front;
+mod greeting;
 pub(crate) mod method;
 mod stack;
 
@@ -33,10 +33,12 @@ use tower::{Layer, Service};
 use tower_http::cors::CorsLayer;
 
 pub(crate) use admin::Admin;
-pub(crate) use auth::{CallAccess, PRINCIPAL_HEADER};
 pub use method::NoScope;
 
-use crate::config::{Common, ServerConfig};
+use crate::auth::Guard;
+use crate::config::Common;
+use crate::tls::Tls;
+use accept::Acceptor;
 use feed::Feed;
 use front::Front;
 use method::Methods;
@@ -79,12 +81,17 @@ impl Services {
     }
 }
 
+/// Who comes in, and how.
+pub(crate) struct Door {
+    pub(crate) guard: Guard,
+    pub(crate) tls: Tls,
+}
+
 /// A server that is ready to accept.
 pub(crate) struct Server {
-    service: &'static str,
     stack: Stack,
     http: axum::Router,
-    limits: ServerConfig,
+    acceptor: Acceptor,
     insecure_dev: bool,
     health: HealthReporter,
     names: Vec<&'static str>,
@@ -98,6 +105,7 @@ impl Server {
     pub(crate) fn new(
         service: &'static str,
         common: &Common,
+        door: Door,
         mut services: Services,
         db: &Db,
         ids: Arc<dyn IdSource>,
@@ -112,19 +120,20 @@ impl Server {
         let shared = Shared {
             service,
             methods: Methods::of_services(service, &services.names)?,
-            guard: auth::Guard {
-                insecure_dev: common.insecure_dev,
-            },
+            guard: door.guard,
             limits: common.server.clone(),
             permits: Semaphore::new(common.server.calls_max),
             ids,
             draining,
         };
         Ok(Self {
-            service,
             stack: Stack::new(shared, services.routes),
             http: services.http,
-            limits: common.server.clone(),
+            acceptor: Acceptor {
+                service_name: service,
+                tls: door.tls.server,
+                limits: common.server.clone(),
+            },
             insecure_dev: common.insecure_dev,
             health,
             names: services.names,
@@ -155,7 +164,7 @@ impl Server {
             routes: self.http.clone(),
             shared: self.stack.shared(),
         };
-        accept::serve(self.service, listener, service, self.limits.clone(), stop).await;
+        accept::serve(self.acceptor.clone(), listener, service, stop).await;
     }
 }
 

@@ -20,15 +20,16 @@ use tonic::{Code, Status};
 use tower::Service;
 use tracing::{Instrument, Span, field};
 
+use crate::auth::{self, CallAccess, Guard};
 use crate::config::ServerConfig;
 use crate::error::ApiError;
 use crate::names;
 use crate::observe::{Observed, Side};
-use crate::server::auth::{CallAccess, Guard};
 use crate::server::body::ObservedBody;
 use crate::server::complete::complete_headers;
 use crate::server::deadline;
 use crate::server::method::{Found, Method, Methods};
+use crate::tls::UriNames;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -126,13 +127,16 @@ impl Shared {
             _ => Some(self.permits.try_acquire().map_err(|_| self.shed())?),
         };
         let deadline = deadline::of_headers(request.headers(), self.limits.call_timeout());
-        let access = self.guard.authenticate(request.headers())?;
-        Span::current().record("oms.principal", field::display(&access.principal));
+        let certificate = request.extensions().get::<UriNames>();
+        let proof = self.guard.authenticate(request.headers(), certificate);
+        let caller = proof.await?;
+        Span::current().record("oms.principal", field::display(&caller.access.principal));
+        self.guard.count(&caller)?;
         let Some(method) = method else {
             return Err(ApiError::unimplemented("the server has no such method"));
         };
-        Guard::authorise(&access, method.scope)?;
-        request.extensions_mut().insert(CallAccess(access));
+        auth::authorise(&caller, method)?;
+        request.extensions_mut().insert(CallAccess(caller.access));
 
         let handler = AssertUnwindSafe(deadline::within(deadline, routes.call(request)));
         match tokio::time::timeout_at(deadline, handler.catch_unwind()).await {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use http::{HeaderMap, Request};
+use http::HeaderMap;
 use http_body_util::{BodyExt, Full};
 use oms_postgres::outbox::{self, Attributes, NewEvent};
 use oms_postgres::{Db, DbConfig, migrate_url};
@@ -17,6 +17,7 @@ use oms_service::{
 use oms_testkit::{MockClock, SeqIds, TestDb, template_key};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tonic::Request;
 use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint};
 use tower::ServiceExt;
@@ -79,7 +80,7 @@ impl Fixture {
     /// Sends these bytes as the body of a gRPC call; answers the headers, or the trailers when those
     /// hold the status.
     pub(crate) async fn raw(&self, path: &str, body: Bytes) -> HeaderMap {
-        let request = Request::post(format!("{}{path}", self.handle.url()))
+        let request = http::Request::post(format!("{}{path}", self.handle.url()))
             .header("content-type", "application/grpc")
             .header("te", "trailers")
             .body(Body::new(Full::new(body)))
@@ -144,6 +145,16 @@ pub(crate) async fn start_with(
     toml: &str,
     runtime: Runtime,
 ) -> Result<ServiceHandle, StartError> {
+    start_at(database, toml, runtime, MockClock::new()).await
+}
+
+/// Starts the probe with this clock.
+pub(crate) async fn start_at(
+    database: &TestDb,
+    toml: &str,
+    runtime: Runtime,
+    clock: MockClock,
+) -> Result<ServiceHandle, StartError> {
     let layers = Layers::of_text("insecure_dev = true")
         .with(format!(
             "[database]\nurl = {:?}\nmax_connections = 4",
@@ -151,7 +162,7 @@ pub(crate) async fn start_with(
         ))
         .with(toml);
     let runtime = Runtime {
-        clock: Arc::new(MockClock::new()),
+        clock: Arc::new(clock),
         ids: Arc::new(SeqIds::new()),
         ..runtime
     };
@@ -161,6 +172,19 @@ pub(crate) async fn start_with(
 /// Calls PlaceHold, which does what it is told.
 pub(crate) async fn call(channel: Channel, what: &str) -> Result<String, PeerError> {
     let request = tell(what);
+    let answer = HoldServiceClient::new(channel).place_hold(request).await;
+    Ok(note(answer?.into_inner()))
+}
+
+/// [`call`] by somebody who proves who it is by this token or key.
+pub(crate) async fn call_with(
+    channel: Channel,
+    secret: &str,
+    what: &str,
+) -> Result<String, PeerError> {
+    let mut request = Request::new(tell(what));
+    let bearer = format!("Bearer {secret}").parse().unwrap();
+    request.metadata_mut().insert("authorization", bearer);
     let answer = HoldServiceClient::new(channel).place_hold(request).await;
     Ok(note(answer?.into_inner()))
 }

@@ -1,0 +1,244 @@
+//! Who calls, whether it may, and how often.
+//!
+//! A caller proves who it is by a token of the issuer (people, platforms), an API key (partners), or a certificate
+//! (our own services). A token or key decides when there is one, whatever the certificate says.
+
+pub(crate) mod api_keys;
+mod believed;
+pub(crate) mod callers;
+pub(crate) mod config;
+mod fetch;
+mod jwks;
+mod jwt;
+mod quotas;
+pub(crate) mod roles;
+pub(crate) mod watched;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use oms_core::{Access, Clock, PrincipalKind, Reach};
+use oms_proto::common::v1::ErrorReason;
+use tonic::Code;
+
+use crate::config::{Common, ConfigError};
+use crate::error::ApiError;
+use crate::server::method::Method;
+use crate::tls::{ServiceNames, UriNames};
+use api_keys::ApiKeys;
+use callers::Callers;
+use config::Quota;
+use jwt::Tokens;
+use quotas::Quotas;
+use roles::Roles;
+use watched::{Refresh, Watched};
+
+pub(crate) use believed::PRINCIPAL_HEADER;
+
+/// The caller, as the stack leaves it in the request's extensions.
+#[derive(Debug, Clone)]
+pub(crate) struct CallAccess(pub(crate) Arc<Access>);
+
+/// A caller that has proved who it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) access: Arc<Access>,
+    /// Labels of the only methods that it may call, for services.
+    methods: Option<Arc<BTreeSet<&'static str>>>,
+    /// Its own quota, instead of everybody's.
+    quota: Option<Quota>,
+}
+
+/// Authenticates and authorises. What does not let in keeps out.
+pub(crate) struct Guard {
+    /// Callers are believed.
+    insecure_dev: bool,
+    tokens: Option<Tokens>,
+    api_keys: Option<Arc<Watched<ApiKeys>>>,
+    callers: Callers,
+    names: ServiceNames,
+    quota: Quota,
+    quotas: Quotas,
+    clock: Arc<dyn Clock>,
+}
+
+impl Guard {
+    /// The guard of the service with this name.
+    ///
+    /// # Errors
+    /// When the configuration, or a file that it names, cannot be used.
+    pub(crate) fn new(
+        common: &Common,
+        service: &str,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ConfigError> {
+        let auth = &common.auth;
+        let roles = Arc::new(Roles::new(&auth.roles)?);
+        let tokens = auth.jwt.clone();
+        let tokens = tokens.map(|jwt| Tokens::new(jwt, Arc::clone(&roles), Arc::clone(&clock)));
+        let api_keys = auth.api_keys.as_ref();
+        let api_keys = api_keys.map(|keys| ApiKeys::watched(keys, roles).map(Arc::new));
+        let no_quota = Quota {
+            calls_per_second: 0,
+            burst: 0,
+        };
+        let quota = if common.insecure_dev {
+            no_quota
+        } else {
+            Quota::default()
+        };
+        Ok(Self {
+            insecure_dev: common.insecure_dev,
+            tokens: tokens.transpose()?,
+            api_keys: api_keys.transpose()?,
+            callers: Callers::new(&auth.callers, service)?,
+            names: common.tls.service_names(),
+            quota: auth.quota.unwrap_or(quota),
+            quotas: Quotas::default(),
+            clock,
+        })
+    }
+
+    /// The files that are to be read again when they change.
+    pub(crate) fn watched(&self) -> Vec<Arc<dyn Refresh>> {
+        let tokens = self.tokens.as_ref().and_then(Tokens::watched);
+        let keys = self.api_keys.clone().map(|keys| keys as Arc<dyn Refresh>);
+        tokens.into_iter().chain(keys).collect()
+    }
+
+    /// Who calls, and what it may. `certificate` holds the names in the client's, if it showed one.
+    pub(crate) async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        certificate: Option<&UriNames>,
+    ) -> Result<Caller, ApiError> {
+        if self.insecure_dev {
+            return believed::caller(headers);
+        }
+        if let Some(value) = headers.get(AUTHORIZATION) {
+            let text = value.to_str().unwrap_or_default();
+            return self.by_secret(text).await;
+        }
+        self.by_certificate(headers, certificate)
+    }
+
+    /// By `Bearer <token or key>`.
+    async fn by_secret(&self, text: &str) -> Result<Caller, ApiError> {
+        let secret = text
+            .split_once(' ')
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let (_, secret) = secret
+            .ok_or_else(|| unauthenticated("authorization must be Bearer and a token or key"))?;
+        if secret.starts_with(api_keys::PREFIX) {
+            let keys = self.api_keys.as_ref();
+            let keys = keys.ok_or_else(|| unauthenticated("the server takes no API keys"))?;
+            return keys.get().verify(secret, self.clock.now());
+        }
+        let tokens = self.tokens.as_ref();
+        let tokens = tokens.ok_or_else(|| unauthenticated("the server takes no tokens"))?;
+        Ok(Caller {
+            access: Arc::new(tokens.verify(secret).await?),
+            methods: None,
+            quota: None,
+        })
+    }
+
+    fn by_certificate(
+        &self,
+        headers: &HeaderMap,
+        certificate: Option<&UriNames>,
+    ) -> Result<Caller, ApiError> {
+        let Some(name) = self.names.of_call(headers, certificate) else {
+            return Err(unauthenticated("the caller did not prove who it is"));
+        };
+        let service = self.callers.find(&name).ok_or_else(|| {
+            let message = format!("the service {name} is not on the list of callers");
+            ApiError::new(Code::PermissionDenied, ErrorReason::ScopeMissing, message)
+        })?;
+        Ok(Caller {
+            access: Arc::clone(&service.access),
+            methods: Some(Arc::clone(&service.methods)),
+            quota: None,
+        })
+    }
+
+    /// Counts the call against the caller's quota.
+    pub(crate) fn count(&self, caller: &Caller) -> Result<(), ApiError> {
+        let principal = &caller.access.principal;
+        // Services have a list of methods and are ours: a limit would only make outages of them.
+        if caller.methods.is_some() {
+            return Ok(());
+        }
+        let quota = caller.quota.unwrap_or(self.quota);
+        self.quotas.take(quota, principal).map_err(|wait| {
+            let message = "the caller has used up its quota; try again later";
+            ApiError::new(Code::ResourceExhausted, ErrorReason::RateLimited, message)
+                .with("calls_per_second", quota.calls_per_second)
+                .with_retry_after(wait)
+        })
+    }
+}
+
+/// Whether the caller may call the method.
+pub(crate) fn authorise(caller: &Caller, method: &Method) -> Result<(), ApiError> {
+    let scope = method.scope;
+    let is_listed = caller
+        .methods
+        .as_ref()
+        .is_none_or(|methods| methods.contains(method.label));
+    if is_listed && caller.access.scopes.permits(scope) {
+        return Ok(());
+    }
+    let message = if is_listed {
+        format!("the caller lacks the scope {scope}")
+    } else {
+        format!(
+            "the service is not on the list of callers of {}",
+            method.label
+        )
+    };
+    let error = ApiError::new(Code::PermissionDenied, ErrorReason::ScopeMissing, message);
+    Err(error.with("scope", scope))
+}
+
+/// The reach of a list of ids: `*` is all. Without a list people reach all, and partners nothing.
+pub(crate) fn reach_of(kind: PrincipalKind, names: Option<Vec<String>>) -> Reach {
+    match names {
+        Some(names) if names.iter().any(|name| name == "*") => Reach::All,
+        Some(names) => Reach::only(names),
+        None if kind == PrincipalKind::Partner => Reach::only::<&str>([]),
+        None => Reach::All,
+    }
+}
+
+pub(crate) fn unauthenticated(message: impl Into<String>) -> ApiError {
+    ApiError::new(Code::Unauthenticated, ErrorReason::Unauthenticated, message)
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let insecure_dev = &self.insecure_dev;
+        f.debug_struct("Guard")
+            .field("insecure_dev", insecure_dev)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partners_reach_nothing_unless_it_is_named() {
+        use PrincipalKind::{Partner, User};
+        let some = || Some(vec!["us-west".to_owned()]);
+        assert_eq!(reach_of(Partner, None), Reach::only::<&str>([]));
+        assert_eq!(reach_of(User, None), Reach::All);
+        assert_eq!(reach_of(User, some()), Reach::only(["us-west"]));
+        assert_eq!(reach_of(User, Some(Vec::new())), Reach::only::<&str>([]));
+        assert_eq!(reach_of(Partner, Some(vec!["*".to_owned()])), Reach::All);
+    }
+}

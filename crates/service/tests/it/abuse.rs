@@ -1,0 +1,101 @@
+//! Clients that waste the server's time: they are cut off, and nobody else notices.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::Fixture;
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const IMPATIENT: &str = "server.handshake_timeout_ms = 100";
+
+/// Everything that the server says until it closes the connection.
+async fn until_closed(mut stream: TcpStream) -> Vec<u8> {
+    let mut said = Vec::new();
+    let patience = std::time::Duration::from_secs(30);
+    // Closed with a reset is closed, too.
+    let _ = tokio::time::timeout(patience, stream.read_to_end(&mut said))
+        .await
+        .unwrap();
+    said
+}
+
+#[tokio::test]
+async fn those_that_say_nothing_or_too_slowly_are_cut_off() {
+    let fixture = Fixture::with(IMPATIENT).await;
+    for words in [&b""[..], b"P", &PREFACE[..20], b"GET / HTTP/1.1\r\n"] {
+        let mut stream = TcpStream::connect(fixture.handle.addr).await.unwrap();
+        stream.write_all(words).await.unwrap();
+        assert_eq!(fixture.call("echo").await.unwrap(), "user:dev");
+        until_closed(stream).await;
+    }
+    // Whoever has greeted may be silent for longer: as long as another one is waited for.
+    let channel = fixture.channel();
+    assert!(crate::support::call(channel.clone(), "echo").await.is_ok());
+    until_closed(TcpStream::connect(fixture.handle.addr).await.unwrap()).await;
+    assert!(crate::support::call(channel, "echo").await.is_ok());
+}
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let mut frame = length[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// Headers of a POST: the first two stand in the static table, path and authority are said.
+fn headers() -> Vec<u8> {
+    let mut block = vec![0x83, 0x86];
+    for (name, value) in [
+        (0x04, "/oms.order.v1.HoldService/PlaceHold"),
+        (0x01, "localhost"),
+    ] {
+        block.push(name);
+        block.push(u8::try_from(value.len()).unwrap());
+        block.extend(value.as_bytes());
+    }
+    block
+}
+
+/// Type and error code of the GOAWAY frame among these frames.
+fn goodbye(mut frames: &[u8]) -> Option<u32> {
+    while frames.len() >= 9 {
+        let length = u32::from_be_bytes([0, frames[0], frames[1], frames[2]]) as usize;
+        let payload = frames.get(9..9 + length)?;
+        if frames[3] == 7 {
+            return Some(u32::from_be_bytes(payload.get(4..8)?.try_into().unwrap()));
+        }
+        frames = &frames[9 + length..];
+    }
+    None
+}
+
+#[tokio::test]
+async fn a_flood_of_resets_ends_its_connection_only() {
+    const HEADERS: u8 = 1;
+    const RST_STREAM: u8 = 3;
+    const SETTINGS: u8 = 4;
+    const END_HEADERS: u8 = 4;
+    const ENHANCE_YOUR_CALM: u32 = 11;
+
+    let fixture = Fixture::new().await;
+    let mut flood = PREFACE.to_vec();
+    flood.extend(frame(SETTINGS, 0, 0, &[]));
+    for stream in (1..4_000).step_by(2) {
+        flood.extend(frame(HEADERS, END_HEADERS, stream, &headers()));
+        flood.extend(frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes()));
+    }
+    let other = fixture.channel();
+    assert!(crate::support::call(other.clone(), "echo").await.is_ok());
+    for _ in 0..3 {
+        let mut stream = TcpStream::connect(fixture.handle.addr).await.unwrap();
+        // The server may close before it has read everything.
+        let _ = stream.write_all(&flood).await;
+        assert!(crate::support::call(other.clone(), "echo").await.is_ok());
+        let said = until_closed(stream).await;
+        // A reset of the connection may swallow the farewell.
+        assert!(matches!(goodbye(&said), Some(ENHANCE_YOUR_CALM) | None));
+    }
+    assert!(crate::support::call(other, "echo").await.is_ok());
+}

@@ -1,0 +1,301 @@
+//! Tokens of a real issuer: what is taken, what is refused and why, and what happens when keys change or the issuer
+//! is down.
+
+use std::time::Duration;
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use oms_core::Clock;
+use oms_proto::common::v1::ErrorReason;
+use oms_service::{PeerError, Runtime, ServiceHandle};
+use oms_testkit::{MockClock, TestDb, wait_for};
+use serde_json::{Value, json};
+use tonic::Code;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::issuer::{Issuer, SigningKey, forge};
+use crate::support::{call, call_with, database, start_at};
+
+struct World {
+    clock: MockClock,
+    handle: ServiceHandle,
+    issuer: Issuer,
+    _database: TestDb,
+}
+
+impl World {
+    async fn new(keys: &[&SigningKey]) -> Self {
+        let (clock, database, issuer) = (
+            MockClock::new(),
+            database().await,
+            Issuer::start(keys).await,
+        );
+        let toml = issuer.toml();
+        let handle = start_at(&database, &toml, Runtime::default(), clock.clone())
+            .await
+            .unwrap();
+        Self {
+            clock,
+            handle,
+            issuer,
+            _database: database,
+        }
+    }
+
+    fn channel(&self) -> Channel {
+        Endpoint::from_shared(self.handle.url())
+            .unwrap()
+            .connect_lazy()
+    }
+
+    async fn call(&self, token: &str) -> Result<String, PeerError> {
+        call_with(self.channel(), token, "echo").await
+    }
+
+    /// Claims that are right, now and for the next hours.
+    fn claims(&self) -> Value {
+        let now = self.clock.now().unix_timestamp();
+        json!({
+            "iss": "https://id.example.com", "aud": ["oms", "other"], "sub": "alice", "nbf": now, "exp": now + 36_000,
+            "roles": ["csr", "somebody-elses"], "scope": "openid profile",
+        })
+    }
+
+    /// [`World::claims`] with one changed; null takes it away.
+    fn claims_but(&self, name: &str, value: Value) -> Value {
+        let mut claims = self.claims();
+        if value.is_null() {
+            claims.as_object_mut().unwrap().remove(name);
+        } else {
+            claims[name] = value;
+        }
+        claims
+    }
+}
+
+#[tokio::test]
+async fn tokens_of_the_issuer_are_taken() {
+    let keys = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA]
+        .map(|algorithm| SigningKey::new(&format!("{algorithm:?}"), algorithm));
+    let world = World::new(&keys.each_ref()).await;
+    for key in &keys {
+        let said = world.call(&key.sign(&world.claims())).await;
+        assert_eq!(said.unwrap(), "user:alice", "{:?}", key.algorithm);
+    }
+    let now = world.clock.now().unix_timestamp();
+    for (what, claims) in [
+        ("one audience", world.claims_but("aud", json!("oms"))),
+        (
+            "a scope instead of a role",
+            world.claims_but("scope", json!("holds.write")),
+        ),
+        (
+            "roles as one text",
+            world.claims_but("roles", json!("viewer csr")),
+        ),
+        (
+            "expired within the leeway",
+            world.claims_but("exp", json!(now - 20)),
+        ),
+        (
+            "not yet valid within the leeway",
+            world.claims_but("nbf", json!(now + 20)),
+        ),
+    ] {
+        assert!(world.call(&keys[1].sign(&claims)).await.is_ok(), "{what}");
+    }
+    let claims = world.claims_but("oms_partner", json!("acme"));
+    assert_eq!(
+        world.call(&keys[1].sign(&claims)).await.unwrap(),
+        "partner:acme"
+    );
+    assert_eq!(world.issuer.fetches(), 1);
+}
+
+#[tokio::test]
+async fn whatever_else_is_refused() {
+    let key = SigningKey::new("good", Algorithm::ES256);
+    let rsa = SigningKey::new("rsa", Algorithm::RS256);
+    let world = World::new(&[&key, &rsa]).await;
+    let now = world.clock.now().unix_timestamp();
+    let but = |name: &str, value: Value| key.sign(&world.claims_but(name, value));
+    let with_header = |header: Value| forge(&header, &world.claims(), "AAAA");
+
+    let mut hmac = Header::new(Algorithm::HS256);
+    hmac.kid = Some("rsa".to_owned());
+    let confused = encode(
+        &hmac,
+        &world.claims(),
+        &EncodingKey::from_secret(&rsa.public),
+    )
+    .unwrap();
+    let mut foreign = SigningKey::new("good", Algorithm::ES256);
+    let stolen_name = foreign.sign(&world.claims());
+    foreign.kid = "unknown".to_owned();
+    let mut unnamed = Header::new(Algorithm::ES256);
+    unnamed.kid = None;
+    let unnamed = encode(&unnamed, &world.claims(), &key.encoding).unwrap();
+    let good = key.sign(&world.claims());
+    let (head, signature) = good.rsplit_once('.').unwrap();
+    let stripped = format!("{head}.");
+    let (header, _) = head.split_once('.').unwrap();
+    let swapped = key.sign(&world.claims_but("sub", json!("root")));
+    let payload = swapped.split('.').nth(1).unwrap();
+
+    let cases = [
+        ("nothing", String::new()),
+        ("no token", "x".to_owned()),
+        ("three empty parts", "..".to_owned()),
+        ("HS256 with the public key", confused),
+        (
+            "alg none",
+            with_header(json!({"alg": "none", "kid": "good"})),
+        ),
+        (
+            "alg None",
+            with_header(json!({"alg": "None", "kid": "good"})),
+        ),
+        ("no alg", with_header(json!({"kid": "good"}))),
+        (
+            "an algorithm that is not pinned",
+            with_header(json!({"alg": "RS512", "kid": "rsa"})),
+        ),
+        (
+            "the algorithm of another key",
+            with_header(json!({"alg": "ES256", "kid": "rsa"})),
+        ),
+        (
+            "crit",
+            with_header(json!({"alg": "ES256", "kid": "good", "crit": ["b64"], "b64": false})),
+        ),
+        ("no signature", stripped),
+        (
+            "claims of another token",
+            format!("{header}.{payload}.{signature}"),
+        ),
+        ("another key under a known kid", stolen_name),
+        ("unknown kid", foreign.sign(&world.claims())),
+        ("no kid", unnamed),
+        (
+            "another issuer",
+            but("iss", json!("https://evil.example.com")),
+        ),
+        ("no issuer", but("iss", Value::Null)),
+        ("issuer of a wrong type", but("iss", json!(7))),
+        ("another audience", but("aud", json!("shop"))),
+        ("no audience", but("aud", Value::Null)),
+        ("expired", but("exp", json!(now - 31))),
+        ("no exp", but("exp", Value::Null)),
+        ("exp as text", but("exp", json!("99999999999"))),
+        ("exp as a list", but("exp", json!([now + 60]))),
+        ("exp as a huge number", but("exp", json!(1e300))),
+        ("exp below zero", but("exp", json!(-1))),
+        ("exp true", but("exp", json!(true))),
+        ("not valid yet", but("nbf", json!(now + 31))),
+        ("no nbf", but("nbf", Value::Null)),
+        ("nbf as text", but("nbf", json!(now.to_string()))),
+        ("nbf as a fraction", but("nbf", json!(0.5))),
+        ("no subject", but("sub", Value::Null)),
+        ("a subject that is no name", but("sub", json!("a b"))),
+        ("roles of a wrong type", but("roles", json!({"csr": true}))),
+        (
+            "locations of a wrong type",
+            but("oms_locations", json!([1])),
+        ),
+    ];
+    for (what, token) in cases {
+        let refused = world.call(&token).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Unauthenticated, "{what}: {refused}");
+        assert_eq!(
+            refused.reason(),
+            Some(ErrorReason::Unauthenticated),
+            "{what}"
+        );
+    }
+    // The token is right, but not enough.
+    let reader = but("roles", json!(["read_only"]));
+    assert_eq!(
+        world.call(&reader).await.unwrap_err().reason(),
+        Some(ErrorReason::ScopeMissing)
+    );
+    // No proof at all, and one of a kind that this server does not take.
+    let refused = call(world.channel(), "echo").await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    let key = format!("oms_live_abc_{}", "0".repeat(64));
+    assert_eq!(
+        world.call(&key).await.unwrap_err().code(),
+        Code::Unauthenticated
+    );
+    assert!(world.call(&good).await.is_ok());
+}
+
+#[tokio::test]
+async fn the_issuer_changes_its_keys() {
+    let old = SigningKey::new("old", Algorithm::ES256);
+    let new = SigningKey::new("new", Algorithm::ES256);
+    let world = World::new(&[&old]).await;
+    let (by_old, by_new) = (old.sign(&world.claims()), new.sign(&world.claims()));
+    assert!(world.call(&by_old).await.is_ok());
+
+    // An unknown key makes the server ask, though not at once again: a flood of inventions reaches nobody.
+    world.issuer.publish(&[&old, &new]);
+    world.clock.advance(Duration::from_secs(11));
+    assert!(world.call(&by_new).await.is_ok());
+    assert_eq!(world.issuer.fetches(), 2);
+    let flood = (0..200).map(|n| {
+        let mut invented = SigningKey::new("x", Algorithm::ES256);
+        invented.kid = format!("invented-{n}");
+        let token = invented.sign(&world.claims());
+        let channel = world.channel();
+        async move { call_with(channel, &token, "echo").await }
+    });
+    for refused in futures::future::join_all(flood).await {
+        assert_eq!(refused.unwrap_err().code(), Code::Unauthenticated);
+    }
+    assert!(world.call(&by_old).await.is_ok() && world.call(&by_new).await.is_ok());
+    assert_eq!(world.issuer.fetches(), 2);
+
+    // The old key is withdrawn, which is known a little after the keys are not fresh any more.
+    world.issuer.publish(&[&new]);
+    world.clock.advance(Duration::from_secs(301));
+    assert!(world.call(&by_new).await.is_ok());
+    wait_for("the old key to be withdrawn", async || {
+        match world.call(&by_old).await {
+            Ok(_) => Err("it is still good".to_owned()),
+            Err(error) => Ok(assert_eq!(error.code(), Code::Unauthenticated)),
+        }
+    })
+    .await;
+    assert!(world.call(&by_new).await.is_ok());
+}
+
+#[tokio::test]
+async fn the_issuer_is_down() {
+    let key = SigningKey::new("key", Algorithm::ES256);
+    let world = World::new(&[&key]).await;
+    let token = key.sign(&world.claims());
+    world.issuer.is_down(true);
+    // Nothing was ever known: that is not the caller's fault.
+    let failed = world.call(&token).await.unwrap_err();
+    assert_eq!(
+        (failed.code(), failed.retryable()),
+        (Code::Unavailable, true)
+    );
+
+    world.issuer.is_down(false);
+    world.clock.advance(Duration::from_secs(11));
+    assert!(world.call(&token).await.is_ok());
+
+    // Known keys are good for an hour without the issuer.
+    world.issuer.is_down(true);
+    world.clock.advance(Duration::from_mins(59));
+    assert!(world.call(&token).await.is_ok());
+    world.clock.advance(Duration::from_mins(2));
+    assert_eq!(
+        world.call(&token).await.unwrap_err().code(),
+        Code::Unavailable
+    );
+
+    world.issuer.is_down(false);
+    world.clock.advance(Duration::from_secs(11));
+    assert!(world.call(&token).await.is_ok());
+}
