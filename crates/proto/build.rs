@@ -1,6 +1,7 @@
 //! Compiles every file under `proto/` of the repository: messages, clients and servers, the
 //! descriptor set, the table of methods with their scopes and the names of events.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -44,6 +45,7 @@ fn main() -> Result<()> {
     let pool = plain.descriptor_pool();
     fs::write(out_dir.join("methods.rs"), methods(&pool)?)?;
     fs::write(out_dir.join("event_types.rs"), event_types(&pool)?)?;
+    fs::write(out_dir.join("decoders.rs"), decoders(&pool))?;
     Ok(())
 }
 
@@ -96,6 +98,26 @@ fn methods(pool: &DescriptorPool) -> Result<String> {
     }
     rows.sort();
     Ok(format!("&{rows:?}"))
+}
+
+/// An array of (name of a request message, function that decodes it), for tests that throw bytes at all of them.
+fn decoders(pool: &DescriptorPool) -> String {
+    let methods = pool
+        .services()
+        .flat_map(|service| service.methods().collect::<Vec<_>>());
+    let inputs: BTreeSet<String> = methods
+        .map(|method| method.input().full_name().to_owned())
+        .collect();
+    let ours = inputs
+        .iter()
+        .filter_map(|name| Some((name, name.strip_prefix("oms.")?)));
+    let rows = ours.map(|(name, path)| {
+        let path = path.replace('.', "::");
+        format!(
+            "(\"{name}\", |bytes| <crate::{path} as prost::Message>::decode(bytes).map(|_| ())),"
+        )
+    });
+    format!("&[{}]", rows.collect::<Vec<_>>().join("\n"))
 }
 
 /// `event_type` for the event message of each service, which is a message named `..Event` with a

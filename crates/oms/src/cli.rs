@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use oms_engines::EnginesConfig;
 
 use crate::bench::reservations::Measure;
-use crate::{bench, demo, feed, repair, sandbox_psp, up, verify};
+use crate::{bench, demo, feed, identity, repair, sandbox_psp, up, verify};
 
 /// Exit code when something was found wrong: violations, or missed targets that were to be met.
 const EXIT_VIOLATIONS: u8 = 2;
@@ -35,6 +35,11 @@ enum Command {
     /// Look at event feeds.
     #[command(subcommand)]
     Feed(Feed),
+    /// Keys of partners.
+    #[command(subcommand)]
+    ApiKey(identity::ApiKey),
+    /// Print a token of an issuer of this machine, for development.
+    DevToken(identity::DevTokenArgs),
     /// Serve the sandbox payment provider alone, until Ctrl-C.
     SandboxPsp(SandboxPspArgs),
     /// Measure speed beside what the same work costs without this program.
@@ -321,6 +326,8 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             }
             Command::Verify(args) => verify::command(&args).await.map(judged),
             Command::Repair(Repair::Reservations(args)) => repair::command(&args).await.map(judged),
+            Command::ApiKey(command) => identity::api_key(&command).map(|()| ExitCode::SUCCESS),
+            Command::DevToken(args) => identity::dev_token(&args).map(|()| ExitCode::SUCCESS),
             Command::Feed(Feed::Tail(args)) => feed::tail::command(&args).await,
             Command::Bench(Bench::Reservations(args)) => {
                 bench::reservations::command(&args).await.map(judged)

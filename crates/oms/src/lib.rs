@@ -7,6 +7,7 @@
 //! | `demo` | retail orders taken to cash by bots that use the public API only |
 //! | `feed` | a service's event feed, for people, scripts and connectors |
 //! | `bench` | how fast things are, beside what the same work costs without the services |
+//! | `identity` | keys of partners, and tokens for development |
 //! | [`verify`] | the verifier: what must be true of the five databases, with SQL of its own |
 //! | [`repair`] | mends what the restore of one database left behind |
 //! | `up`, `sandbox_psp`, `cli` | the commands |
@@ -16,6 +17,7 @@ pub mod cli;
 pub mod clients;
 mod demo;
 mod feed;
+mod identity;
 pub mod repair;
 mod sandbox_psp;
 pub mod suite;

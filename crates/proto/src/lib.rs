@@ -3,6 +3,8 @@
 //! The modules follow the packages of `proto/`: `oms.order.v1` is [`order::v1`]. Everything is made
 //! by the build script from the files that are there, so a new file or package needs nothing here.
 
+#[cfg(test)]
+mod fuzz;
 mod time;
 
 #[allow(

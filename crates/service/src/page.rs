@@ -88,7 +88,28 @@ fn seal(position: &[u8], filter: &[u8; 32]) -> [u8; SEAL_LEN] {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_comes_as_a_token_is_a_token_or_refused(text in ".{0,200}", filter: [u8; 32]) {
+            if let Err(error) = PageToken::decode::<(String, i64)>(&text, &filter) {
+                prop_assert_eq!(error.reason(), ErrorReason::PageTokenInvalid);
+            }
+        }
+
+        /// Behind a right seal, as whoever reads the code can make one.
+        #[test]
+        fn whatever_is_sealed_is_a_position_or_refused(position: Vec<u8>, filter: [u8; 32]) {
+            let sealed = [&seal(&position, &filter)[..], &position].concat();
+            let token = URL_SAFE_NO_PAD.encode(sealed);
+            if let Err(error) = PageToken::decode::<(String, i64)>(&token, &filter) {
+                prop_assert_eq!(error.reason(), ErrorReason::PageTokenInvalid);
+            }
+        }
+    }
 
     #[test]
     fn a_token_is_refused_when_changed_or_for_another_filter() {

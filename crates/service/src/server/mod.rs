@@ -8,6 +8,8 @@ pub(crate) mod deadline;
 mod feed;
 mod front;
 mod greeting;
+#[cfg(test)]
+mod matrix;
 pub(crate) mod method;
 mod stack;
 
