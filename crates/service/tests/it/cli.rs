@@ -23,12 +23,18 @@ fn a_bad_command_line_or_configuration_is_64() {
         "lisen = 1",
         "[database]\nurl = \"\"",
         "insecure_dev = true\nlisten = \"0.0.0.0:0\"",
-        "listen = \"0.0.0.0:0\"\n[telemetry]\nfilter = \"=x=\"",
+        "listen = \"0.0.0.0:0\"",
+        "[auth.roles]\ncsr = [\"orders.raed\"]",
+        "listen = \"127.0.0.1:0\"\n[telemetry]\nfilter = \"=x=\"",
     ] {
         std::fs::write(file, wrong).unwrap();
         assert_eq!(exit_code(&["serve", "--config", file]), 64, "{wrong}");
     }
-    std::fs::write(file, "listen = \"0.0.0.0:0\"").unwrap();
+    std::fs::write(
+        file,
+        "listen = \"0.0.0.0:0\"\ntls.terminated_by_proxy = true",
+    )
+    .unwrap();
     assert_eq!(exit_code(&["check-config", "--config", file]), 0);
     assert_eq!(
         exit_code(&["check-config", "--config", file, "--insecure-dev"]),
