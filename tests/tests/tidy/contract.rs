@@ -40,14 +40,14 @@ fn has_file(repo: &Repo, service: &str, name: &str) -> Result<(), String> {
     }
 }
 
-fn rpcs(proto: &File) -> impl Iterator<Item = (usize, &str)> {
+pub(crate) fn rpcs(proto: &File) -> impl Iterator<Item = (usize, &str)> {
     proto.lines().filter_map(|(line, text)| {
         let (name, _) = text.trim_start().strip_prefix("rpc ")?.split_once('(')?;
         Some((line, name.trim()))
     })
 }
 
-fn snake_case(name: &str) -> String {
+pub(crate) fn snake_case(name: &str) -> String {
     let mut out = String::new();
     for c in name.chars() {
         if c.is_uppercase() && !out.is_empty() {

@@ -3,6 +3,7 @@
 //!
 //! Uses the standard library only: `make tidy` compiles it by itself in two seconds.
 
+mod callers;
 mod contract;
 mod crates;
 mod docs;
@@ -68,6 +69,11 @@ fn store_functions_take_the_connection_first() {
 #[test]
 fn every_rpc_is_a_command_or_a_query() {
     report("one file per RPC", contract::rpc_files(&Repo::read()));
+}
+
+#[test]
+fn the_list_of_callers_is_what_services_call() {
+    report("list of callers", callers::listed(&Repo::read()));
 }
 
 #[test]
