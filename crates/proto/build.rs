@@ -7,12 +7,15 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use prost_reflect::{DescriptorPool, MessageDescriptor, MethodDescriptor};
+use prost_reflect::{DescriptorPool, MessageDescriptor, MethodDescriptor, ServiceDescriptor};
 use protox::Compiler;
 use tonic_prost_build::Config;
 
 /// The method option that every RPC must carry.
 const SCOPE_OPTION: &str = "oms.common.v1.required_scope";
+
+/// The method option that names the kinds of bounds which the RPC keeps.
+const REACH_OPTION: &str = "oms.common.v1.reach";
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -44,6 +47,10 @@ fn main() -> Result<()> {
     )?;
     let pool = plain.descriptor_pool();
     fs::write(out_dir.join("methods.rs"), methods(&pool)?)?;
+    for kind in ["location", "channel"] {
+        let file = out_dir.join(format!("bound_by_{kind}.rs"));
+        fs::write(file, bound_by(&pool, kind)?)?;
+    }
     fs::write(out_dir.join("event_types.rs"), event_types(&pool)?)?;
     fs::write(out_dir.join("decoders.rs"), decoders(&pool))?;
     Ok(())
@@ -118,6 +125,27 @@ fn decoders(pool: &DescriptorPool) -> String {
         )
     });
     format!("&[{}]", rows.collect::<Vec<_>>().join("\n"))
+}
+
+/// An array of the paths of methods that keep bounds of this kind, sorted.
+fn bound_by(pool: &DescriptorPool, kind: &str) -> Result<String> {
+    let option = pool
+        .get_extension_by_name(REACH_OPTION)
+        .ok_or_else(|| format!("{REACH_OPTION} is not declared"))?;
+    let keeps = |method: &MethodDescriptor| {
+        let options = method.options();
+        let kinds = options.get_extension(&option);
+        let kinds = kinds.as_list().unwrap_or_default().to_vec();
+        kinds.iter().any(|one| one.as_str() == Some(kind))
+    };
+    let services = pool.services().collect::<Vec<_>>();
+    let methods = services.iter().flat_map(ServiceDescriptor::methods);
+    let mut paths: Vec<String> = methods
+        .filter(keeps)
+        .map(|method| format!("/{}/{}", method.parent_service().full_name(), method.name()))
+        .collect();
+    paths.sort();
+    Ok(format!("&{paths:?}"))
 }
 
 /// `event_type` for the event message of each service, which is a message named `..Event` with a

@@ -50,24 +50,66 @@ impl Wire {
         body: Vec<u8>,
         principal: &str,
     ) -> anyhow::Result<Option<Status>> {
-        let request = Request::post(format!("{}{path}", self.url))
+        let headers = [("oms-principal", principal)];
+        Ok(self.send(path, body, &headers).await?.err())
+    }
+
+    /// Sends bytes as the body of a call with these headers. Answers the first frames of the message that comes back, or
+    /// the failure. Of a stream it takes the first message.
+    ///
+    /// # Errors
+    /// When what comes back is no answer of gRPC.
+    pub async fn send(
+        &self,
+        path: &str,
+        body: Vec<u8>,
+        headers: &[(&'static str, &str)],
+    ) -> anyhow::Result<Result<Vec<u8>, Status>> {
+        let mut request = Request::post(format!("{}{path}", self.url))
             .header("content-type", "application/grpc")
-            .header("te", "trailers")
-            .header("oms-principal", principal)
-            .body(Body::new(Full::new(Bytes::from(body))))?;
+            .header("te", "trailers");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::new(Full::new(Bytes::from(body))))?;
         let mut channel = self.channel.clone();
         futures::future::poll_fn(|context| channel.poll_ready(context)).await?;
         let (head, mut body) = channel.call(request).await?.into_parts();
         if head.headers.contains_key(Status::GRPC_STATUS) {
-            return failure(&head.headers);
+            return answer(Vec::new(), &head.headers);
         }
-        let first = body.frame().await.context("nothing was answered")??;
-        match first.into_trailers() {
-            Ok(trailers) => failure(&trailers),
-            // A message has come: that is success, unless a stream breaks off later.
-            Err(_message) => Ok(None),
+        let mut message = Vec::new();
+        loop {
+            let frame = body.frame().await.context("nothing was answered")??;
+            match frame.into_data() {
+                Ok(bytes) => message.extend(bytes),
+                Err(frame) => match frame.into_trailers() {
+                    Ok(trailers) => return answer(message, &trailers),
+                    Err(_) => continue,
+                },
+            }
+            // That is success, unless a stream breaks off later.
+            if is_whole(&message) {
+                return Ok(Ok(message));
+            }
         }
     }
+}
+
+/// Whether a whole message has come.
+fn is_whole(frame: &[u8]) -> bool {
+    let Some((head, message)) = frame.split_at_checked(5) else {
+        return false;
+    };
+    let length = head
+        .iter()
+        .skip(1)
+        .fold(0, |length, byte| length << 8 | usize::from(*byte));
+    message.len() >= length
+}
+
+fn answer(message: Vec<u8>, headers: &HeaderMap) -> anyhow::Result<Result<Vec<u8>, Status>> {
+    Ok(failure(headers)?.map_or(Ok(message), Err))
 }
 
 fn failure(headers: &HeaderMap) -> anyhow::Result<Option<Status>> {

@@ -43,6 +43,12 @@ pub fn scope_of(path: &str) -> Option<&'static str> {
     METHODS.get(found).map(|(_, scope)| *scope)
 }
 
+/// Paths of the methods that callers bound to locations may call, sorted: they keep to those locations.
+pub const BOUND_BY_LOCATION: &[&str] = include!(concat!(env!("OUT_DIR"), "/bound_by_location.rs"));
+
+/// Paths of the methods that callers bound to channels may call, sorted: they keep to those channels.
+pub const BOUND_BY_CHANNEL: &[&str] = include!(concat!(env!("OUT_DIR"), "/bound_by_channel.rs"));
+
 #[cfg(test)]
 mod tests {
     use prost_reflect::DescriptorPool;

@@ -30,6 +30,7 @@ mod observe;
 mod page;
 mod peer_error;
 mod program;
+mod reach;
 mod request;
 mod server;
 mod setup;
@@ -46,6 +47,7 @@ pub use handle::ServiceHandle;
 pub use page::PageToken;
 pub use peer_error::PeerError;
 pub use program::{AnyProgram, Program, Runtime, StartError};
+pub use reach::{channels, check_channel, check_location, locations};
 pub use request::{
     PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, access, check_etag, etag, fingerprint, page_size, parse_etag,
     parse_request_id, principal, request_id,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::stream::{self, BoxStream};
-use oms_core::Violations;
+use oms_core::{Access, Reach, Violations};
 use oms_postgres::feed::{self, Batch, FeedEvent, Filter, Head};
 use oms_postgres::{Db, Error};
 use oms_proto::common::v1::ErrorReason;
@@ -24,6 +24,9 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 /// A batch without a matching event is held back for so long, because applying it costs the
 /// subscriber a transaction and brings nothing but the cursor.
 const EMPTY_WAIT: Duration = Duration::from_secs(1);
+
+/// A name that no location and no channel can have.
+const NOBODYS: &str = " ";
 
 const CONSUMER_LEN_MAX: usize = 64;
 
@@ -48,6 +51,7 @@ impl EventFeedService for Feed {
         &self,
         request: Request<SubscribeRequest>,
     ) -> Result<Response<Self::SubscribeStream>, Status> {
+        let access = crate::request::access(&request);
         let request = request.into_inner();
         check(&request).into_result().map_err(ApiError::from)?;
         let mut heads = self.db.feed_head();
@@ -64,7 +68,7 @@ impl EventFeedService for Feed {
         let subscription = Subscription {
             db: self.db.clone(),
             source: self.source,
-            filter: filter(request.filter.unwrap_or_default()),
+            filter: filter(request.filter.unwrap_or_default(), &access),
             limit: i64::from(request.batch_size_max),
             epoch: head.epoch,
             heads,
@@ -115,14 +119,29 @@ fn check(request: &SubscribeRequest) -> Violations {
     violations
 }
 
-fn filter(filter: EventFilter) -> Filter {
+/// What is asked for, within the caller's reach: events of no location are nothing to one who is bound to some.
+fn filter(filter: EventFilter, access: &Access) -> Filter {
     Filter {
         types: filter.types,
         aggregate_ids: filter.aggregate_ids,
-        channel_ids: filter.channel_ids,
-        location_ids: filter.location_ids,
+        channel_ids: within(filter.channel_ids, &access.channels),
+        location_ids: within(filter.location_ids, &access.locations),
         partner_ids: Vec::new(),
     }
+}
+
+/// The names that may be seen. Nothing asked for means all of them, and an empty filter lets everything
+/// through, so that where nothing is left stands a name that nothing has.
+fn within(asked: Vec<String>, reach: &Reach) -> Vec<String> {
+    let Some(seen) = reach.names() else {
+        return asked;
+    };
+    let mut left = if asked.is_empty() { seen } else { asked };
+    left.retain(|name| reach.permits(name));
+    if left.is_empty() {
+        left.push(NOBODYS.to_owned());
+    }
+    left
 }
 
 async fn read_head(db: &Db) -> Result<Head, ApiError> {
@@ -252,5 +271,22 @@ fn proto_event(source: &str, event: FeedEvent) -> Event {
         channel_id: event.channel_id.unwrap_or_default(),
         location_id: event.location_id.unwrap_or_default(),
         payload: event.payload,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subscribers_get_what_they_ask_for_within_their_reach() {
+        let here = Reach::only(["W-1", "W-2"]);
+        let asked = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(within(asked(&[]), &here), ["W-1", "W-2"]);
+        assert_eq!(within(asked(&["W-3", "W-2"]), &here), ["W-2"]);
+        assert_eq!(within(asked(&["W-3"]), &here), [NOBODYS]);
+        assert_eq!(within(asked(&[]), &Reach::only::<&str>([])), [NOBODYS]);
+        assert_eq!(within(asked(&["W-3"]), &Reach::All), ["W-3"]);
+        assert!(within(asked(&[]), &Reach::All).is_empty());
     }
 }

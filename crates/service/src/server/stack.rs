@@ -25,6 +25,7 @@ use crate::config::ServerConfig;
 use crate::error::ApiError;
 use crate::names;
 use crate::observe::{Observed, Side};
+use crate::reach;
 use crate::server::body::ObservedBody;
 use crate::server::complete::complete_headers;
 use crate::server::deadline;
@@ -136,6 +137,7 @@ impl Shared {
             return Err(ApiError::unimplemented("the server has no such method"));
         };
         auth::authorise(&caller, method)?;
+        reach::check_method(&caller.access, request.uri().path())?;
         request.extensions_mut().insert(CallAccess(caller.access));
 
         let handler = AssertUnwindSafe(deadline::within(deadline, routes.call(request)));

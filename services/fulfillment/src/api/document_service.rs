@@ -11,6 +11,7 @@ use super::read::Reader;
 use crate::queries::Document;
 use crate::queries::get_packing_slip::get_packing_slip;
 use crate::queries::get_pick_list_document::get_pick_list_document;
+use crate::queries::location_of::Thing;
 
 #[tonic::async_trait]
 impl DocumentService for Api {
@@ -18,9 +19,11 @@ impl DocumentService for Api {
         &self,
         request: Request<pb::GetPickListDocumentRequest>,
     ) -> Result<Response<pb::GetPickListDocumentResponse>, Status> {
+        let access = oms_service::access(&request);
         let mut reader = Reader::default();
         let id = reader.required("pick_list_id", &request.get_ref().pick_list_id);
         let id = reader.finish(id)?;
+        self.within(&access, Thing::PickList(id)).await?;
         let document = get_pick_list_document(&self.ctx, id)
             .await
             .map_err(status)?;
@@ -32,9 +35,11 @@ impl DocumentService for Api {
         &self,
         request: Request<pb::GetPackingSlipRequest>,
     ) -> Result<Response<pb::GetPackingSlipResponse>, Status> {
+        let access = oms_service::access(&request);
         let mut reader = Reader::default();
         let id = reader.required("pack_session_id", &request.get_ref().pack_session_id);
         let id = reader.finish(id)?;
+        self.within(&access, Thing::PackSession(id)).await?;
         let document = get_packing_slip(&self.ctx, id).await.map_err(status)?;
         Ok(Response::new(pb::GetPackingSlipResponse {
             document: Some(message(document)),

@@ -1,6 +1,6 @@
 //! `oms.fulfillment.v1.FulfillmentOrderService`.
 
-use oms_core::{ChannelId, OrderLineId, Sku};
+use oms_core::{ChannelId, LocationId, OrderLineId, Sku};
 use oms_proto::fulfillment::v1 as pb;
 use oms_proto::fulfillment::v1::fulfillment_order_service_server::FulfillmentOrderService;
 use oms_service::{PageToken, fingerprint, page_size};
@@ -19,6 +19,7 @@ use crate::messages;
 use crate::queries::Position;
 use crate::queries::get_fulfillment_order::get_fulfillment_order;
 use crate::queries::list_fulfillment_orders::{FulfillmentOrderList, list_fulfillment_orders};
+use crate::queries::location_of::Thing;
 
 /// Most allocated lines of a request: 500 order lines over 16 locations.
 const ALLOCATED_MAX: usize = 8_000;
@@ -49,12 +50,14 @@ impl FulfillmentOrderService for Api {
         &self,
         request: Request<pb::GetFulfillmentOrderRequest>,
     ) -> Result<Response<pb::GetFulfillmentOrderResponse>, Status> {
+        let access = oms_service::access(&request);
         let mut reader = Reader::default();
         let id = reader.required(
             "fulfillment_order_id",
             &request.get_ref().fulfillment_order_id,
         );
         let id = reader.finish(id)?;
+        self.within(&access, Thing::FulfillmentOrder(id)).await?;
         let order = get_fulfillment_order(&self.ctx, id).await.map_err(status)?;
         let fulfillment_order = Some(messages::fulfillment_order(&order));
         Ok(Response::new(pb::GetFulfillmentOrderResponse {
@@ -66,14 +69,17 @@ impl FulfillmentOrderService for Api {
         &self,
         request: Request<pb::ListFulfillmentOrdersRequest>,
     ) -> Result<Response<pb::ListFulfillmentOrdersResponse>, Status> {
+        let access = oms_service::access(&request);
         let mut message = request.into_inner();
         let mut reader = Reader::default();
         let page_size = page_size(std::mem::take(&mut message.page_size), reader.violations());
         let token = std::mem::take(&mut message.page_token);
-        let location_id = reader.optional("location_id", &message.location_id);
+        let location_id: Option<LocationId> = reader.optional("location_id", &message.location_id);
         let order_id = reader.optional("order_id", &message.order_id);
         let states = states(&message.states, &mut reader);
         reader.finish(Some(()))?;
+        let locations =
+            oms_service::locations(&access, location_id.as_ref().map(LocationId::as_str))?;
         if states.is_empty() && !message.states.is_empty() {
             // Only states were asked for that nothing is in.
             return Ok(Response::new(pb::ListFulfillmentOrdersResponse::default()));
@@ -81,7 +87,7 @@ impl FulfillmentOrderService for Api {
         let filter = fingerprint(&message);
         let after = PageToken::decode::<Position>(&token, &filter)?;
         let list = FulfillmentOrderList {
-            location_id,
+            locations,
             order_id,
             states,
             after,
@@ -102,6 +108,7 @@ impl FulfillmentOrderService for Api {
         &self,
         request: Request<pb::HoldFulfillmentOrderRequest>,
     ) -> Result<Response<pb::HoldFulfillmentOrderResponse>, Status> {
+        let access = oms_service::access(&request);
         let (message, call, mut reader) =
             Reader::mutation(request, "HoldFulfillmentOrder", |message| {
                 &mut message.request_id
@@ -110,6 +117,7 @@ impl FulfillmentOrderService for Api {
         let etag = reader.etag(&message.etag);
         reader.text("reason", &message.reason, 1..=200);
         let (call, id) = reader.finish(call.zip(id))?;
+        self.within(&access, Thing::FulfillmentOrder(id)).await?;
         let order = hold_fulfillment_order(&self.ctx, &call, id, etag, &message.reason)
             .await
             .map_err(status)?;
@@ -123,6 +131,7 @@ impl FulfillmentOrderService for Api {
         &self,
         request: Request<pb::ReleaseFulfillmentOrderHoldRequest>,
     ) -> Result<Response<pb::ReleaseFulfillmentOrderHoldResponse>, Status> {
+        let access = oms_service::access(&request);
         let (message, call, mut reader) =
             Reader::mutation(request, "ReleaseFulfillmentOrderHold", |message| {
                 &mut message.request_id
@@ -130,6 +139,7 @@ impl FulfillmentOrderService for Api {
         let id = reader.required("fulfillment_order_id", &message.fulfillment_order_id);
         let etag = reader.etag(&message.etag);
         let (call, id) = reader.finish(call.zip(id))?;
+        self.within(&access, Thing::FulfillmentOrder(id)).await?;
         let order = release_fulfillment_order_hold(&self.ctx, &call, id, etag)
             .await
             .map_err(status)?;

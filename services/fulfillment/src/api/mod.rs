@@ -5,6 +5,7 @@ mod error;
 mod fulfillment_order_service;
 mod packing_service;
 mod picking_service;
+mod reach;
 mod read;
 mod sourcing_service;
 mod wave_service;

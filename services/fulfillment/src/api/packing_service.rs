@@ -16,6 +16,7 @@ use crate::domain::fulfillment_order::FulfillmentOrder;
 use crate::domain::packing::{Measures, PackSession};
 use crate::messages;
 use crate::queries::get_pack_session::get_pack_session;
+use crate::queries::location_of::Thing;
 
 #[tonic::async_trait]
 impl PackingService for Api {
@@ -23,11 +24,13 @@ impl PackingService for Api {
         &self,
         request: Request<pb::OpenPackSessionRequest>,
     ) -> Result<Response<pb::OpenPackSessionResponse>, Status> {
+        let access = oms_service::access(&request);
         let (message, call, mut reader) = Reader::mutation(request, "OpenPackSession", |message| {
             &mut message.request_id
         });
         let id = reader.required("fulfillment_order_id", &message.fulfillment_order_id);
         let (call, id) = reader.finish(call.zip(id))?;
+        self.within(&access, Thing::FulfillmentOrder(id)).await?;
         let found = open_pack_session(&self.ctx, &call, id)
             .await
             .map_err(status)?;
@@ -40,6 +43,7 @@ impl PackingService for Api {
         &self,
         request: Request<pb::ScanPackRequest>,
     ) -> Result<Response<pb::ScanPackResponse>, Status> {
+        let access = oms_service::access(&request);
         let (message, call, mut reader) =
             Reader::mutation(request, "ScanPack", |message| &mut message.request_id);
         let id = reader.required("pack_session_id", &message.pack_session_id);
@@ -47,6 +51,8 @@ impl PackingService for Api {
         reader.text("barcode", &message.barcode, 1..=128);
         let quantity = reader.quantity("quantity", message.quantity);
         let ((call, pack_session_id), quantity) = reader.finish(call.zip(id).zip(quantity))?;
+        self.within(&access, Thing::PackSession(pack_session_id))
+            .await?;
         let pb::ScanPackRequest {
             package_number,
             barcode,
@@ -68,6 +74,7 @@ impl PackingService for Api {
         &self,
         request: Request<pb::MeasurePackageRequest>,
     ) -> Result<Response<pb::MeasurePackageResponse>, Status> {
+        let access = oms_service::access(&request);
         let (message, call, mut reader) =
             Reader::mutation(request, "MeasurePackage", |message| &mut message.request_id);
         let id = reader.required("pack_session_id", &message.pack_session_id);
@@ -75,6 +82,7 @@ impl PackingService for Api {
         reader.number("mass_grams", message.mass_grams, 1..=1_000_000);
         let dimensions = reader.dimensions(message.dimensions);
         let ((call, id), dimensions) = reader.finish(call.zip(id).zip(dimensions))?;
+        self.within(&access, Thing::PackSession(id)).await?;
         let measures = Measures {
             mass_grams: message.mass_grams,
             dimensions,
@@ -91,6 +99,7 @@ impl PackingService for Api {
         &self,
         request: Request<pb::ClosePackSessionRequest>,
     ) -> Result<Response<pb::ClosePackSessionResponse>, Status> {
+        let access = oms_service::access(&request);
         let (message, call, mut reader) =
             Reader::mutation(request, "ClosePackSession", |message| {
                 &mut message.request_id
@@ -98,6 +107,7 @@ impl PackingService for Api {
         let id = reader.required("pack_session_id", &message.pack_session_id);
         let etag = reader.etag(&message.etag);
         let (call, id) = reader.finish(call.zip(id))?;
+        self.within(&access, Thing::PackSession(id)).await?;
         let found = close_pack_session(&self.ctx, &call, id, etag)
             .await
             .map_err(status)?;
@@ -110,6 +120,7 @@ impl PackingService for Api {
         &self,
         request: Request<pb::AbandonPackSessionRequest>,
     ) -> Result<Response<pb::AbandonPackSessionResponse>, Status> {
+        let access = oms_service::access(&request);
         let (message, call, mut reader) =
             Reader::mutation(request, "AbandonPackSession", |message| {
                 &mut message.request_id
@@ -117,6 +128,7 @@ impl PackingService for Api {
         let id = reader.required("pack_session_id", &message.pack_session_id);
         let etag = reader.etag(&message.etag);
         let (call, id) = reader.finish(call.zip(id))?;
+        self.within(&access, Thing::PackSession(id)).await?;
         let found = abandon_pack_session(&self.ctx, &call, id, etag)
             .await
             .map_err(status)?;
@@ -129,9 +141,11 @@ impl PackingService for Api {
         &self,
         request: Request<pb::GetPackSessionRequest>,
     ) -> Result<Response<pb::GetPackSessionResponse>, Status> {
+        let access = oms_service::access(&request);
         let mut reader = Reader::default();
         let id = reader.required("pack_session_id", &request.get_ref().pack_session_id);
         let id = reader.finish(id)?;
+        self.within(&access, Thing::PackSession(id)).await?;
         let found = get_pack_session(&self.ctx, id).await.map_err(status)?;
         Ok(Response::new(pb::GetPackSessionResponse {
             pack_session: Some(answer(&found)),

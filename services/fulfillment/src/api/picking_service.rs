@@ -17,6 +17,7 @@ use crate::messages;
 use crate::queries::Position;
 use crate::queries::get_pick_list::get_pick_list;
 use crate::queries::list_pick_lists::{PickListList, list_pick_lists};
+use crate::queries::location_of::Thing;
 
 #[tonic::async_trait]
 impl PickingService for Api {
@@ -24,6 +25,7 @@ impl PickingService for Api {
         &self,
         request: Request<pb::ListPickListsRequest>,
     ) -> Result<Response<pb::ListPickListsResponse>, Status> {
+        let access = oms_service::access(&request);
         let mut message = request.into_inner();
         let mut reader = Reader::default();
         let page_size = page_size(std::mem::take(&mut message.page_size), reader.violations());
@@ -31,6 +33,7 @@ impl PickingService for Api {
         let location_id = reader.required("location_id", &message.location_id);
         let states = states(&message.states, &mut reader);
         let location_id = reader.finish(location_id)?;
+        oms_service::check_location(&access, &location_id)?;
         let filter = fingerprint(&message);
         let after = PageToken::decode::<Position>(&token, &filter)?;
         let list = PickListList {
@@ -52,9 +55,11 @@ impl PickingService for Api {
         &self,
         request: Request<pb::GetPickListRequest>,
     ) -> Result<Response<pb::GetPickListResponse>, Status> {
+        let access = oms_service::access(&request);
         let mut reader = Reader::default();
         let id = reader.required("pick_list_id", &request.get_ref().pick_list_id);
         let id = reader.finish(id)?;
+        self.within(&access, Thing::PickList(id)).await?;
         let list = get_pick_list(&self.ctx, id).await.map_err(status)?;
         let pick_list = Some(messages::pick_list(&list));
         Ok(Response::new(pb::GetPickListResponse { pick_list }))
@@ -64,12 +69,14 @@ impl PickingService for Api {
         &self,
         request: Request<pb::AssignPickListRequest>,
     ) -> Result<Response<pb::AssignPickListResponse>, Status> {
+        let access = oms_service::access(&request);
         let (message, call, mut reader) =
             Reader::mutation(request, "AssignPickList", |message| &mut message.request_id);
         let id = reader.required("pick_list_id", &message.pick_list_id);
         let etag = reader.etag(&message.etag);
         let assignee = reader.optional::<Principal>("assignee", &message.assignee);
         let (call, id) = reader.finish(call.zip(id))?;
+        self.within(&access, Thing::PickList(id)).await?;
         let assignee = assignee.map_or_else(|| call.actor().to_owned(), String::from);
         let list = assign_pick_list(&self.ctx, &call, id, etag, &assignee)
             .await
@@ -82,6 +89,7 @@ impl PickingService for Api {
         &self,
         request: Request<pb::ScanPickRequest>,
     ) -> Result<Response<pb::ScanPickResponse>, Status> {
+        let access = oms_service::access(&request);
         let (message, call, mut reader) =
             Reader::mutation(request, "ScanPick", |message| &mut message.request_id);
         let pick_list_id = reader.required("pick_list_id", &message.pick_list_id);
@@ -90,6 +98,7 @@ impl PickingService for Api {
         let quantity = reader.quantity("quantity", message.quantity);
         let ((call, pick_list_id), quantity) =
             reader.finish(call.zip(pick_list_id).zip(quantity))?;
+        self.within(&access, Thing::PickList(pick_list_id)).await?;
         let scan = PickScan {
             pick_list_id,
             pick_line_id,
@@ -105,6 +114,7 @@ impl PickingService for Api {
         &self,
         request: Request<pb::ReportShortPickRequest>,
     ) -> Result<Response<pb::ReportShortPickResponse>, Status> {
+        let access = oms_service::access(&request);
         let (message, call, mut reader) = Reader::mutation(request, "ReportShortPick", |message| {
             &mut message.request_id
         });
@@ -118,6 +128,7 @@ impl PickingService for Api {
             .zip(quantity)
             .zip(reason);
         let ((((call, pick_list_id), pick_line_id), quantity), reason) = reader.finish(parts)?;
+        self.within(&access, Thing::PickList(pick_list_id)).await?;
         let report = ShortReport {
             pick_list_id,
             pick_line_id,

@@ -12,6 +12,7 @@ use crate::commands::create_wave::{WaveRequest, create_wave};
 use crate::domain::picking::PickMethod;
 use crate::messages;
 use crate::queries::get_wave::get_wave;
+use crate::queries::location_of::Thing;
 
 /// Fulfillment orders of a wave when the request does not say how many, and at most.
 const ORDERS_DEFAULT: i64 = 20;
@@ -23,6 +24,7 @@ impl WaveService for Api {
         &self,
         request: Request<pb::CreateWaveRequest>,
     ) -> Result<Response<pb::CreateWaveResponse>, Status> {
+        let access = oms_service::access(&request);
         let (message, call, mut reader) =
             Reader::mutation(request, "CreateWave", |message| &mut message.request_id);
         let location_id = reader.required("location_id", &message.location_id);
@@ -31,6 +33,7 @@ impl WaveService for Api {
         let method = method(message.method, &mut reader);
         let parts = call.zip(location_id).zip(ids).zip(method);
         let (((call, location_id), fulfillment_order_ids), method) = reader.finish(parts)?;
+        oms_service::check_location(&access, &location_id)?;
         let orders_max = match message.orders_max {
             0 => ORDERS_DEFAULT,
             count => count.into(),
@@ -52,9 +55,11 @@ impl WaveService for Api {
         &self,
         request: Request<pb::GetWaveRequest>,
     ) -> Result<Response<pb::GetWaveResponse>, Status> {
+        let access = oms_service::access(&request);
         let mut reader = Reader::default();
         let id = reader.required("wave_id", &request.get_ref().wave_id);
         let id = reader.finish(id)?;
+        self.within(&access, Thing::Wave(id)).await?;
         let wave = get_wave(&self.ctx, id).await.map_err(status)?;
         Ok(Response::new(pb::GetWaveResponse {
             wave: Some(messages::wave(&wave)),

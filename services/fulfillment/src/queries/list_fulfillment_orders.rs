@@ -1,6 +1,6 @@
 //! Lists fulfillment orders, oldest first.
 
-use oms_core::{LocationId, OrderId};
+use oms_core::OrderId;
 
 use super::Position;
 use crate::ctx::Ctx;
@@ -12,8 +12,8 @@ use crate::store::{self, Page, fulfillment_orders::Filter};
 /// A page of fulfillment orders.
 #[derive(Debug)]
 pub(crate) struct FulfillmentOrderList {
-    /// Only of this location.
-    pub(crate) location_id: Option<LocationId>,
+    /// Only of these locations; `None` for all.
+    pub(crate) locations: Option<Vec<String>>,
     /// Only of this order.
     pub(crate) order_id: Option<OrderId>,
     /// Only in these states; empty for all.
@@ -30,14 +30,14 @@ pub(crate) async fn list_fulfillment_orders(
     list: FulfillmentOrderList,
 ) -> Result<(Vec<FulfillmentOrder>, Option<Position>), Error> {
     let FulfillmentOrderList {
-        location_id,
+        locations,
         order_id,
         states,
         after,
         page_size,
     } = list;
     let filter = Filter {
-        location_id,
+        locations,
         order_id,
         states,
     };

@@ -9,6 +9,7 @@ pub(crate) mod get_pick_list_document;
 pub(crate) mod get_wave;
 pub(crate) mod list_fulfillment_orders;
 pub(crate) mod list_pick_lists;
+pub(crate) mod location_of;
 
 use time::OffsetDateTime;
 use uuid::Uuid;

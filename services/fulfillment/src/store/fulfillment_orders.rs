@@ -243,11 +243,11 @@ pub(crate) async fn lock_waiting(
     Ok(orders)
 }
 
-/// Selects fulfillment orders of a list; empty means all.
+/// Selects fulfillment orders of a list; empty and `None` mean all.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Filter {
-    /// Only of this location.
-    pub(crate) location_id: Option<LocationId>,
+    /// Only of these locations.
+    pub(crate) locations: Option<Vec<String>>,
     /// Only of this order.
     pub(crate) order_id: Option<OrderId>,
     /// Only in these states.
@@ -265,10 +265,8 @@ pub(crate) async fn list(
     if let Some(order_id) = filter.order_id {
         query.push(" AND order_id = ").push_bind(order_id.uuid());
     }
-    if let Some(location_id) = &filter.location_id {
-        query
-            .push(" AND location_id = ")
-            .push_bind(location_id.to_string());
+    if let Some(locations) = &filter.locations {
+        super::push_locations(&mut query, locations);
     }
     if !filter.states.is_empty() {
         let names: Vec<&str> = filter.states.iter().map(|state| state.name()).collect();

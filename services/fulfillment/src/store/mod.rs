@@ -1,6 +1,7 @@
 //! The only SQL of the service: functions whose first argument is the connection.
 
 use oms_postgres::Error;
+use sqlx::{Postgres, QueryBuilder};
 
 use crate::domain::machine::Named;
 
@@ -8,6 +9,7 @@ pub(crate) mod cancellations;
 pub(crate) mod counted_shipments;
 pub(crate) mod fulfillment_orders;
 pub(crate) mod lines;
+pub(crate) mod locations;
 pub(crate) mod pack_sessions;
 pub(crate) mod pick_lists;
 pub(crate) mod proposals;
@@ -41,4 +43,16 @@ pub(crate) struct Page {
     pub(crate) after: Option<(time::OffsetDateTime, uuid::Uuid)>,
     /// Most rows.
     pub(crate) limit: i64,
+}
+
+/// Keeps to these locations; to nothing when there is none. One location is asked for by equality, so that the index by
+/// location gives the order too.
+fn push_locations(query: &mut QueryBuilder<Postgres>, locations: &[String]) {
+    match locations {
+        [one] => query.push(" AND location_id = ").push_bind(one.clone()),
+        many => query
+            .push(" AND location_id = ANY(")
+            .push_bind(many.to_vec())
+            .push(")"),
+    };
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use futures::stream::{self, BoxStream, StreamExt};
-use oms_core::{ChannelId, LocationId, Violations};
+use oms_core::{Access, ChannelId, LocationId, Reach, Violations};
 use oms_proto::inventory::v1::{SkuAvailability, StockLevel, WatchAvailabilityResponse};
 use oms_service::ApiError;
 use tonic::Status;
@@ -50,6 +50,23 @@ pub(super) fn channel(
 }
 
 impl Scope {
+    /// The same within the caller's reach, which is all its places when it names none.
+    pub(super) fn within(mut self, access: &Access) -> Result<Self, ApiError> {
+        let Reach::Only(seen) = &access.locations else {
+            return Ok(self);
+        };
+        match &self.locations {
+            Some(named) => {
+                for location in named {
+                    oms_service::check_location(access, location)?;
+                }
+            }
+            // A name that cannot be a location is nobody's place.
+            None => self.locations = Some(seen.iter().filter_map(|id| id.parse().ok()).collect()),
+        }
+        Ok(self)
+    }
+
     /// Levels of the SKUs in their order.
     pub(super) fn levels<'a>(
         &self,

@@ -52,6 +52,7 @@ impl LocationService for Api {
         &self,
         request: Request<GetLocationRequest>,
     ) -> Result<Response<GetLocationResponse>, Status> {
+        let access = oms_service::access(&request);
         let request = request.into_inner();
         let mut violations = Violations::default();
         let id: Option<LocationId> =
@@ -59,6 +60,10 @@ impl LocationService for Api {
         let Some(id) = id else {
             return Err(ApiError::from(violations).into());
         };
+        // As if there were no other places.
+        if !access.locations.permits(id.as_str()) {
+            return Err(ApiError::not_found("location", &id).into());
+        }
         let found = queries::get_location(&self.ctx.db, &id)
             .await
             .map_err(ApiError::from)?;
@@ -71,13 +76,15 @@ impl LocationService for Api {
         &self,
         request: Request<ListLocationsRequest>,
     ) -> Result<Response<ListLocationsResponse>, Status> {
+        let access = oms_service::access(&request);
         let request = request.into_inner();
         let mut violations = Violations::default();
         let size = oms_service::page_size(request.page_size, &mut violations);
         violations.into_result().map_err(ApiError::from)?;
         let filter = oms_service::fingerprint(&ListLocationsRequest::default());
         let after: Option<String> = PageToken::decode(&request.page_token, &filter)?;
-        let page = queries::list_locations(&self.ctx.db, after, size).await;
+        let page =
+            queries::list_locations(&self.ctx.db, access.locations.names(), after, size).await;
         let page = page.map_err(ApiError::from)?;
         let next = page.next.map(|after| PageToken::encode(&after, &filter));
         Ok(Response::new(ListLocationsResponse {

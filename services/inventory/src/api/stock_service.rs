@@ -1,7 +1,7 @@
 //! `StockService`.
 
 use futures::stream::BoxStream;
-use oms_core::{Sku, Violations};
+use oms_core::{LocationId, Sku, Violations};
 use oms_proto::inventory::v1::stock_service_server::StockService;
 use oms_proto::inventory::v1::{
     AdjustStockRequest, AdjustStockResponse, BatchGetAvailabilityRequest,
@@ -32,6 +32,7 @@ impl StockService for Api {
         &self,
         request: Request<GetAvailabilityRequest>,
     ) -> Result<Response<GetAvailabilityResponse>, Status> {
+        let access = oms_service::access(&request);
         let request = request.into_inner();
         let mut violations = Violations::default();
         let sku: Option<Sku> = checks::required("sku", &request.sku, &mut violations);
@@ -39,6 +40,7 @@ impl StockService for Api {
         let Some(sku) = sku.filter(|_| violations.is_empty()) else {
             return Err(ApiError::from(violations).into());
         };
+        let scope = scope.within(&access)?;
         let found = queries::get_availability(&self.ctx.db, &sku).await;
         let found = found.map_err(ApiError::from)?;
         let found = found.ok_or_else(|| ApiError::not_found("sku", &sku))?;
@@ -52,12 +54,14 @@ impl StockService for Api {
         &self,
         request: Request<BatchGetAvailabilityRequest>,
     ) -> Result<Response<BatchGetAvailabilityResponse>, Status> {
+        let access = oms_service::access(&request);
         let request = request.into_inner();
         let mut violations = Violations::default();
         let skus = checks::skus(&request.skus, &mut violations);
         let (ids, channel) = (&request.location_ids, &request.channel_id);
         let scope = availability::scope(ids, channel, &mut violations);
         violations.into_result().map_err(ApiError::from)?;
+        let scope = scope.within(&access)?;
         let skus: Vec<Sku> = skus.into_iter().collect();
         let locations = scope.locations.as_ref();
         let found = queries::batch_get_availability(&self.ctx.db, &skus, locations).await;
@@ -72,12 +76,14 @@ impl StockService for Api {
         &self,
         request: Request<WatchAvailabilityRequest>,
     ) -> Result<Response<Self::WatchAvailabilityStream>, Status> {
+        let access = oms_service::access(&request);
         let request = request.into_inner();
         let mut violations = Violations::default();
         let skus = checks::skus(&request.skus, &mut violations);
         let (ids, channel) = (&request.location_ids, &request.channel_id);
         let scope = availability::scope(ids, channel, &mut violations);
         violations.into_result().map_err(ApiError::from)?;
+        let scope = scope.within(&access)?;
         let changes = queries::watch_availability(&self.ctx.db, &self.watchers, skus).await;
         let changes = changes.map_err(availability::status)?;
         Ok(Response::new(scope.stream(changes)))
@@ -87,6 +93,7 @@ impl StockService for Api {
         &self,
         request: Request<ReceiveStockRequest>,
     ) -> Result<Response<ReceiveStockResponse>, Status> {
+        let access = oms_service::access(&request);
         let principal = oms_service::principal(&request);
         let mut request = request.into_inner();
         let mut violations = Violations::default();
@@ -96,6 +103,7 @@ impl StockService for Api {
         else {
             return Err(ApiError::from(violations).into());
         };
+        oms_service::check_location(&access, &receipt.location)?;
         let call = call(principal, "ReceiveStock", request_id, &request);
         let levels = commands::receive_stock(&self.ctx, call, receipt)
             .await
@@ -114,6 +122,7 @@ impl StockService for Api {
         &self,
         request: Request<AdjustStockRequest>,
     ) -> Result<Response<AdjustStockResponse>, Status> {
+        let access = oms_service::access(&request);
         let principal = oms_service::principal(&request);
         let mut request = request.into_inner();
         let mut violations = Violations::default();
@@ -124,6 +133,7 @@ impl StockService for Api {
         else {
             return Err(ApiError::from(violations).into());
         };
+        oms_service::check_location(&access, &adjustment.key.location)?;
         let call = call(principal, "AdjustStock", request_id, &request);
         let level = commands::adjust_stock(&self.ctx, call, adjustment)
             .await
@@ -142,6 +152,7 @@ impl StockService for Api {
         &self,
         request: Request<SetStockRequest>,
     ) -> Result<Response<SetStockResponse>, Status> {
+        let access = oms_service::access(&request);
         let principal = oms_service::principal(&request);
         let mut request = request.into_inner();
         let mut violations = Violations::default();
@@ -151,6 +162,7 @@ impl StockService for Api {
         else {
             return Err(ApiError::from(violations).into());
         };
+        oms_service::check_location(&access, &count.key.location)?;
         let call = call(principal, "SetStock", request_id, &request);
         let about = About::request(request_id);
         let set = commands::set_stock(&self.ctx, call, count).await;
@@ -162,6 +174,7 @@ impl StockService for Api {
         &self,
         request: Request<MoveStockRequest>,
     ) -> Result<Response<MoveStockResponse>, Status> {
+        let access = oms_service::access(&request);
         let principal = oms_service::principal(&request);
         let mut request = request.into_inner();
         let mut violations = Violations::default();
@@ -171,6 +184,8 @@ impl StockService for Api {
         else {
             return Err(ApiError::from(violations).into());
         };
+        oms_service::check_location(&access, &moved.from.location)?;
+        oms_service::check_location(&access, &moved.to.location)?;
         let call = call(principal, "MoveStock", request_id, &request);
         let about = About::request(request_id);
         let moved = commands::move_stock(&self.ctx, call, moved).await;
@@ -185,11 +200,12 @@ impl StockService for Api {
         &self,
         request: Request<ListLedgerRequest>,
     ) -> Result<Response<ListLedgerResponse>, Status> {
+        let access = oms_service::access(&request);
         let mut request = request.into_inner();
         let mut violations = Violations::default();
         let size = oms_service::page_size(request.page_size, &mut violations);
         let sku = checks::required("sku", &request.sku, &mut violations);
-        let location = match &*request.location_id {
+        let location: Option<LocationId> = match &*request.location_id {
             "" => None,
             id => checks::required("location_id", id, &mut violations),
         };
@@ -200,7 +216,8 @@ impl StockService for Api {
         request.page_size = 0;
         let seal = oms_service::fingerprint(&request);
         let before: Option<i64> = PageToken::decode(&token, &seal)?;
-        let filter = LedgerFilter { sku, location };
+        let locations = oms_service::locations(&access, location.as_ref().map(LocationId::as_str))?;
+        let filter = LedgerFilter { sku, locations };
         let page = queries::list_ledger(&self.ctx.db, &filter, before, size).await;
         let page = page.map_err(ApiError::from)?;
         let entries = page.rows.iter().map(|booked| {

@@ -1,6 +1,6 @@
 //! `SupplyService`.
 
-use oms_core::{Sku, Violations};
+use oms_core::{LocationId, Sku, Violations};
 use oms_proto::inventory::v1::supply_service_server::SupplyService;
 use oms_proto::inventory::v1::{
     self as pb, CancelExpectedReceiptRequest, CancelExpectedReceiptResponse,
@@ -31,6 +31,7 @@ impl SupplyService for Api {
         &self,
         request: Request<UpsertExpectedReceiptRequest>,
     ) -> Result<Response<UpsertExpectedReceiptResponse>, Status> {
+        let access = oms_service::access(&request);
         let principal = oms_service::principal(&request);
         let mut request = request.into_inner();
         let mut violations = Violations::default();
@@ -46,6 +47,7 @@ impl SupplyService for Api {
         else {
             return Err(ApiError::from(violations).into());
         };
+        oms_service::check_location(&access, &upsert.key.location)?;
         let call = call(principal, "UpsertExpectedReceipt", request_id, &request);
         let about = About::request(request_id);
         let written = commands::upsert_expected_receipt(&self.ctx, call, upsert).await;
@@ -58,6 +60,7 @@ impl SupplyService for Api {
         &self,
         request: Request<CancelExpectedReceiptRequest>,
     ) -> Result<Response<CancelExpectedReceiptResponse>, Status> {
+        let access = oms_service::access(&request);
         let principal = oms_service::principal(&request);
         let mut request = request.into_inner();
         let mut violations = Violations::default();
@@ -68,6 +71,7 @@ impl SupplyService for Api {
         let (Some(request_id), Some(key), true) = (request_id, key, violations.is_empty()) else {
             return Err(ApiError::from(violations).into());
         };
+        oms_service::check_location(&access, &key.location)?;
         let call = call(principal, "CancelExpectedReceipt", request_id, &request);
         let about = About::request(request_id);
         let canceled = commands::cancel_expected_receipt(&self.ctx, call, key, etag).await;
@@ -80,11 +84,18 @@ impl SupplyService for Api {
         &self,
         request: Request<ListExpectedReceiptsRequest>,
     ) -> Result<Response<ListExpectedReceiptsResponse>, Status> {
+        let access = oms_service::access(&request);
         let mut request = request.into_inner();
         let mut violations = Violations::default();
         let size = oms_service::page_size(request.page_size, &mut violations);
-        let filter = filter(&request, &mut violations);
+        let mut filter = filter(&request, &mut violations);
+        let location: Option<LocationId> = match &*request.location_id {
+            "" => None,
+            id => checks::required("location_id", id, &mut violations),
+        };
         violations.into_result().map_err(ApiError::from)?;
+        filter.locations =
+            oms_service::locations(&access, location.as_ref().map(LocationId::as_str))?;
         let token = std::mem::take(&mut request.page_token);
         request.page_size = 0;
         let seal = oms_service::fingerprint(&request);
@@ -170,10 +181,7 @@ fn filter(request: &ListExpectedReceiptsRequest, violations: &mut Violations) ->
             "" => None,
             sku => checks::required("sku", sku, violations),
         },
-        location: match &*request.location_id {
-            "" => None,
-            id => checks::required("location_id", id, violations),
-        },
+        locations: None,
         reference: match &**reference {
             "" => None,
             text => Some(checks::text(

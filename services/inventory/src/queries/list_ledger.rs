@@ -1,6 +1,6 @@
 //! Ledger entries of a SKU, page by page.
 
-use oms_core::{LocationId, Sku};
+use oms_core::Sku;
 use oms_postgres::{Db, Error};
 
 use crate::store;
@@ -13,8 +13,8 @@ use super::Page;
 pub(crate) struct LedgerFilter {
     /// SKU.
     pub(crate) sku: Sku,
-    /// Location; `None` for all.
-    pub(crate) location: Option<LocationId>,
+    /// Locations; `None` for all.
+    pub(crate) locations: Option<Vec<String>>,
 }
 
 /// Entries before this number, newest first.
@@ -24,9 +24,9 @@ pub(crate) async fn list_ledger(
     before: Option<i64>,
     size: i64,
 ) -> Result<Page<Booked, i64>, Error> {
-    let location = filter.location.as_ref().map(LocationId::as_str);
+    let locations = filter.locations.as_deref();
     let before = before.unwrap_or(i64::MAX);
     let mut conn = db.read().await?;
-    let rows = store::ledger::list(&mut conn, &filter.sku, location, before, size + 1).await?;
+    let rows = store::ledger::list(&mut conn, &filter.sku, locations, before, size + 1).await?;
     Ok(Page::cut(rows, size, |booked| booked.entry_id))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use oms_core::{LocationId, Sku};
+use oms_core::Sku;
 use oms_postgres::Error;
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 use time::OffsetDateTime;
@@ -80,8 +80,8 @@ pub(crate) async fn write(
 pub(crate) struct ReceiptFilter {
     /// SKU.
     pub(crate) sku: Option<Sku>,
-    /// Location.
-    pub(crate) location: Option<LocationId>,
+    /// Locations; `None` for all.
+    pub(crate) locations: Option<Vec<String>>,
     /// Purchase order or transfer.
     pub(crate) reference: Option<String>,
     /// Also those of which nothing more comes.
@@ -103,10 +103,18 @@ pub(crate) async fn list(
     if let Some(sku) = &filter.sku {
         query.push(" AND sku = ").push_bind(sku.to_string());
     }
-    if let Some(location) = &filter.location {
-        query
-            .push(" AND location_id = ")
-            .push_bind(location.to_string());
+    match filter.locations.as_deref() {
+        None => {}
+        // By equality, so that the index by location gives the order too.
+        Some([one]) => {
+            query.push(" AND location_id = ").push_bind(one.clone());
+        }
+        Some(many) => {
+            query
+                .push(" AND location_id = ANY(")
+                .push_bind(many.to_vec())
+                .push(")");
+        }
     }
     if let Some(reference) = &filter.reference {
         query.push(" AND reference = ").push_bind(reference.clone());

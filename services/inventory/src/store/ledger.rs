@@ -63,7 +63,7 @@ pub(crate) struct Booked {
 pub(crate) async fn list(
     conn: &mut PgConnection,
     sku: &Sku,
-    location: Option<&str>,
+    locations: Option<&[String]>,
     before: i64,
     limit: i64,
 ) -> Result<Vec<Booked>, Error> {
@@ -72,11 +72,11 @@ pub(crate) async fn list(
         "SELECT entry_id, entry_type, sku, location_id, lot, from_account, to_account, quantity, cause, line, reason,
                 reference, actor, created_at
          FROM stock_ledger
-         WHERE sku = $1 AND entry_id < $2 AND ($3::text IS NULL OR location_id = $3)
+         WHERE sku = $1 AND entry_id < $2 AND ($3::text[] IS NULL OR location_id = ANY($3))
          ORDER BY entry_id DESC LIMIT $4",
         sku.as_str(),
         before,
-        location,
+        locations,
         limit,
     )
     .fetch_all(conn)

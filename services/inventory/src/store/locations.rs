@@ -68,6 +68,7 @@ pub(crate) async fn get(
 /// Up to `limit` locations by id, after this one.
 pub(crate) async fn list(
     conn: &mut PgConnection,
+    among: Option<&[String]>,
     after: &str,
     limit: i64,
 ) -> Result<Vec<Location>, Error> {
@@ -75,9 +76,11 @@ pub(crate) async fn list(
         LocationRow,
         "SELECT location_id, name, recipient, address_lines, locality, administrative_area, postal_code,
                 country_code, phone, email, latitude, longitude, active, version
-         FROM locations WHERE location_id > $1 ORDER BY location_id LIMIT $2",
+         FROM locations WHERE location_id > $1 AND ($3::text[] IS NULL OR location_id = ANY($3))
+         ORDER BY location_id LIMIT $2",
         after,
         limit,
+        among,
     )
     .fetch_all(conn)
     .await?;

@@ -11,6 +11,7 @@ use super::requests::{caller, id, refused};
 use crate::commands::cancel_order::{self, CancelOrder};
 use crate::domain::free_text::check_free_text;
 use crate::messages;
+use crate::queries::channel_of::Thing;
 
 /// Longest note in characters.
 const NOTE_LEN_MAX: usize = 500;
@@ -24,6 +25,7 @@ impl Api {
         &self,
         request: Request<pb::CancelOrderRequest>,
     ) -> Result<pb::CancelOrderResponse, Status> {
+        let access = oms_service::access(&request);
         let principal = principal(&request);
         let mut message = request.into_inner();
         let mut violations = Violations::default();
@@ -33,6 +35,7 @@ impl Api {
         let (Some(request_id), Some(command)) = (request_id, command) else {
             return Err(refused(violations));
         };
+        self.within(&access, Thing::Order(command.order_id)).await?;
         oms_telemetry::record_order_id(&tracing::Span::current(), command.order_id);
         let caller = caller(principal, request_id, &message);
         let canceled = cancel_order::cancel_order(&self.ctx, &caller, &command, violations).await;

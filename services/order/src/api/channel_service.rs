@@ -53,6 +53,7 @@ impl ChannelService for Api {
         &self,
         request: Request<pb::ListChannelsRequest>,
     ) -> Result<Response<pb::ListChannelsResponse>, Status> {
+        let access = oms_service::access(&request);
         let message = request.into_inner();
         let mut violations = Violations::default();
         let size = page_size(message.page_size, &mut violations);
@@ -60,7 +61,7 @@ impl ChannelService for Api {
         let seal = fingerprint(&pb::ListChannelsRequest::default());
         let after = PageToken::decode::<String>(&message.page_token, &seal)?.unwrap_or_default();
         let limit = usize::try_from(size).unwrap_or_default();
-        let mut found = list_channels(&self.ctx, &after, size + 1)
+        let mut found = list_channels(&self.ctx, access.channels.names(), &after, size + 1)
             .await
             .map_err(status)?;
         let more = found.len() > limit;

@@ -17,7 +17,8 @@ use crate::commands::release_hold::{ReleaseHold, release_hold};
 use crate::domain::free_text::check_free_text;
 use crate::domain::order::HoldBlock;
 use crate::messages;
-use crate::queries::list_holds::list_holds;
+use crate::queries::channel_of::Thing;
+use crate::queries::list_holds::{HoldFilter, list_holds};
 
 /// Longest note in characters.
 const NOTE_LEN_MAX: usize = 500;
@@ -28,6 +29,7 @@ impl HoldService for Api {
         &self,
         request: Request<pb::PlaceHoldRequest>,
     ) -> Result<Response<pb::PlaceHoldResponse>, Status> {
+        let access = oms_service::access(&request);
         let principal = principal(&request);
         let mut message = request.into_inner();
         let mut violations = Violations::default();
@@ -38,6 +40,7 @@ impl HoldService for Api {
             return Err(refused(violations));
         };
         refuse(violations)?;
+        self.within(&access, Thing::Order(command.order_id)).await?;
         record(command.order_id);
         let caller = caller(principal, request_id, &message);
         let placed = place_hold(&self.ctx, &caller, &command).await;
@@ -50,6 +53,7 @@ impl HoldService for Api {
         &self,
         request: Request<pb::ReleaseHoldRequest>,
     ) -> Result<Response<pb::ReleaseHoldResponse>, Status> {
+        let access = oms_service::access(&request);
         let principal = principal(&request);
         let mut message = request.into_inner();
         let mut violations = Violations::default();
@@ -61,6 +65,7 @@ impl HoldService for Api {
             return Err(refused(violations));
         };
         refuse(violations)?;
+        self.within(&access, Thing::Hold(hold_id)).await?;
         let caller = caller(principal, request_id, &message);
         let command = ReleaseHold {
             hold_id,
@@ -77,6 +82,7 @@ impl HoldService for Api {
         &self,
         request: Request<pb::ListHoldsRequest>,
     ) -> Result<Response<pb::ListHoldsResponse>, Status> {
+        let access = oms_service::access(&request);
         let mut message = request.into_inner();
         let mut violations = Violations::default();
         let size = page_size(message.page_size, &mut violations);
@@ -87,7 +93,12 @@ impl HoldService for Api {
         let seal = fingerprint(&message);
         let after = PageToken::decode::<(i64, Uuid)>(&token, &seal)?.and_then(of_position);
         let limit = usize::try_from(size).unwrap_or_default();
-        let mut found = list_holds(&self.ctx, order_id, message.active_only, after, size + 1)
+        let filter = HoldFilter {
+            order_id,
+            active_only: message.active_only,
+            channels: access.channels.names(),
+        };
+        let mut found = list_holds(&self.ctx, &filter, after, size + 1)
             .await
             .map_err(status)?;
         let more = found.len() > limit;

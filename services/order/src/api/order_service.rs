@@ -20,6 +20,7 @@ use crate::domain::list::OrderFilter;
 use crate::domain::new_order::NewOrder;
 use crate::error::Error;
 use crate::messages;
+use crate::queries::channel_of::Thing;
 use crate::queries::get_order::{GetOrder, get_order};
 use crate::queries::get_order_address::get_order_address;
 use crate::queries::get_order_timeline::get_order_timeline;
@@ -34,6 +35,7 @@ impl OrderService for Api {
         &self,
         request: Request<pb::PlaceOrderRequest>,
     ) -> Result<Response<pb::PlaceOrderResponse>, Status> {
+        let access = oms_service::access(&request);
         let principal = principal(&request);
         let patience = self.patience(&request);
         let message = request.into_inner();
@@ -52,6 +54,7 @@ impl OrderService for Api {
             return Err(refused(violations));
         };
         refuse(violations)?;
+        oms_service::check_channel(&access, &order.channel_id)?;
         let caller = caller(principal, request_id, &hashed);
         let command = PlaceOrder { order, wait };
         let placed = place_order(&self.ctx, &caller, &command)
@@ -66,6 +69,7 @@ impl OrderService for Api {
         &self,
         request: Request<pb::ValidateOrderRequest>,
     ) -> Result<Response<pb::ValidateOrderResponse>, Status> {
+        let access = oms_service::access(&request);
         let mut violations = Violations::default();
         let order = order_of(request.into_inner().order, &mut violations);
         let Some(order) = order else {
@@ -75,6 +79,7 @@ impl OrderService for Api {
             self.check_too(&order, &mut violations).await?;
         }
         refuse(violations)?;
+        oms_service::check_channel(&access, &order.channel_id)?;
         let priced = validate_order(&self.ctx, &order).await.map_err(status)?;
         let order = Some(without_ids(messages::order(&priced)));
         Ok(Response::new(pb::ValidateOrderResponse { order }))
@@ -84,8 +89,12 @@ impl OrderService for Api {
         &self,
         request: Request<pb::GetOrderRequest>,
     ) -> Result<Response<pb::GetOrderResponse>, Status> {
+        let access = oms_service::access(&request);
         let query = which_order(request.into_inner())?;
         let found = get_order(&self.ctx, &query).await.map_err(status)?;
+        if !access.channels.permits(&found.channel_id) {
+            return Err(status(query.not_found()));
+        }
         record(found.order_id);
         let order = Some(messages::order(&found));
         Ok(Response::new(pb::GetOrderResponse { order }))
@@ -95,6 +104,7 @@ impl OrderService for Api {
         &self,
         request: Request<pb::ListOrdersRequest>,
     ) -> Result<Response<pb::ListOrdersResponse>, Status> {
+        let access = oms_service::access(&request);
         let mut message = request.into_inner();
         let mut violations = Violations::default();
         let size = page_size(message.page_size, &mut violations);
@@ -103,10 +113,12 @@ impl OrderService for Api {
         let seal = fingerprint(&message);
         let filter = filter_of(message, &mut violations);
         refuse(violations)?;
+        let named = Some(filter.channel_id.as_str()).filter(|id| !id.is_empty());
+        let channels = oms_service::channels(&access, named)?;
         let after = PageToken::decode::<(i64, Uuid)>(&token, &seal)?.and_then(of_position);
         let limit = usize::try_from(size).unwrap_or_default();
         // One more than asked tells whether there is a next page.
-        let mut found = list_orders(&self.ctx, &filter, after, size + 1)
+        let mut found = list_orders(&self.ctx, &filter, channels, after, size + 1)
             .await
             .map_err(status)?;
         let more = found.len() > limit;
@@ -134,6 +146,7 @@ impl OrderService for Api {
         &self,
         request: Request<pb::UpdateOrderRequest>,
     ) -> Result<Response<pb::UpdateOrderResponse>, Status> {
+        let access = oms_service::access(&request);
         let principal = principal(&request);
         let mut message = request.into_inner();
         let mut violations = Violations::default();
@@ -153,6 +166,7 @@ impl OrderService for Api {
         };
         update_order::check(&command, &mut violations);
         refuse(violations)?;
+        self.within(&access, Thing::Order(order_id)).await?;
         record(order_id);
         let caller = caller(principal, request_id, &hashed);
         let updated = update_order(&self.ctx, &caller, &command)
@@ -166,6 +180,7 @@ impl OrderService for Api {
         &self,
         request: Request<pb::GetOrderTimelineRequest>,
     ) -> Result<Response<pb::GetOrderTimelineResponse>, Status> {
+        let access = oms_service::access(&request);
         let message = request.into_inner();
         let mut violations = Violations::default();
         let size = page_size(message.page_size, &mut violations);
@@ -174,6 +189,7 @@ impl OrderService for Api {
             return Err(refused(violations));
         };
         refuse(violations)?;
+        self.within(&access, Thing::Order(order_id)).await?;
         record(order_id);
         let seal = fingerprint(&pb::GetOrderTimelineRequest {
             order_id: message.order_id,
@@ -200,12 +216,14 @@ impl OrderService for Api {
         &self,
         request: Request<pb::GetOrderAddressRequest>,
     ) -> Result<Response<pb::GetOrderAddressResponse>, Status> {
+        let access = oms_service::access(&request);
         let message = request.into_inner();
         let mut violations = Violations::default();
         let Some(address_id) = id::<AddressId>(&message.address_id, "address_id", &mut violations)
         else {
             return Err(refused(violations));
         };
+        self.within(&access, Thing::Address(address_id)).await?;
         let found = get_order_address(&self.ctx, address_id)
             .await
             .map_err(status)?;

@@ -13,6 +13,7 @@ use crate::commands::record_collection::{RecordCollection, record_collection};
 use crate::commands::refund_payment::{RefundPayment, refund_payment};
 use crate::domain::free_text::check_free_text;
 use crate::messages;
+use crate::queries::channel_of::Thing;
 use crate::queries::list_payments::list_payments;
 
 /// Longest reason in characters.
@@ -24,11 +25,13 @@ impl PaymentService for Api {
         &self,
         request: Request<pb::ListPaymentsRequest>,
     ) -> Result<Response<pb::ListPaymentsResponse>, Status> {
+        let access = oms_service::access(&request);
         let mut violations = Violations::default();
         let order_id = id::<OrderId>(&request.get_ref().order_id, "order_id", &mut violations);
         let Some(order_id) = order_id else {
             return Err(refused(violations));
         };
+        self.within(&access, Thing::Order(order_id)).await?;
         oms_telemetry::record_order_id(&tracing::Span::current(), order_id);
         let found = list_payments(&self.ctx, order_id).await;
         let (payments, collections) = found.map_err(status)?;
@@ -48,6 +51,7 @@ impl PaymentService for Api {
         &self,
         request: Request<pb::RefundPaymentRequest>,
     ) -> Result<Response<pb::RefundPaymentResponse>, Status> {
+        let access = oms_service::access(&request);
         let principal = principal(&request);
         let mut message = request.into_inner();
         let mut violations = Violations::default();
@@ -58,6 +62,7 @@ impl PaymentService for Api {
             return Err(refused(violations));
         };
         refuse(violations)?;
+        self.within(&access, Thing::Order(command.order_id)).await?;
         oms_telemetry::record_order_id(&tracing::Span::current(), command.order_id);
         let caller = caller(principal, request_id, &message);
         let planned = refund_payment(&self.ctx, &caller, &command).await;
@@ -69,6 +74,7 @@ impl PaymentService for Api {
         &self,
         request: Request<pb::RecordCollectionRequest>,
     ) -> Result<Response<pb::RecordCollectionResponse>, Status> {
+        let access = oms_service::access(&request);
         let principal = principal(&request);
         let mut message = request.into_inner();
         let mut violations = Violations::default();
@@ -79,6 +85,7 @@ impl PaymentService for Api {
             return Err(refused(violations));
         };
         refuse(violations)?;
+        self.within(&access, Thing::Order(command.order_id)).await?;
         oms_telemetry::record_order_id(&tracing::Span::current(), command.order_id);
         let caller = caller(principal, request_id, &message);
         let recorded = record_collection(&self.ctx, &caller, &command).await;

@@ -1,5 +1,6 @@
 //! What lists select.
 
+use oms_core::OrderId;
 use time::OffsetDateTime;
 
 /// What to list; empty fields select everything.
@@ -17,4 +18,15 @@ pub(crate) struct OrderFilter {
     pub(crate) created_after: Option<OffsetDateTime>,
     /// Placed before.
     pub(crate) created_before: Option<OffsetDateTime>,
+}
+
+/// Which holds to list.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct HoldFilter {
+    /// Only of this order.
+    pub(crate) order_id: Option<OrderId>,
+    /// Only those that stop something.
+    pub(crate) active_only: bool,
+    /// Only of orders of these channels; `None` for all.
+    pub(crate) channels: Option<Vec<String>>,
 }

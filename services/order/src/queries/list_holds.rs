@@ -9,14 +9,15 @@ use crate::domain::order::Hold;
 use crate::error::Error;
 use crate::store::holds;
 
-/// Holds of one order or all, active ones or all, after a position.
+pub(crate) use crate::domain::list::HoldFilter;
+
+/// Holds that the filter selects, after a position.
 pub(crate) async fn list_holds(
     ctx: &Ctx,
-    order_id: Option<OrderId>,
-    active_only: bool,
+    filter: &HoldFilter,
     after: Option<(OffsetDateTime, Uuid)>,
     limit: i64,
 ) -> Result<Vec<(OrderId, Hold)>, Error> {
     let mut conn = ctx.db.read().await?;
-    Ok(holds::list(&mut conn, order_id, active_only, after, limit).await?)
+    Ok(holds::list(&mut conn, filter, after, limit).await?)
 }

@@ -90,6 +90,7 @@ pub(crate) async fn update(conn: &mut PgConnection, channel: &Channel) -> Result
 /// A page of channels by id.
 pub(crate) async fn list(
     conn: &mut PgConnection,
+    among: Option<&[String]>,
     after: &str,
     limit: i64,
 ) -> Result<Vec<Channel>, StoreError> {
@@ -97,9 +98,11 @@ pub(crate) async fn list(
         ChannelRow,
         "SELECT channel_id, name, currency, number_prefix, payment_policy, tax_rate_ppm, tax_rounding,
              default_fill_policy, outlier_quantity, version
-         FROM channels WHERE channel_id > $1 ORDER BY channel_id LIMIT $2",
+         FROM channels WHERE channel_id > $1 AND ($3::text[] IS NULL OR channel_id = ANY($3))
+         ORDER BY channel_id LIMIT $2",
         after,
-        limit
+        limit,
+        among
     )
     .fetch_all(conn)
     .await?;

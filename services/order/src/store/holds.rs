@@ -7,6 +7,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::domain::list::HoldFilter;
 use crate::domain::order::{Hold, HoldBlock};
 
 use super::StoreError;
@@ -95,8 +96,7 @@ pub(crate) async fn order_of(
 /// A page of holds, oldest first: of one order or all, active ones or all.
 pub(crate) async fn list(
     conn: &mut PgConnection,
-    order_id: Option<OrderId>,
-    active_only: bool,
+    filter: &HoldFilter,
     after: Option<(OffsetDateTime, Uuid)>,
     limit: i64,
 ) -> Result<Vec<(OrderId, Hold)>, StoreError> {
@@ -108,12 +108,15 @@ pub(crate) async fn list(
          FROM holds
          WHERE ($1::uuid IS NULL OR order_id = $1) AND (NOT $2 OR state = 'ACTIVE')
              AND ($3::timestamptz IS NULL OR (created_at, hold_id) > ($3, $4))
+             AND ($6::text[] IS NULL OR EXISTS (
+                 SELECT FROM orders AS o WHERE o.order_id = holds.order_id AND o.channel_id = ANY($6)))
          ORDER BY created_at, hold_id LIMIT $5",
-        order_id.map(OrderId::uuid),
-        active_only,
+        filter.order_id.map(OrderId::uuid),
+        filter.active_only,
         after_time,
         after_id,
-        limit
+        limit,
+        filter.channels.as_deref()
     )
     .fetch_all(conn)
     .await?;

@@ -15,6 +15,7 @@ pub(crate) mod holds;
 pub(crate) mod invoices;
 pub(crate) mod lines;
 pub(crate) mod lists;
+pub(crate) mod order_channels;
 pub(crate) mod orders;
 pub(crate) mod payments;
 pub(crate) mod peer_versions;

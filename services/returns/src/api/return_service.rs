@@ -1,6 +1,6 @@
 //! `oms.returns.v1.ReturnService`.
 
-use oms_core::{OrderId, ReturnId, Violations};
+use oms_core::{Access, OrderId, ReturnId, Violations};
 use oms_proto::returns::v1 as proto;
 use oms_proto::returns::v1::return_service_server::ReturnService;
 use oms_service::{ApiError, PageToken, fingerprint, page_size, principal};
@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::commands;
 use crate::ctx::Ctx;
 use crate::messages;
-use crate::queries;
+use crate::queries::{self, Filter};
 
 use super::error::status;
 use super::read;
@@ -26,6 +26,19 @@ impl ReturnApi {
     /// The service with what it works on.
     pub(crate) fn new(ctx: Ctx) -> Self {
         Self { ctx }
+    }
+
+    /// Refuses a return at another location in the words for one that does not exist. A return stays where it was
+    /// sent to, so that what is found here still holds when the command runs.
+    async fn within(&self, access: &Access, id: ReturnId) -> Result<(), Status> {
+        if access.locations.is_all() {
+            return Ok(());
+        }
+        let found = queries::get_return(&self.ctx, id).await.map_err(status)?;
+        if found.is_some_and(|ret| access.locations.permits(ret.location_id.as_str())) {
+            return Ok(());
+        }
+        Err(ApiError::not_found("return", id).into())
     }
 }
 
@@ -123,6 +136,7 @@ impl ReturnService for ReturnApi {
         &self,
         request: Request<proto::ReceiveReturnRequest>,
     ) -> Result<Response<proto::ReceiveReturnResponse>, Status> {
+        let access = oms_service::access(&request);
         let principal = principal(&request);
         let (message, id) = split_id(request.get_ref(), |m| &mut m.request_id);
         let mut violations = Violations::default();
@@ -134,6 +148,7 @@ impl ReturnService for ReturnApi {
             .collect();
         let units = read::units(&lines, &mut violations);
         let head = read::head(call, &message.return_id, &message.etag, violations)?;
+        self.within(&access, head.return_id).await?;
         let ret =
             commands::receive_return(&self.ctx, &head.call, head.return_id, head.etag, &units)
                 .await
@@ -147,6 +162,7 @@ impl ReturnService for ReturnApi {
         &self,
         request: Request<proto::InspectReturnRequest>,
     ) -> Result<Response<proto::InspectReturnResponse>, Status> {
+        let access = oms_service::access(&request);
         let principal = principal(&request);
         let (message, id) = split_id(request.get_ref(), |m| &mut m.request_id);
         let mut violations = Violations::default();
@@ -159,6 +175,7 @@ impl ReturnService for ReturnApi {
         let units = read::units(&lines, &mut violations);
         let conditions = read::conditions(&message.lines, &mut violations);
         let head = read::head(call, &message.return_id, &message.etag, violations)?;
+        self.within(&access, head.return_id).await?;
         let seen: Vec<_> = units
             .into_iter()
             .zip(conditions)
@@ -177,6 +194,7 @@ impl ReturnService for ReturnApi {
         &self,
         request: Request<proto::DisposeReturnRequest>,
     ) -> Result<Response<proto::DisposeReturnResponse>, Status> {
+        let access = oms_service::access(&request);
         let principal = principal(&request);
         let (message, id) = split_id(request.get_ref(), |m| &mut m.request_id);
         let mut violations = Violations::default();
@@ -189,6 +207,7 @@ impl ReturnService for ReturnApi {
         let units = read::units(&lines, &mut violations);
         let dispositions = read::dispositions(&message.lines, &mut violations);
         let head = read::head(call, &message.return_id, &message.etag, violations)?;
+        self.within(&access, head.return_id).await?;
         let parts: Vec<_> = units.into_iter().zip(dispositions).collect();
         let ret =
             commands::dispose_return(&self.ctx, &head.call, head.return_id, head.etag, &parts)
@@ -222,6 +241,7 @@ impl ReturnService for ReturnApi {
         &self,
         request: Request<proto::GetReturnRequest>,
     ) -> Result<Response<proto::GetReturnResponse>, Status> {
+        let access = oms_service::access(&request);
         let mut violations = Violations::default();
         let text = &request.get_ref().return_id;
         let id = read::uuid_field(text, "return_id", &mut violations).map(ReturnId::new);
@@ -230,7 +250,9 @@ impl ReturnService for ReturnApi {
             Some(id) => queries::get_return(&self.ctx, id).await.map_err(status)?,
             None => None,
         };
-        let ret = found.ok_or_else(|| ApiError::not_found("return", text))?;
+        // A return at another location is answered like one that does not exist.
+        let seen = found.filter(|ret| access.locations.permits(ret.location_id.as_str()));
+        let ret = seen.ok_or_else(|| ApiError::not_found("return", text))?;
         Ok(Response::new(proto::GetReturnResponse {
             return_order: Some(messages::ret(&ret)),
         }))
@@ -240,6 +262,7 @@ impl ReturnService for ReturnApi {
         &self,
         request: Request<proto::ListReturnsRequest>,
     ) -> Result<Response<proto::ListReturnsResponse>, Status> {
+        let access = oms_service::access(&request);
         let mut filter = request.into_inner();
         let (size, token) = (filter.page_size, std::mem::take(&mut filter.page_token));
         filter.page_size = 0;
@@ -253,7 +276,12 @@ impl ReturnService for ReturnApi {
         let states = read::states(&filter.states, &mut violations);
         violations.into_result().map_err(ApiError::from)?;
         let after = PageToken::decode::<(i128, Uuid)>(&token, &seal)?.and_then(position);
-        let page = queries::list_returns(&self.ctx, order_id, &states, after, size)
+        let filter = Filter {
+            order_id,
+            states,
+            locations: access.locations.names(),
+        };
+        let page = queries::list_returns(&self.ctx, &filter, after, size)
             .await
             .map_err(status)?;
         let next = page

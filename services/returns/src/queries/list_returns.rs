@@ -1,6 +1,5 @@
 //! ListReturns: keyset pages, oldest first.
 
-use oms_core::OrderId;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -8,6 +7,8 @@ use crate::ctx::Ctx;
 use crate::domain::returns::Return;
 use crate::error::Error;
 use crate::store;
+
+pub(crate) use crate::store::returns::Filter;
 
 /// A page of returns and the position of the next one, if there is one.
 #[derive(Debug)]
@@ -18,17 +19,16 @@ pub(crate) struct Page {
     pub(crate) next: Option<(OffsetDateTime, Uuid)>,
 }
 
-/// A page after a position: of one order or all, in some states or all.
+/// A page after a position.
 pub(crate) async fn list_returns(
     ctx: &Ctx,
-    order_id: Option<OrderId>,
-    states: &[String],
+    filter: &Filter,
     after: Option<(OffsetDateTime, Uuid)>,
     size: i64,
 ) -> Result<Page, Error> {
     let mut conn = ctx.db.read().await?;
     // One more than asked for tells whether another page follows.
-    let mut rows = store::returns::list(&mut conn, order_id, states, after, size + 1).await?;
+    let mut rows = store::returns::list(&mut conn, filter, after, size + 1).await?;
     let wanted = usize::try_from(size).unwrap_or(usize::MAX);
     let more = rows.len() > wanted;
     rows.truncate(wanted);

@@ -234,12 +234,21 @@ async fn load_lines(
     Ok(lines)
 }
 
-/// Ids of a page of returns with the time they were asked for, oldest first: of one order or all, in some
-/// states or all.
+/// What to list.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Filter {
+    /// Only of this order.
+    pub(crate) order_id: Option<OrderId>,
+    /// Only in these states; empty for all.
+    pub(crate) states: Vec<String>,
+    /// Only at these locations; `None` for all.
+    pub(crate) locations: Option<Vec<String>>,
+}
+
+/// Ids of a page of returns with the time they were asked for, oldest first.
 pub(crate) async fn list(
     conn: &mut PgConnection,
-    order_id: Option<OrderId>,
-    states: &[String],
+    filter: &Filter,
     after: Option<(OffsetDateTime, Uuid)>,
     limit: i64,
 ) -> Result<Vec<(OffsetDateTime, Uuid)>, StoreError> {
@@ -248,12 +257,14 @@ pub(crate) async fn list(
         "SELECT created_at, return_id FROM returns
          WHERE ($1::uuid IS NULL OR order_id = $1) AND (cardinality($2::text[]) = 0 OR state = ANY($2))
              AND ($3::timestamptz IS NULL OR (created_at, return_id) > ($3, $4))
+             AND ($6::text[] IS NULL OR location_id = ANY($6))
          ORDER BY created_at, return_id LIMIT $5",
-        order_id.map(OrderId::uuid),
-        states,
+        filter.order_id.map(OrderId::uuid),
+        &filter.states,
         after_time,
         after_id,
-        limit
+        limit,
+        filter.locations.as_deref()
     )
     .fetch_all(conn)
     .await?;

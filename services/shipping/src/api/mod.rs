@@ -2,6 +2,7 @@
 
 mod error;
 mod rate_service;
+mod reach;
 mod read;
 mod shipment_service;
 mod tracking_service;

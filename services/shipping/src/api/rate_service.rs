@@ -33,6 +33,7 @@ impl RateService for RateApi {
         &self,
         request: Request<pb::QuoteRatesRequest>,
     ) -> Result<Response<pb::QuoteRatesResponse>, Status> {
+        let access = oms_service::access(&request);
         let request = request.into_inner();
         let mut reader = Reader::new();
         let location_id = reader.location(&request.location_id);
@@ -49,6 +50,7 @@ impl RateService for RateApi {
         reader.0.into_result().map_err(ApiError::from)?;
         let location_id =
             location_id.ok_or_else(|| ApiError::internal("an id was neither good nor bad"))?;
+        oms_service::check_location(&access, &location_id)?;
         let rates = quote_rates(&self.ctx, &location_id, &destination, parcels, level);
         let rates = rates.await.map_err(status)?;
         Ok(Response::new(pb::QuoteRatesResponse {

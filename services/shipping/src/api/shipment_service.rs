@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use oms_core::ShipmentId;
+use oms_core::{LocationId, ShipmentId};
 use oms_proto::common::v1::{Document, DocumentFormat, ErrorReason};
 use oms_proto::shipping::v1 as pb;
 use oms_proto::shipping::v1::shipment_service_server::ShipmentService;
@@ -25,6 +25,7 @@ use crate::queries::get_shipment::get_shipment;
 use crate::queries::list_shipments::{Filter, Position, list_shipments};
 
 use super::error::{status, store_status};
+use super::reach::within;
 use super::read::{Reader, call};
 
 /// The service.
@@ -71,6 +72,7 @@ impl ShipmentService for ShipmentApi {
         &self,
         request: Request<pb::CreateShipmentRequest>,
     ) -> Result<Response<pb::CreateShipmentResponse>, Status> {
+        let access = oms_service::access(&request);
         let actor = principal(&request).to_string();
         let mut request = request.into_inner();
         let mut reader = Reader::new();
@@ -79,6 +81,7 @@ impl ShipmentService for ShipmentApi {
         let new = new_shipment(&mut reader, request);
         invalid(reader)?;
         let new = new.ok_or_else(|| ApiError::internal("a request was neither good nor bad"))?;
+        oms_service::check_location(&access, &new.location_id)?;
         let shipment = create_shipment(&self.ctx, &new, &call)
             .await
             .map_err(status)?;
@@ -91,6 +94,7 @@ impl ShipmentService for ShipmentApi {
         &self,
         request: Request<pb::BuyLabelRequest>,
     ) -> Result<Response<pb::BuyLabelResponse>, Status> {
+        let access = oms_service::access(&request);
         let actor = principal(&request).to_string();
         let mut request = request.into_inner();
         let mut reader = Reader::new();
@@ -99,6 +103,7 @@ impl ShipmentService for ShipmentApi {
         reader.text("carrier_id", &request.carrier_id, 64);
         reader.text("carrier_service", &request.carrier_service, 64);
         let target = target(reader, &request.shipment_id, &request.etag, call)?;
+        within(&self.ctx, &access, target.shipment_id).await?;
         let named = Named {
             carrier_id: request.carrier_id,
             carrier_service: request.carrier_service,
@@ -121,12 +126,14 @@ impl ShipmentService for ShipmentApi {
         &self,
         request: Request<pb::VoidLabelRequest>,
     ) -> Result<Response<pb::VoidLabelResponse>, Status> {
+        let access = oms_service::access(&request);
         let actor = principal(&request).to_string();
         let mut request = request.into_inner();
         let mut reader = Reader::new();
         let id = std::mem::take(&mut request.request_id);
         let call = call(&mut reader, actor, "VoidLabel", &id, &request);
         let target = target(reader, &request.shipment_id, &request.etag, call)?;
+        within(&self.ctx, &access, target.shipment_id).await?;
         let shipment = void_label(&self.ctx, target.shipment_id, target.etag, &target.call)
             .await
             .map_err(status)?;
@@ -139,6 +146,7 @@ impl ShipmentService for ShipmentApi {
         &self,
         request: Request<pb::GetLabelRequest>,
     ) -> Result<Response<pb::GetLabelResponse>, Status> {
+        let access = oms_service::access(&request);
         let request = request.into_inner();
         let mut reader = Reader::new();
         let shipment_id = reader.id("shipment_id", &request.shipment_id);
@@ -154,6 +162,7 @@ impl ShipmentService for ShipmentApi {
         invalid(reader)?;
         let shipment_id =
             shipment_id.ok_or_else(|| ApiError::internal("an id was neither good nor bad"))?;
+        within(&self.ctx, &access, shipment_id).await?;
         let document = get_label(&self.ctx, shipment_id, package_id, format);
         let document = document.await.map_err(status)?;
         let (format, media_type) = match document.format {
@@ -175,12 +184,14 @@ impl ShipmentService for ShipmentApi {
         &self,
         request: Request<pb::ConfirmShipRequest>,
     ) -> Result<Response<pb::ConfirmShipResponse>, Status> {
+        let access = oms_service::access(&request);
         let actor = principal(&request).to_string();
         let mut request = request.into_inner();
         let mut reader = Reader::new();
         let id = std::mem::take(&mut request.request_id);
         let call = call(&mut reader, actor, "ConfirmShip", &id, &request);
         let target = target(reader, &request.shipment_id, &request.etag, call)?;
+        within(&self.ctx, &access, target.shipment_id).await?;
         let shipment = confirm_ship(&self.ctx, target.shipment_id, target.etag, &target.call)
             .await
             .map_err(status)?;
@@ -193,6 +204,7 @@ impl ShipmentService for ShipmentApi {
         &self,
         request: Request<pb::CancelShipmentRequest>,
     ) -> Result<Response<pb::CancelShipmentResponse>, Status> {
+        let access = oms_service::access(&request);
         let actor = principal(&request).to_string();
         let mut request = request.into_inner();
         let mut reader = Reader::new();
@@ -200,6 +212,7 @@ impl ShipmentService for ShipmentApi {
         let call = call(&mut reader, actor, "CancelShipment", &id, &request);
         reader.text("reason", &request.reason, 200);
         let target = target(reader, &request.shipment_id, &request.etag, call)?;
+        within(&self.ctx, &access, target.shipment_id).await?;
         let (id, etag, reason) = (target.shipment_id, target.etag, &request.reason);
         let shipment = cancel_shipment(&self.ctx, id, etag, reason, &target.call);
         let shipment = shipment.await.map_err(status)?;
@@ -212,12 +225,14 @@ impl ShipmentService for ShipmentApi {
         &self,
         request: Request<pb::GetShipmentRequest>,
     ) -> Result<Response<pb::GetShipmentResponse>, Status> {
+        let access = oms_service::access(&request);
         let request = request.into_inner();
         let mut reader = Reader::new();
         let id = reader.id("shipment_id", &request.shipment_id);
         invalid(reader)?;
         let id: ShipmentId =
             id.ok_or_else(|| ApiError::internal("an id was neither good nor bad"))?;
+        within(&self.ctx, &access, id).await?;
         let found = get_shipment(&self.ctx.db, id).await.map_err(store_status)?;
         let found = found.ok_or_else(|| ApiError::not_found("shipment", id))?;
         oms_telemetry::record_order_id(&tracing::Span::current(), found.order_id);
@@ -230,15 +245,19 @@ impl ShipmentService for ShipmentApi {
         &self,
         request: Request<pb::ListShipmentsRequest>,
     ) -> Result<Response<pb::ListShipmentsResponse>, Status> {
+        let access = oms_service::access(&request);
         let mut request = request.into_inner();
         let mut reader = Reader::new();
-        let filter = Filter {
-            order_id: reader.optional_id("order_id", &request.order_id),
-            location_id: reader.optional_id("location_id", &request.location_id),
-            states: states(&mut reader, &request.states),
-        };
+        let order_id = reader.optional_id("order_id", &request.order_id);
+        let location: Option<LocationId> = reader.optional_id("location_id", &request.location_id);
+        let states = states(&mut reader, &request.states);
         let size = page_size(request.page_size, &mut reader.0);
         invalid(reader)?;
+        let filter = Filter {
+            order_id,
+            locations: oms_service::locations(&access, location.as_ref().map(LocationId::as_str))?,
+            states,
+        };
         let token = std::mem::take(&mut request.page_token);
         request.page_size = 0;
         let seal = fingerprint(&request);

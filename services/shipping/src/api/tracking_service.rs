@@ -17,6 +17,7 @@ use crate::domain::tracking::TrackingStatus;
 use crate::queries::list_tracking_events::list_tracking_events;
 
 use super::error::{status, store_status};
+use super::reach::{carries, within};
 use super::read::{Reader, call};
 
 /// How far the carrier's clock may be ahead of ours.
@@ -40,6 +41,7 @@ impl TrackingService for TrackingApi {
         &self,
         request: Request<pb::RecordTrackingEventRequest>,
     ) -> Result<Response<pb::RecordTrackingEventResponse>, Status> {
+        let access = oms_service::access(&request);
         let actor = principal(&request).to_string();
         let mut request = request.into_inner();
         let mut reader = Reader::new();
@@ -49,6 +51,13 @@ impl TrackingService for TrackingApi {
         reader.0.into_result().map_err(ApiError::from)?;
         let report =
             report.ok_or_else(|| ApiError::internal("a request was neither good nor bad"))?;
+        carries(
+            &self.ctx,
+            &access,
+            &report.carrier_id,
+            &report.tracking_number,
+        )
+        .await?;
         let recorded = record_tracking_event(&self.ctx, &report, &call).await;
         let (event, shipment) = recorded.map_err(status)?;
         Ok(Response::new(pb::RecordTrackingEventResponse {
@@ -61,12 +70,14 @@ impl TrackingService for TrackingApi {
         &self,
         request: Request<pb::ListTrackingEventsRequest>,
     ) -> Result<Response<pb::ListTrackingEventsResponse>, Status> {
+        let access = oms_service::access(&request);
         let request = request.into_inner();
         let mut reader = Reader::new();
         let id = reader.id("shipment_id", &request.shipment_id);
         reader.0.into_result().map_err(ApiError::from)?;
         let id: ShipmentId =
             id.ok_or_else(|| ApiError::internal("an id was neither good nor bad"))?;
+        within(&self.ctx, &access, id).await?;
         let events = list_tracking_events(&self.ctx.db, id)
             .await
             .map_err(store_status)?;
