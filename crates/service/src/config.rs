@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ::config::{Config, Environment, File, FileFormat, Map, Source, Value, ValueKind};
-use oms_postgres::DbConfig;
+use oms_postgres::{AuditConfig, DbConfig};
 use oms_telemetry::TelemetryConfig;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -35,10 +35,13 @@ pub struct Common {
     /// Limits of the gRPC server.
     #[serde(default)]
     pub server: ServerConfig,
+    /// The audit log.
+    #[serde(default)]
+    pub audit: AuditConfig,
 }
 
 /// Names of the fields of [`Common`], which the file has at its top.
-const COMMON_KEYS: [&str; 7] = [
+const COMMON_KEYS: [&str; 8] = [
     "listen",
     "admin_listen",
     "database",
@@ -46,6 +49,7 @@ const COMMON_KEYS: [&str; 7] = [
     "peers",
     "telemetry",
     "server",
+    "audit",
 ];
 
 /// Where a peer is.
