@@ -60,7 +60,8 @@ pub(super) const ALL: &[Invariant] = &[
          WHERE at < now() - interval '60 seconds'
          UNION ALL
          SELECT 'event ' || f.pos || ' waits since ' || f.relayed_at FROM audit_head h
-         CROSS JOIN LATERAL (SELECT pos, relayed_at FROM feed WHERE pos > h.feed_pos ORDER BY pos LIMIT 1) AS f
+         CROSS JOIN LATERAL (SELECT pos, relayed_at FROM feed
+             WHERE pos > h.feed_pos AND pos <= (SELECT pos FROM feed_head) ORDER BY pos LIMIT 1) AS f
          WHERE f.relayed_at < now() - interval '60 seconds'",
     ),
 ];

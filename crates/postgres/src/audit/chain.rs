@@ -103,8 +103,13 @@ impl Auditor {
     async fn run(mut self, cancel: CancellationToken) {
         let mut failures = 0;
         let mut checkpoint_at = Instant::now() + jitter::of(self.config.checkpoint);
-        loop {
-            let wait = match self.drain().await {
+        while !cancel.is_cancelled() {
+            if Instant::now() >= checkpoint_at {
+                checkpoint_at = Instant::now() + self.config.checkpoint;
+                self.checkpoint().await;
+            }
+            let wait = match self.step().await {
+                Ok(chained) if chained >= self.config.batch.unsigned_abs() => continue,
                 Ok(_) => {
                     failures = 0;
                     jitter::of(self.config.poll)
@@ -119,12 +124,8 @@ impl Auditor {
                     jitter::backoff(self.config.poll, RETRY_WAIT_MOST, failures)
                 }
             };
-            if Instant::now() >= checkpoint_at {
-                checkpoint_at = Instant::now() + self.config.checkpoint;
-                self.checkpoint().await;
-            }
             tokio::select! {
-                () = cancel.cancelled() => break,
+                () = cancel.cancelled() => {}
                 () = tokio::time::sleep(wait) => {}
             }
         }
