@@ -44,6 +44,12 @@ pub(crate) async fn cases(world: &World, table: &mut Table) -> anyhow::Result<()
     pages!(
         table,
         clients.orders(),
+        list_at_risk,
+        o::ListAtRiskRequest::default()
+    );
+    pages!(
+        table,
+        clients.orders(),
         get_order_timeline,
         o::GetOrderTimelineRequest {
             order_id: world.done.order_id.clone(),
