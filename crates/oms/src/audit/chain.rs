@@ -119,7 +119,7 @@ impl Chains {
             });
             self.chains.len() - 1
         });
-        #[expect(clippy::indexing_slicing, reason = "it was found or pushed above")]
+        // Found or pushed above.
         &mut self.chains[place]
     }
 

@@ -77,7 +77,7 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<Listed>, Error> {
     let rows = sqlx::query!(
-        r#"select l.seq, l.epoch, l.kind, l.at, l.principal, l.method, l.object_type, l.object_id,
+        "select l.seq, l.epoch, l.kind, l.at, l.principal, l.method, l.object_type, l.object_id,
                   l.object_version, l.content_hash, l.reason, l.entry_id, l.traceparent, l.recorded_at, l.hash,
                   (select b.content_hash from audit_log b
                    where l.object_version > 1 and b.object_id = l.object_id and b.seq < l.seq
@@ -89,7 +89,7 @@ pub async fn list(
              and ($4 = '' or l.object_type = $4) and ($5 = '' or l.object_id = $5)
              and l.at >= coalesce($6, '-infinity'::timestamptz)
              and l.at < coalesce($7, 'infinity'::timestamptz)
-           order by l.seq desc limit $8"#,
+           order by l.seq desc limit $8",
         before_seq,
         filter.principal,
         filter.method,
