@@ -176,6 +176,7 @@ async fn retention_drops_whole_old_parts_and_the_rest_still_holds() {
             .unwrap();
     }
     let small = AuditorConfig {
+        batch: 10,
         partition_size: 10,
         ..AuditorConfig::default()
     };
