@@ -89,10 +89,9 @@ async fn an_order_goes_through_its_stages_and_leaves_the_list() {
 }
 
 #[tokio::test]
-async fn what_is_held_back_waits_for_release_and_what_ended_waits_for_nothing() {
+async fn a_shop_may_promise_by_itself_and_what_ended_waits_for_nothing() {
     let rig = Rig::start().await;
     let mut order = new_order(&[("A", 1)], "tok_approve");
-    // Longer than the outlier quantity of the channel is not needed: a shop's own promise, in an hour.
     let now = rig.place(order.clone()).await.create_time.unwrap();
     order.ship_by = Some(prost_types::Timestamp {
         seconds: now.seconds + 3_600,
