@@ -1,5 +1,5 @@
 //! Compiles every file under `proto/` of the repository: messages, clients and servers, the
-//! descriptor set, the table of methods with their scopes and the names of events.
+//! descriptor set, the table of methods with their scopes, the names of events and the reasons of requests.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use prost_reflect::{DescriptorPool, MessageDescriptor, MethodDescriptor, ServiceDescriptor};
+use prost_reflect::{DescriptorPool, Kind, MessageDescriptor, MethodDescriptor, ServiceDescriptor};
 use protox::Compiler;
 use tonic_prost_build::Config;
 
@@ -53,6 +53,7 @@ fn main() -> Result<()> {
     }
     fs::write(out_dir.join("event_types.rs"), event_types(&pool)?)?;
     fs::write(out_dir.join("decoders.rs"), decoders(&pool))?;
+    fs::write(out_dir.join("mutations.rs"), mutations(&pool)?)?;
     Ok(())
 }
 
@@ -153,11 +154,7 @@ fn bound_by(pool: &DescriptorPool, kind: &str) -> Result<String> {
 fn event_types(pool: &DescriptorPool) -> Result<String> {
     let mut code = String::new();
     for event in pool.all_messages().filter(is_event) {
-        let module = event
-            .parent_file()
-            .package_name()
-            .trim_start_matches("oms.")
-            .replace('.', "::");
+        let module = module_of(&event);
         let (name, Some(oneof)) = (event.name(), event.oneofs().next()) else {
             continue;
         };
@@ -186,6 +183,43 @@ fn event_types(pool: &DescriptorPool) -> Result<String> {
         writeln!(code, "            None => \"\",\n        }}\n    }}\n}}")?;
     }
     Ok(code)
+}
+
+/// `Mutation` for every request with a request id: the reason that it gives, as text or as the name of an enum's value.
+fn mutations(pool: &DescriptorPool) -> Result<String> {
+    let mut code = String::new();
+    for message in pool.all_messages() {
+        let is_mutation = message.name().ends_with("Request")
+            && message.package_name().starts_with("oms.")
+            && message.get_field_by_name("request_id").is_some();
+        if !is_mutation {
+            continue;
+        }
+        let reason = message
+            .get_field_by_name("reason")
+            .filter(|field| !field.is_list() && !field.supports_presence());
+        let reason = match reason.map(|field| field.kind()) {
+            Some(Kind::String) => "&self.reason",
+            // Called by its path: the field has the same name.
+            Some(Kind::Enum(_)) => "Self::reason(self).as_str_name()",
+            _ => "\"\"",
+        };
+        let path = module_of(&message);
+        let name = message.name();
+        writeln!(code, "impl crate::Mutation for {path}::{name} {{")?;
+        writeln!(
+            code,
+            "    fn why(&self) -> &str {{\n        {reason}\n    }}\n}}"
+        )?;
+    }
+    Ok(code)
+}
+
+/// The Rust module of a message's package: `order::v1`.
+fn module_of(message: &MessageDescriptor) -> String {
+    let file = message.parent_file();
+    let package = file.package_name().trim_start_matches("oms.");
+    package.replace('.', "::")
 }
 
 fn is_event(message: &MessageDescriptor) -> bool {

@@ -8,10 +8,12 @@
     reason = "each step of the way is called twice, which is long to write down"
 )]
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use anyhow::{Context, ensure};
+use oms::verify::Databases;
+use oms_proto::audit::v1 as a;
 use oms_proto::common::v1::Dimensions;
 use oms_proto::common::v1::ErrorReason;
 use oms_proto::fulfillment::v1 as f;
@@ -21,21 +23,22 @@ use oms_proto::returns::v1 as r;
 use oms_proto::shipping::v1 as s;
 use oms_service::PeerError;
 use oms_tests::shop::{barcode, channel, item, new_order};
-use oms_tests::suite::TestSuite;
+use oms_tests::suite::{TestSuite, wait_for};
 use oms_tests::{fresh_id, id, usd};
 use prost::Message;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 
-/// Methods that were called twice.
+/// Methods that were called twice, with the request ids.
 #[derive(Default)]
-struct Replayed(BTreeSet<&'static str>);
+struct Replayed(BTreeMap<&'static str, String>);
 
 /// Calls a method twice with one request and once with another body under the same request id; answers what
 /// the first call answered.
 macro_rules! twice {
     ($replayed:expr, $client:expr, $method:ident, $name:literal, $request:expr, $change:expr) => {{
         let request = $request;
+        let request_id = request.request_id.clone();
         let mut client = $client;
         let first = client
             .$method(request.clone())
@@ -66,7 +69,7 @@ macro_rules! twice {
             "{}: another body was refused as {error}",
             $name
         );
-        $replayed.0.insert($name);
+        $replayed.0.insert($name, request_id);
         first
     }};
 }
@@ -106,9 +109,10 @@ async fn every_mutating_call_can_be_repeated() -> anyhow::Result<()> {
     returns(&suite, &mut done, &order).await?;
     let missing: Vec<&str> = mutating_methods()
         .into_iter()
-        .filter(|m| !done.0.contains(m))
+        .filter(|m| !done.0.contains_key(m))
         .collect();
     ensure!(missing.is_empty(), "not repeated by this test: {missing:?}");
+    every_call_is_audited_once(&suite, &done).await?;
     // A reservation of no order and a shipment of no return were made by hand above; nothing else is amiss.
     suite
         .verify_but(&[
@@ -117,6 +121,53 @@ async fn every_mutating_call_can_be_repeated() -> anyhow::Result<()> {
         ])
         .await?;
     suite.suite.stop().await
+}
+
+/// Whatever changes something is in the audit log of its service: once, however often it was called.
+async fn every_call_is_audited_once(suite: &TestSuite, done: &Replayed) -> anyhow::Result<()> {
+    let clients = &suite.clients;
+    let logs = [
+        clients.order_audit(),
+        clients.inventory_audit(),
+        clients.fulfillment_audit(),
+        clients.shipping_audit(),
+        clients.returns_audit(),
+    ];
+    for (method, request_id) in &done.0 {
+        let request = a::ListAuditRequest {
+            method: (*method).to_owned(),
+            page_size: 500,
+            ..Default::default()
+        };
+        let found = wait_for("the call to be chained", || async {
+            let mut found = Vec::new();
+            for mut log in logs.clone() {
+                let page = log.list_audit(request.clone()).await?.into_inner();
+                found.extend(page.entries);
+            }
+            found.retain(|entry| entry.request_id == *request_id);
+            Ok(if found.is_empty() {
+                Err(format!("{method} {request_id} is in no audit log"))
+            } else {
+                Ok(found)
+            })
+        })
+        .await?;
+        ensure!(
+            found.len() == 1,
+            "{method} was audited {} times",
+            found.len()
+        );
+        let entry = &found[0];
+        ensure!(entry.principal.starts_with("user:"), "{entry:?}");
+        ensure!(
+            entry.kind() == a::audit_entry::Kind::Call && entry.hash.len() == 32,
+            "{entry:?}"
+        );
+    }
+    let report = oms::audit::verify(&Databases::on_server(&suite.postgres_url)?, &[]).await?;
+    ensure!(report.violations() == 0, "{report:#?}");
+    Ok(())
 }
 
 /// Methods whose request has a request id.

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use oms_engines::EnginesConfig;
 
+use crate::audit::{self, Audit};
 use crate::bench::reservations::Measure;
 use crate::{bench, demo, feed, identity, repair, sandbox_psp, up, verify};
 
@@ -29,6 +30,9 @@ enum Command {
     Demo(DemoArgs),
     /// Check the five databases against every invariant.
     Verify(VerifyArgs),
+    /// Check or write out the audit logs.
+    #[command(subcommand)]
+    Audit(Audit),
     /// Mends what the restore of one database from a backup left behind.
     #[command(subcommand)]
     Repair(Repair),
@@ -325,6 +329,7 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 sandbox_psp::serve(&args).await.map(|()| ExitCode::SUCCESS)
             }
             Command::Verify(args) => verify::command(&args).await.map(judged),
+            Command::Audit(args) => audit::command(&args).await.map(judged),
             Command::Repair(Repair::Reservations(args)) => repair::command(&args).await.map(judged),
             Command::ApiKey(command) => identity::api_key(&command).map(|()| ExitCode::SUCCESS),
             Command::DevToken(args) => identity::dev_token(&args).map(|()| ExitCode::SUCCESS),

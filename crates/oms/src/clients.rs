@@ -1,6 +1,7 @@
 //! A client for every gRPC service of the suite.
 
 use oms_core::Principal;
+use oms_proto::audit::v1::audit_service_client::AuditServiceClient;
 use oms_proto::events::v1::event_feed_service_client::EventFeedServiceClient;
 use oms_proto::fulfillment::v1 as fulfillment;
 use oms_proto::inventory::v1 as inventory;
@@ -77,6 +78,8 @@ clients! {
     exceptions: order -> ExceptionServiceClient;
     /// Events of the order service.
     order_feed: order -> EventFeedServiceClient;
+    /// Audit log of the order service.
+    order_audit: order -> AuditServiceClient;
     /// Items.
     items: inventory -> ItemServiceClient;
     /// Locations.
@@ -93,6 +96,8 @@ clients! {
     reservations: inventory -> ReservationServiceClient;
     /// Events of the inventory service.
     inventory_feed: inventory -> EventFeedServiceClient;
+    /// Audit log of the inventory service.
+    inventory_audit: inventory -> AuditServiceClient;
     /// Sourcing.
     sourcing: fulfillment -> SourcingServiceClient;
     /// Fulfillment orders.
@@ -107,6 +112,8 @@ clients! {
     documents: fulfillment -> DocumentServiceClient;
     /// Events of the fulfillment service.
     fulfillment_feed: fulfillment -> EventFeedServiceClient;
+    /// Audit log of the fulfillment service.
+    fulfillment_audit: fulfillment -> AuditServiceClient;
     /// Rates.
     rates: shipping -> RateServiceClient;
     /// Shipments.
@@ -115,10 +122,14 @@ clients! {
     tracking: shipping -> TrackingServiceClient;
     /// Events of the shipping service.
     shipping_feed: shipping -> EventFeedServiceClient;
+    /// Audit log of the shipping service.
+    shipping_audit: shipping -> AuditServiceClient;
     /// Returns.
     returns: returns -> ReturnServiceClient;
     /// Events of the returns service.
     returns_feed: returns -> EventFeedServiceClient;
+    /// Audit log of the returns service.
+    returns_audit: returns -> AuditServiceClient;
 }
 
 impl Clients {

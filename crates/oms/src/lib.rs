@@ -9,9 +9,11 @@
 //! | `bench` | how fast things are, beside what the same work costs without the services |
 //! | `identity` | keys of partners, and tokens for development |
 //! | [`verify`] | the verifier: what must be true of the five databases, with SQL of its own |
+//! | [`audit`] | audit logs, checked from their first row on and written out |
 //! | [`repair`] | mends what the restore of one database left behind |
 //! | `up`, `sandbox_psp`, `cli` | the commands |
 
+pub mod audit;
 mod bench;
 pub mod cli;
 pub mod clients;

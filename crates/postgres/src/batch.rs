@@ -7,8 +7,19 @@ use crate::idempotency::{RequestKey, columns};
 use crate::outbox::{Columns, NewEvent};
 use crate::{Error, scope};
 
+/// A call that succeeds with the transaction.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// What makes a repeat the same call.
+    pub key: &'a RequestKey,
+    /// Id of what it made or changed.
+    pub resource_id: String,
+    /// Its span, for the audit log.
+    pub cause: &'a TraceContext,
+}
+
 /// [`outbox::append_all`](crate::outbox::append_all) for events with different causes, which are in step with the events,
-/// and [`idempotency::record`](crate::idempotency::record) for calls with different keys, in one round trip.
+/// and [`idempotency::record`](crate::idempotency::record) for calls with different keys, also for the audit log, in one round trip.
 ///
 /// # Errors
 /// [`Error::Transient`] when one of the calls has succeeded meanwhile, or its id came before with another body: the next
@@ -17,15 +28,17 @@ pub async fn leave(
     conn: &mut PgConnection,
     events: &[NewEvent],
     causes: &[&TraceContext],
-    calls: &[(&RequestKey, String)],
+    calls: &[Call<'_>],
 ) -> Result<(), Error> {
     if events.is_empty() && calls.is_empty() {
         return Ok(());
     }
     let told = Columns::of(events, causes);
-    let (principals, methods, ids) = columns(calls.iter().map(|(key, _)| *key));
-    let hashes: Vec<&[u8]> = calls.iter().map(|(key, _)| key.hash.as_slice()).collect();
-    let resources: Vec<&str> = calls.iter().map(|(_, id)| id.as_str()).collect();
+    let (principals, methods, ids) = columns(calls.iter().map(|call| call.key));
+    let hashes: Vec<&[u8]> = calls.iter().map(|call| call.key.hash.as_slice()).collect();
+    let resources: Vec<&str> = calls.iter().map(|call| call.resource_id.as_str()).collect();
+    let reasons: Vec<&str> = calls.iter().map(|call| call.key.reason.as_str()).collect();
+    let traces: Vec<&str> = calls.iter().map(|call| call.cause.as_str()).collect();
     // Calls in one order, so that two transactions cannot wait for each other.
     let recorded = sqlx::query_scalar!(
         r#"with told as (
@@ -51,6 +64,14 @@ pub async fn leave(
              where i.request_hash = excluded.request_hash
                and (i.resource_id is null or i.resource_id = excluded.resource_id)
              returning 1
+           ), audited as (
+             insert into audit_pending (principal, method, object_id, content_hash, reason, request_id,
+                                        traceparent)
+             select k.principal, k.method, k.resource_id, k.request_hash, k.reason, k.request_id,
+                    k.traceparent
+             from unnest($13::text[], $14::text[], $15::uuid[], $16::bytea[], $17::text[], $18::text[],
+                         $19::text[])
+                  as k (principal, method, request_id, request_hash, resource_id, reason, traceparent)
            )
            select count(*) as "recorded!" from recorded"#,
         &told.ids,
@@ -70,6 +91,8 @@ pub async fn leave(
         &ids,
         &hashes as &[&[u8]],
         &resources as &[&str],
+        &reasons as &[&str],
+        &traces as &[&str],
     )
     .fetch_one(conn)
     .await?;

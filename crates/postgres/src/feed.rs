@@ -4,6 +4,7 @@ use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
+use crate::partitions::{self, Partition};
 use crate::{Db, Error};
 
 /// Most positions that one batch covers.
@@ -191,59 +192,23 @@ pub async fn set_epoch(conn: &mut PgConnection, epoch: Uuid) -> Result<(), Error
     Ok(())
 }
 
-/// A partition holds positions `from..to`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Partition {
-    from: i64,
-    to: i64,
-}
-
-async fn partitions(conn: &mut PgConnection) -> Result<Vec<Partition>, Error> {
-    let rows = sqlx::query_as!(
-        Partition,
-        r#"select (substring(bounds from 'FROM \(''(\d+)''\)'))::bigint as "from!",
-                  (substring(bounds from 'TO \(''(\d+)''\)'))::bigint as "to!"
-           from (select pg_get_expr(c.relpartbound, c.oid) as bounds
-                 from pg_inherits i join pg_class c on c.oid = i.inhrelid
-                 where i.inhparent = 'feed'::regclass) p
-           order by 1"#
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(rows)
-}
-
 /// Makes sure that there are partitions for the next `ahead` positions; answers the position up to
 /// which (excluded) there are. New partitions hold `size` positions.
-///
-/// A partition is made as a table of its own and then attached, which blocks neither readers nor
-/// writers of the feed. The head is locked, so two relays cannot make the same one.
 pub(crate) async fn ensure_partitions(db: &Db, ahead: i64, size: i64) -> Result<i64, Error> {
     db.run_tx_quiet("ensure_feed_partitions", |tx| {
         Box::pin(async move {
             let pos = sqlx::query_scalar!("select pos from feed_head for update")
                 .fetch_one(tx.conn())
                 .await?;
-            let kept = partitions(tx.conn()).await?;
-            let mut covered = kept.last().map_or(pos + 1, |last| last.to);
-            while covered <= pos.saturating_add(ahead) {
-                let (from, to) = (covered, covered.saturating_add(size));
-                // Safe SQL: nothing but numbers is put in.
-                let sql = format!(
-                    "create table feed_{from} (like feed including all);
-                     alter table feed attach partition feed_{from} for values from ({from}) to ({to})"
-                );
-                sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(tx.conn()).await?;
-                covered = to;
-            }
-            Ok(covered)
+            let through = pos.saturating_add(ahead);
+            partitions::cover(tx.conn(), "feed", (pos, through), size).await
         })
     })
     .await
 }
 
-/// Drops the partitions whose every event was relayed more than `keep` ago, except the one that is
-/// being filled; answers how many. The head and positions stay as they are.
+/// Drops the partitions whose every event was relayed more than `keep` ago and is in the audit log, except the one that
+/// is being filled; answers how many. The head and positions stay as they are.
 pub(crate) async fn drop_old_partitions(db: &Db, keep: Duration) -> Result<usize, Error> {
     let keep_secs = keep.as_seconds_f64();
     db.run_tx_quiet("drop_feed_partitions", |tx| {
@@ -255,15 +220,16 @@ pub(crate) async fn drop_old_partitions(db: &Db, keep: Duration) -> Result<usize
             let pos = sqlx::query_scalar!("select pos from feed_head for update")
                 .fetch_one(tx.conn())
                 .await?;
+            let audited = sqlx::query_scalar!("select feed_pos from audit_head")
+                .fetch_one(tx.conn())
+                .await?;
             let mut dropped = 0;
-            for partition in partitions(tx.conn()).await? {
-                if partition.to > pos || !is_old(tx.conn(), partition, keep_secs).await? {
+            for partition in partitions::list(tx.conn(), "feed").await? {
+                let is_needed = partition.to > pos || partition.to > audited + 1;
+                if is_needed || !is_old(tx.conn(), partition, keep_secs).await? {
                     break;
                 }
-                let sql = format!("drop table feed_{}", partition.from);
-                sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
-                    .execute(tx.conn())
-                    .await?;
+                partitions::drop(tx.conn(), "feed", partition).await?;
                 sqlx::query!("update feed_head set first_pos = $1", partition.to)
                     .execute(tx.conn())
                     .await?;

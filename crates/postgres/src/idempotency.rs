@@ -5,6 +5,7 @@
 //! waits in [`check`] until the first call has ended: then it replays, or, if that one failed, runs
 //! itself. It never sees half of the first one, such as a version that has moved on.
 
+use oms_telemetry::TraceContext;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -21,6 +22,8 @@ pub struct RequestKey {
     pub request_id: Uuid,
     /// SHA-256 of the request without `request_id` and `wait_for`.
     pub hash: [u8; 32],
+    /// Why, in the caller's words or code; for the audit log, empty when none was given. No part of the key.
+    pub reason: String,
 }
 
 /// Begins the call: the id of its resource if it succeeded before, else `None`.
@@ -73,27 +76,37 @@ pub async fn find(conn: &mut PgConnection, key: &RequestKey) -> Result<Option<St
     }
 }
 
-/// Records that the call succeeds with this transaction. Without it, a call that commits is run
-/// again when it is repeated.
+/// Records that the call succeeds with this transaction, also for the audit log. Without it, a call
+/// that commits is run again when it is repeated.
 pub async fn record(
     conn: &mut PgConnection,
     key: &RequestKey,
     resource_id: &str,
 ) -> Result<(), Error> {
-    let recorded = sqlx::query!(
-        "insert into idempotency as i (principal, method, request_id, request_hash, resource_id)
-         values ($1, $2, $3, $4, $5)
-         on conflict (principal, method, request_id) do update set resource_id = $5
-         where i.request_hash = $4 and (i.resource_id is null or i.resource_id = $5)",
+    let cause = TraceContext::current();
+    let recorded = sqlx::query_scalar!(
+        r#"with recorded as (
+             insert into idempotency as i (principal, method, request_id, request_hash, resource_id)
+             values ($1, $2, $3, $4, $5)
+             on conflict (principal, method, request_id) do update set resource_id = $5
+             where i.request_hash = $4 and (i.resource_id is null or i.resource_id = $5)
+             returning 1
+           ), audited as (
+             insert into audit_pending (principal, method, object_id, content_hash, reason, request_id,
+                                        traceparent)
+             select $1, $2, $5, $4, $6, $3, $7 from recorded
+           )
+           select count(*) as "recorded!" from recorded"#,
         key.principal,
         key.method,
         key.request_id,
         key.hash.as_slice(),
         resource_id,
+        key.reason,
+        cause.as_str(),
     )
-    .execute(conn)
-    .await?
-    .rows_affected();
+    .fetch_one(conn)
+    .await?;
     if recorded > 0 {
         return Ok(());
     }

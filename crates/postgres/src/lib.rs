@@ -8,6 +8,7 @@
 //! - [`idempotency`] makes a repeated call answer what the first one did.
 //! - [`outbox`] -> [`relay`] -> [`feed`]: events leave in dense order after their transactions committed.
 //! - [`batch`]: events and request ids of a transaction that did the work of many calls.
+//! - [`audit`]: who did what, in a chain of hashes.
 //! - [`cursor`] and [`parked`]: reading the feeds of other services.
 //! - [`tasks`]: follow-up work that survives the process.
 //! - [`maintenance`]: retention and gauges.
@@ -15,6 +16,7 @@
 //! Invariants: no statement on a hot path costs more as tables grow; no NOTIFY; a wake-up is only
 //! ever a hint, and a jittered poll is the guarantee.
 
+pub mod audit;
 pub mod batch;
 pub mod cursor;
 mod db;
@@ -27,11 +29,13 @@ mod migrate;
 mod names;
 pub mod outbox;
 pub mod parked;
+mod partitions;
 pub mod relay;
 mod scope;
 pub mod tasks;
 mod tx;
 
+pub use audit::AuditConfig;
 pub use db::{Db, DbConfig};
 pub use error::{Error, ErrorKind};
 pub use migrate::{MIGRATOR, MigrateError, SchemaError, migrate, migrate_url, schema_check};

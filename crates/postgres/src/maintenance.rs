@@ -6,7 +6,7 @@ use metrics::gauge;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Db, Error, feed, jitter, names};
+use crate::{Db, Error, audit, feed, jitter, names};
 
 /// Rows deleted by one statement, so that no lock is held for long.
 const DELETE_BATCH: i64 = 5_000;
@@ -24,6 +24,8 @@ pub struct MaintenanceConfig {
     pub tasks_done_keep: time::Duration,
     /// How long events can be replayed.
     pub feed_keep: time::Duration,
+    /// How long rows of the audit log are kept; for ever if `None`.
+    pub audit_keep: Option<time::Duration>,
 }
 
 impl Default for MaintenanceConfig {
@@ -34,6 +36,7 @@ impl Default for MaintenanceConfig {
             idempotency_keep: time::Duration::days(7),
             tasks_done_keep: time::Duration::days(1),
             feed_keep: time::Duration::days(30),
+            audit_keep: None,
         }
     }
 }
@@ -47,6 +50,8 @@ pub struct Removed {
     pub tasks: u64,
     /// Partitions of the feed.
     pub partitions: usize,
+    /// Partitions of the audit log.
+    pub audit_partitions: usize,
 }
 
 /// Runs retention and reads gauges until the token is canceled.
@@ -94,6 +99,9 @@ pub async fn run_once(db: &Db, config: &MaintenanceConfig) -> Result<Removed, Er
         }
     }
     removed.partitions = feed::drop_old_partitions(db, config.feed_keep).await?;
+    if let Some(keep) = config.audit_keep {
+        removed.audit_partitions = audit::drop_old_partitions(db, keep).await?;
+    }
     Ok(removed)
 }
 
@@ -150,12 +158,15 @@ async fn read_gauges(db: &Db) -> Result<(), Error> {
     )
     .fetch_one(&mut *conn)
     .await?;
+    let (audit_pending, audit_head) = audit::pending(&mut conn).await?;
     let age = row
         .oldest
         .map_or(0.0, |oldest| (now - oldest).as_seconds_f64().max(0.0));
     let service = db.service();
     gauge!(names::OUTBOX_DEPTH, "service" => service.clone()).set(row.outbox as f64);
     gauge!(names::FEED_HEAD, "service" => service.clone()).set(row.head as f64);
+    gauge!(names::AUDIT_PENDING, "service" => service.clone()).set(audit_pending as f64);
+    gauge!(names::AUDIT_HEAD, "service" => service.clone()).set(audit_head.seq as f64);
     gauge!(names::PARKED_EVENTS, "service" => service.clone()).set(row.parked as f64);
     gauge!(names::TASKS_READY, "service" => service.clone()).set(row.ready as f64);
     gauge!(names::TASKS_STUCK, "service" => service.clone()).set(row.stuck as f64);

@@ -13,6 +13,9 @@ pub(crate) const TASKS_OLDEST: &str = "oms.tasks.oldest_due_age_seconds";
 pub(crate) const RELAY_EVENTS: &str = "oms.relay.events";
 pub(crate) const OUTBOX_DEPTH: &str = "oms.outbox.depth";
 pub(crate) const FEED_HEAD: &str = "oms.feed.head";
+pub(crate) const AUDIT_ROWS: &str = "oms.audit.rows";
+pub(crate) const AUDIT_PENDING: &str = "oms.audit.pending";
+pub(crate) const AUDIT_HEAD: &str = "oms.audit.head";
 pub(crate) const PARKED_EVENTS: &str = "oms.parked_events";
 
 /// Tells the metrics recorder what the metrics of this crate mean. Call once after installing one.
@@ -47,6 +50,12 @@ pub fn describe_metrics() {
     describe_counter!(RELAY_EVENTS, "events moved from the outbox to the feed");
     describe_gauge!(OUTBOX_DEPTH, "events in the outbox, counted up to 10 000");
     describe_gauge!(FEED_HEAD, "highest position of the feed");
+    describe_counter!(AUDIT_ROWS, "rows chained in the audit log");
+    describe_gauge!(
+        AUDIT_PENDING,
+        "calls and events that wait to be chained, counted up to 10 000 each"
+    );
+    describe_gauge!(AUDIT_HEAD, "number of the last row of the audit log");
     describe_gauge!(
         PARKED_EVENTS,
         "events that could not be applied, counted up to 10 000"

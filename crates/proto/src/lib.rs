@@ -24,10 +24,21 @@ mod generated {
         use super::oms::*;
         include!(concat!(env!("OUT_DIR"), "/event_types.rs"));
     }
+
+    mod mutations {
+        use super::oms::*;
+        include!(concat!(env!("OUT_DIR"), "/mutations.rs"));
+    }
 }
 
 pub use generated::oms::*;
 pub use time::{TimeOutOfRange, time_from_proto, time_to_proto};
+
+/// A request with a `request_id`: of an RPC that changes something.
+pub trait Mutation: prost::Message {
+    /// Why, for the audit log: the field `reason` as text, of an enum the name of its value; empty when there is none.
+    fn why(&self) -> &str;
+}
 
 /// The encoded `google.protobuf.FileDescriptorSet` of the whole contract with its imports and
 /// without comments, for server reflection.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ::config::{Config, Environment, File, FileFormat, Map, Source, Value, ValueKind};
-use oms_postgres::DbConfig;
+use oms_postgres::{AuditConfig, DbConfig};
 use oms_telemetry::TelemetryConfig;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -44,10 +44,13 @@ pub struct Common {
     /// Limits of the gRPC server.
     #[serde(default)]
     pub server: ServerConfig,
+    /// The audit log.
+    #[serde(default)]
+    pub audit: AuditConfig,
 }
 
 /// Names of the fields of [`Common`], which the file has at its top.
-const COMMON_KEYS: [&str; 9] = [
+const COMMON_KEYS: [&str; 10] = [
     "listen",
     "admin_listen",
     "database",
@@ -57,6 +60,7 @@ const COMMON_KEYS: [&str; 9] = [
     "tls",
     "telemetry",
     "server",
+    "audit",
 ];
 
 /// Where a peer is.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use oms_core::{Clock, IdSource, SystemClock, SystemIds};
-use oms_postgres::{Db, SchemaError, cursor, feed, maintenance, relay};
+use oms_postgres::{Db, SchemaError, audit, cursor, feed, maintenance, relay};
 use serde::de::DeserializeOwned;
 use sqlx::migrate::Migrator;
 use tokio::net::TcpListener;
@@ -249,11 +249,13 @@ async fn start<P: Program>(
     let cancel = plumbing.cancel_token();
     let relay = relay::spawn(db.clone(), relay::RelayConfig::default(), cancel.clone());
     plumbing.watch("relay", relay);
-    let maintenance = maintenance::spawn(
-        db.clone(),
-        maintenance::MaintenanceConfig::default(),
-        cancel,
-    );
+    let auditor = audit::spawn(db.clone(), audit::AuditorConfig::default(), cancel.clone());
+    plumbing.watch("auditor", auditor);
+    let keep = maintenance::MaintenanceConfig {
+        audit_keep: common.audit.keep(),
+        ..maintenance::MaintenanceConfig::default()
+    };
+    let maintenance = maintenance::spawn(db.clone(), keep, cancel);
     plumbing.watch("maintenance", maintenance);
 
     let mut files = tls.watched();

@@ -45,6 +45,8 @@ pub(crate) struct Call {
     pub(crate) request_id: Uuid,
     /// Hash of the request without its id.
     pub(crate) hash: [u8; 32],
+    /// Why, if the request says it.
+    pub(crate) reason: String,
 }
 
 impl Call {
@@ -55,6 +57,7 @@ impl Call {
             method: self.method,
             request_id: self.request_id,
             hash: self.hash,
+            reason: self.reason.clone(),
         }
     }
 }

@@ -151,6 +151,13 @@ fn work(ctx: &Arc<Ctx>, setup: &mut Setup) {
     setup.background("payment reconciler", |cancel| {
         tokio::spawn(async move { reconciler::run(&payments, pause, &cancel).await })
     });
+
+    tasks::watch_stages::describe_metrics();
+    let stages = Arc::clone(ctx);
+    let pause = Duration::from_millis(ctx.config.deadlines.gauges_ms);
+    setup.background("stages", |cancel| {
+        tokio::spawn(async move { tasks::watch_stages::run(&stages, pause, &cancel).await })
+    });
 }
 
 /// Follows the feeds of the four peers.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use oms_service::Common;
 use serde::Deserialize;
 
+use crate::deadlines_config::DeadlinesConfig;
 use crate::payments::sandbox::SandboxConfig;
 use crate::payments::stripe::StripeConfig;
 
@@ -23,6 +24,8 @@ pub struct Config {
     pub payments: PaymentsConfig,
     /// Durable tasks.
     pub tasks: TasksConfig,
+    /// By when what should be done with an order.
+    pub deadlines: DeadlinesConfig,
 }
 
 impl Config {
@@ -36,6 +39,7 @@ impl Config {
             ("saga.reservation_ttl_ms", saga.reservation_ttl_ms),
             ("saga.pending_most_ms", saga.pending_most_ms),
             ("payments.timeout_ms", self.payments.timeout_ms),
+            ("deadlines.gauges_ms", self.deadlines.gauges_ms),
             (
                 "payments.reconcile_after_ms",
                 self.payments.reconcile_after_ms,
@@ -55,6 +59,7 @@ impl Config {
         if self.payments.timeout_ms >= self.payments.reconcile_after_ms {
             return Err("payments.reconcile_after_ms: must be longer than timeout_ms".to_owned());
         }
+        self.deadlines.check()?;
         let sandbox = &self.payments.sandbox.url;
         if !sandbox.is_empty() && !has_scheme(sandbox, "http") {
             return Err("payments.sandbox.url: must be http://host:port, or empty".to_owned());

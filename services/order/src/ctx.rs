@@ -98,6 +98,8 @@ pub(crate) struct Caller {
     pub(crate) request_id: Uuid,
     /// Fingerprint of the request without `request_id` and `wait_for`.
     pub(crate) fingerprint: [u8; 32],
+    /// Why, if the request says it.
+    pub(crate) reason: String,
 }
 
 impl Caller {
@@ -113,6 +115,7 @@ impl Caller {
             method,
             request_id: self.request_id,
             hash: self.fingerprint,
+            reason: self.reason.clone(),
         }
     }
 }

@@ -38,6 +38,8 @@ pub(crate) struct Call {
     pub(crate) request_id: Uuid,
     /// Fingerprint of the request.
     pub(crate) hash: [u8; 32],
+    /// Why, if the request says it.
+    pub(crate) reason: String,
 }
 
 impl Call {
@@ -48,6 +50,7 @@ impl Call {
             method: self.method,
             request_id: self.request_id,
             hash: self.hash,
+            reason: self.reason.clone(),
         }
     }
 }

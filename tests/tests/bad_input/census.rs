@@ -19,7 +19,7 @@ pub(crate) async fn take(actor: &Actor) -> anyhow::Result<Census> {
         let mut conn = PgConnection::connect_with(&options).await?;
         let tables: Vec<String> = sqlx::query_scalar(
             "SELECT table_name::text FROM information_schema.tables
-             WHERE table_schema = 'public' AND table_type = 'BASE TABLE'",
+             WHERE table_schema = 'public' AND table_type = 'BASE TABLE' AND table_name NOT LIKE 'audit%'",
         )
         .fetch_all(&mut conn)
         .await?;
@@ -28,6 +28,12 @@ pub(crate) async fn take(actor: &Actor) -> anyhow::Result<Census> {
             let rows = sqlx::query_scalar(query).fetch_one(&mut conn).await?;
             census.insert(format!("{service}.{table}"), rows);
         }
+        // Wherever a call stands: the auditor moves it.
+        let calls = sqlx::query_scalar(
+            "SELECT (SELECT count(*) FROM audit_pending) + (SELECT count(*) FROM audit_log WHERE kind = 'CALL')",
+        );
+        let calls = calls.fetch_one(&mut conn).await?;
+        census.insert(format!("{service} audited calls"), calls);
         let head = sqlx::query_scalar("SELECT pos FROM feed_head");
         census.insert(format!("{service} head"), head.fetch_one(&mut conn).await?);
         conn.close().await?;

@@ -1,6 +1,7 @@
 //! Page tokens that nobody gave, tokens of another filter, and pages of no size.
 
 use anyhow::ensure;
+use oms_proto::audit::v1 as a;
 use oms_proto::fulfillment::v1 as f;
 use oms_proto::inventory::v1 as i;
 use oms_proto::order::v1 as o;
@@ -43,11 +44,43 @@ pub(crate) async fn cases(world: &World, table: &mut Table) -> anyhow::Result<()
     pages!(
         table,
         clients.orders(),
+        list_at_risk,
+        o::ListAtRiskRequest::default()
+    );
+    pages!(
+        table,
+        clients.orders(),
         get_order_timeline,
         o::GetOrderTimelineRequest {
             order_id: world.done.order_id.clone(),
             ..Default::default()
         }
+    );
+    pages!(
+        table,
+        clients.order_audit(),
+        list_audit,
+        a::ListAuditRequest::default()
+    );
+    table.case(
+        "list_audit by texts that cannot be",
+        clients
+            .order_audit()
+            .list_audit(a::ListAuditRequest {
+                principal: "x".repeat(257),
+                object_id: "\0".to_owned(),
+                from_time: Some(prost_types::Timestamp {
+                    seconds: i64::MAX,
+                    nanos: 0,
+                }),
+                ..Default::default()
+            })
+            .await,
+        &invalid(&[
+            "principal FIELD_OUT_OF_RANGE",
+            "object_id FIELD_MALFORMED",
+            "from_time FIELD_OUT_OF_RANGE",
+        ]),
     );
     pages!(
         table,

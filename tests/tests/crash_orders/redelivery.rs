@@ -42,7 +42,7 @@ const CONSUMERS: [(&dyn AnyProgram, &str, &[&str]); 5] = [
 /// Tables of the machinery of events and repeats; all others are what the services know.
 const MACHINERY: &str = "
     SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'
-        AND tablename !~ '^(outbox|feed_cursors|parked_events|idempotency|tasks|_sqlx_migrations.*|feed_[0-9]+)$'
+        AND tablename !~ '^(outbox|feed_cursors|parked_events|idempotency|tasks|_sqlx_migrations.*|feed_[0-9]+|audit_[a-z0-9_]+)$'
     ORDER BY 1";
 
 /// Every row of every table, by service and table.

@@ -3,7 +3,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`stock`], [`money`], [`flow`], [`shipping`], [`returns`], [`events`], [`liveness`] | invariants of one database |
+//! | [`stock`], [`money`], [`flow`], [`shipping`], [`returns`], [`events`], [`audit`], [`liveness`] | invariants of one database |
 //! | [`relations`] | invariants between databases |
 //! | [`under_way`] | the orders that relations do not judge, as something about them moves |
 //! | [`provider`] | the payment provider's ledger against our payments |
@@ -15,6 +15,7 @@
 //! Each database is read in one snapshot, all five at the same time; they have no common moment.
 
 mod alone;
+mod audit;
 mod events;
 mod facts;
 mod flow;
@@ -88,6 +89,7 @@ pub fn invariants() -> impl Iterator<Item = &'static Invariant> {
         returns::ALL,
         relations::ALL,
         events::ALL,
+        audit::ALL,
         liveness::ALL,
     ]
     .into_iter()

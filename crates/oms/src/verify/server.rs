@@ -53,7 +53,7 @@ impl Databases {
         Ok(all)
     }
 
-    pub(super) async fn connect(&self, database: Database) -> anyhow::Result<PgConnection> {
+    pub(crate) async fn connect(&self, database: Database) -> anyhow::Result<PgConnection> {
         let [order, inventory, fulfillment, shipping, returns] = &self.services;
         let options = match database {
             Database::Order => order,

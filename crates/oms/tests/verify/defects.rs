@@ -651,6 +651,35 @@ const DEFECTS: &[Defect] = &[
         Returns,
         "UPDATE feed_cursors SET pos = 12 WHERE source = 'order'",
     ),
+    // --- audit
+    only(
+        "audit.chain_holds",
+        Order,
+        "SET session_replication_role = replica;
+         UPDATE audit_log SET principal = 'user:tesu' WHERE seq = 2",
+    ),
+    only(
+        "audit.chain_holds",
+        Inventory,
+        "UPDATE audit_head SET hash = sha256('')",
+    ),
+    only(
+        "audit.nothing_is_left_out",
+        Order,
+        "INSERT INTO idempotency (principal, method, request_id, request_hash, resource_id, created_at)
+         VALUES ('user:x', 'M', '{x}', sha256(''), '', now() + interval '1 second')",
+    ),
+    only(
+        "audit.nothing_is_left_out",
+        Shipping,
+        "UPDATE feed SET payload = 'x' WHERE pos = 1",
+    ),
+    only(
+        "audit.keeps_up",
+        Fulfillment,
+        "INSERT INTO audit_pending (principal, method, object_id, content_hash, reason, request_id, traceparent, at)
+         VALUES ('user:x', 'M', '', sha256(''), '', '{x}', '', now() - interval '2 minutes')",
+    ),
     // --- liveness
     only(
         "liveness.tasks_run_on_time",

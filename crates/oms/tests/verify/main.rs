@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod audit;
 mod defects;
 mod docs;
 mod provider_defects;

@@ -1,6 +1,10 @@
 //! Five migrated databases and the payment provider's with a few sound rows.
 
+use std::sync::Arc;
+
 use oms::verify::{Database, Databases};
+use oms_postgres::audit::{Auditor, AuditorConfig};
+use oms_postgres::{Db, DbConfig};
 use oms_testkit::TestDb;
 use sqlx::migrate::Migrator;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -117,9 +121,21 @@ async fn seeded(name: &str, migrator: &'static Migrator, seed: &'static str) -> 
             .execute(&mut conn)
             .await?;
         conn.close().await?;
+        chain(&url).await?;
         Ok::<(), Box<dyn std::error::Error>>(())
     })
     .await
+}
+
+/// Chains what the seed says was done, as the auditor of a service would.
+async fn chain(url: &str) -> Result<(), oms_postgres::Error> {
+    let config = DbConfig::new(url, "verify");
+    let db = Db::connect(&config, Arc::new(oms_core::SystemClock)).await?;
+    Auditor::new(db.clone(), AuditorConfig::default())
+        .drain()
+        .await?;
+    db.close().await;
+    Ok(())
 }
 
 /// Replaces `{order_a}` by an id that is the same wherever the name stands.

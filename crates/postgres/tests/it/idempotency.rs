@@ -1,5 +1,6 @@
 use oms_postgres::idempotency::{self, Found, RequestKey};
 use oms_postgres::{Db, Error, batch};
+use oms_telemetry::TraceContext;
 use oms_testkit::SeqIds;
 use tokio::task::JoinSet;
 
@@ -11,6 +12,7 @@ fn key(hash: u8) -> RequestKey {
         method: "Deposit",
         request_id: SeqIds::nth(1),
         hash: [hash; 32],
+        reason: "because".to_owned(),
     }
 }
 
@@ -169,10 +171,19 @@ async fn many_calls_are_found_and_recorded_together() {
     };
     let record = |key: &RequestKey| {
         let (db, key) = (fixture.db.clone(), key.clone());
+        let cause = TraceContext::default();
         async move {
             db.run_tx("deposit_all", |tx| {
-                let calls = [(&key, "8".to_owned())];
-                Box::pin(async move { batch::leave(tx, &[], &[], &calls).await })
+                let (key, cause) = (&key, &cause);
+                Box::pin(async move {
+                    let resource_id = "8".to_owned();
+                    let call = batch::Call {
+                        key,
+                        resource_id,
+                        cause,
+                    };
+                    batch::leave(tx, &[], &[], &[call]).await
+                })
             })
             .await
         }

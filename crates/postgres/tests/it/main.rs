@@ -6,6 +6,7 @@
     reason = "a panic is how a test fails"
 )]
 
+mod audit;
 mod cursor;
 mod feed;
 mod idempotency;

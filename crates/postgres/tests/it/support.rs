@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 use oms_core::Clock;
+use oms_postgres::audit::{Auditor, AuditorConfig};
 use oms_postgres::outbox::{self, Attributes, NewEvent};
 use oms_postgres::relay::{Relay, RelayConfig};
 use oms_postgres::{Db, DbConfig, Error, NewTask, migrate_url};
@@ -48,6 +49,10 @@ impl Fixture {
 
     pub(crate) fn relay(&self) -> Relay {
         Relay::new(self.db.clone(), RelayConfig::default())
+    }
+
+    pub(crate) fn auditor(&self) -> Auditor {
+        Auditor::new(self.db.clone(), AuditorConfig::default())
     }
 
     /// One number from a query.

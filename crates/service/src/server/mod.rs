@@ -2,6 +2,7 @@
 
 mod accept;
 mod admin;
+mod audit;
 pub(crate) mod body;
 mod complete;
 pub(crate) mod deadline;
@@ -20,6 +21,7 @@ use axum::response::IntoResponse;
 use http::Request;
 use oms_core::IdSource;
 use oms_postgres::Db;
+use oms_proto::audit::v1::audit_service_server::AuditServiceServer;
 use oms_proto::events::v1::event_feed_service_server::EventFeedServiceServer;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -41,6 +43,7 @@ use crate::auth::Guard;
 use crate::config::Common;
 use crate::tls::Tls;
 use accept::Acceptor;
+use audit::Audit;
 use feed::Feed;
 use front::Front;
 use method::Methods;
@@ -100,7 +103,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Adds health, reflection and the event feed to the services, and puts the stack around all.
+    /// Adds health, reflection, event feed and audit log to the services, and puts the stack around all.
     ///
     /// # Errors
     /// [`NoScope`] when a method may be called by nobody.
@@ -114,6 +117,7 @@ impl Server {
         draining: CancellationToken,
     ) -> Result<Self, NoScope> {
         services.add(EventFeedServiceServer::new(Feed::new(db.clone(), service)));
+        services.add(AuditServiceServer::new(Audit::new(db.clone())));
         let (health, health_server) = tonic_health::server::health_reporter();
         services.add(health_server);
         if common.insecure_dev {

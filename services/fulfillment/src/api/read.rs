@@ -8,9 +8,9 @@ use std::str::FromStr;
 
 use oms_core::{Quantity, Violations, country};
 use oms_postgres::idempotency::RequestKey;
+use oms_proto::Mutation;
 use oms_proto::common::v1 as common;
 use oms_service::{ApiError, fingerprint};
-use prost::Message;
 use tonic::{Request, Status};
 use tracing::Span;
 
@@ -26,7 +26,7 @@ pub(super) struct Reader(Violations);
 impl Reader {
     /// Begins to read a mutating request: the message, the key under which its effect is recorded,
     /// and the reader for the rest. `id` names the request id, which is no part of the fingerprint.
-    pub(super) fn mutation<M: Message>(
+    pub(super) fn mutation<M: Mutation>(
         request: Request<M>,
         method: &'static str,
         id: fn(&mut M) -> &mut String,
@@ -37,12 +37,14 @@ impl Reader {
         let mut reader = Self::default();
         let request_id = oms_service::request_id(&text, &mut reader.0);
         let hash = fingerprint(&message);
+        let reason = message.why().to_owned();
         let call = request_id.map(|request_id| Call {
             key: RequestKey {
                 principal,
                 method,
                 request_id,
                 hash,
+                reason,
             },
             span: Span::current(),
         });

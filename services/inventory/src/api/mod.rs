@@ -20,7 +20,7 @@ mod verify_ledger;
 use std::sync::Arc;
 
 use oms_core::{Principal, Violations};
-use prost::Message;
+use oms_proto::Mutation;
 use uuid::Uuid;
 
 use crate::ctx::{Call, Ctx};
@@ -44,13 +44,14 @@ fn call(
     principal: Principal,
     method: &'static str,
     request_id: Uuid,
-    request: &impl Message,
+    request: &impl Mutation,
 ) -> Call {
     Call {
         principal,
         method,
         request_id,
         hash: oms_service::fingerprint(request),
+        reason: request.why().to_owned(),
     }
 }
 

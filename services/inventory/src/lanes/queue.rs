@@ -191,6 +191,7 @@ mod tests {
                     method: "M",
                     request_id: Uuid::from_u128(id),
                     hash: [0; 32],
+                    reason: String::new(),
                 }),
                 actor: "user:a".parse::<Principal>().unwrap(),
             },

@@ -98,9 +98,10 @@ pub(super) async fn decide(
     store::corrections::write(conn, board.decided_corrections()).await?;
     let expected: Vec<_> = board.changed_expected().collect();
     store::expected_receipts::write(conn, &expected).await?;
-    let (events, causes) = events(jobs, &board, (&told, &stock), &lanes, ids);
-    let causes: Vec<&TraceContext> = causes.iter().collect();
-    batch::leave(conn, &events, &causes, &new_calls(jobs, &calls, &answers)).await?;
+    let spans = spans(jobs);
+    let (events, causes) = events((jobs, &spans), &board, (&told, &stock), &lanes, ids);
+    let new = new_calls((jobs, &spans), &calls, &answers);
+    batch::leave(conn, &events, &causes, &new).await?;
     go_on_with_backlog(conn, &board, &backlog, ids).await?;
     Ok(answers)
 }
@@ -165,15 +166,19 @@ async fn look_up(conn: &mut PgConnection, jobs: &[Job]) -> Result<Vec<Found>, Un
 
 /// The calls that succeed with this transaction for the first time, and the ids of what they made or changed.
 fn new_calls<'a>(
-    jobs: &'a [Job],
+    (jobs, spans): (&'a [Job], &'a [TraceContext]),
     calls: &[Found],
     answers: &[Result<Outcome, Error>],
-) -> Vec<(&'a RequestKey, String)> {
+) -> Vec<batch::Call<'a>> {
     let mut new = Vec::new();
-    for ((job, call), answer) in jobs.iter().zip(calls).zip(answers) {
+    for (((job, cause), call), answer) in jobs.iter().zip(spans).zip(calls).zip(answers) {
         if let (Some(key), Found::Nothing, Ok(outcome)) = (&job.request.key, call, answer) {
             let resource = outcome.reservation().map(|id| id.to_string());
-            new.push((key, resource.unwrap_or_default()));
+            new.push(batch::Call {
+                key,
+                resource_id: resource.unwrap_or_default(),
+                cause,
+            });
         }
     }
     new
@@ -304,35 +309,39 @@ fn places(
     Some(places)
 }
 
+/// The spans of the commands.
+fn spans(jobs: &[Job]) -> Vec<TraceContext> {
+    match jobs {
+        // The transaction is the command's own.
+        [_] => vec![TraceContext::current()],
+        _ => jobs.iter().map(|job| TraceContext::of(&job.span)).collect(),
+    }
+}
+
 /// The events, each with the span of its command as its cause, so that every order keeps its own trace.
-fn events(
-    jobs: &[Job],
+fn events<'a>(
+    (jobs, spans): (&[Job], &'a [TraceContext]),
     board: &Board,
     (told, stock): (&[Range<usize>], &store::board::Told),
     lanes: &[Lane],
     ids: &dyn IdSource,
-) -> (Vec<NewEvent>, Vec<TraceContext>) {
+) -> (Vec<NewEvent>, Vec<&'a TraceContext>) {
     let now = board.now();
-    let span = |job: &Job| match jobs {
-        // The transaction is the command's own.
-        [_] => TraceContext::current(),
-        _ => TraceContext::of(&job.span),
-    };
     let mut events = Vec::new();
     let mut causes = Vec::new();
-    for (job, range) in jobs.iter().zip(told) {
+    for ((job, span), range) in jobs.iter().zip(spans).zip(told) {
         let actor = job.request.actor.to_string();
         let actor = &actor;
         let facts = board.facts().get(range.clone()).unwrap_or_default();
         events.extend(messages::of_facts(Stamp { ids, actor, now }, facts));
-        causes.resize(events.len(), span(job));
+        causes.resize(events.len(), span);
     }
-    if let Some(job) = jobs.last() {
+    if let (Some(job), Some(span)) = (jobs.last(), spans.last()) {
         let versions = lanes.iter().map(|lane| (lane.sku.clone(), lane.version));
         let actor = &job.request.actor.to_string();
         let stamp = Stamp { ids, actor, now };
         events.extend(messages::of_stock(stamp, stock, &versions.collect()));
-        causes.resize(events.len(), span(job));
+        causes.resize(events.len(), span);
     }
     (events, causes)
 }

@@ -53,6 +53,7 @@ fn call(task: &Task, method: &'static str) -> Result<Call, TaskError> {
         method,
         request_id: task.id,
         hash,
+        reason: String::new(),
     })
 }
 

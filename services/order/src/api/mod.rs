@@ -12,6 +12,7 @@ mod order_service;
 mod payment_service;
 mod reach;
 mod requests;
+mod stages;
 
 use std::sync::Arc;
 

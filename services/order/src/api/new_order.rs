@@ -19,6 +19,7 @@ pub(super) fn new_order(message: pb::NewOrder, violations: &mut Violations) -> N
         "external_order_time",
         violations,
     );
+    let ship_by = optional_time(message.ship_by, "ship_by", violations);
     NewOrder {
         channel_id: message.channel_id,
         external_reference: message.external_reference,
@@ -36,6 +37,7 @@ pub(super) fn new_order(message: pb::NewOrder, violations: &mut Violations) -> N
         splits_max: message.splits_max,
         ship_complete: message.ship_complete,
         priority: message.priority,
+        ship_by,
         instructions: message.instructions,
         custom_fields: message.custom_fields.into_iter().collect(),
     }

@@ -212,6 +212,20 @@ impl OrderService for Api {
         }))
     }
 
+    async fn list_at_risk(
+        &self,
+        request: Request<pb::ListAtRiskRequest>,
+    ) -> Result<Response<pb::ListAtRiskResponse>, Status> {
+        self.answer_list_at_risk(request.into_inner()).await
+    }
+
+    async fn get_backlog(
+        &self,
+        _: Request<pb::GetBacklogRequest>,
+    ) -> Result<Response<pb::GetBacklogResponse>, Status> {
+        self.answer_get_backlog().await
+    }
+
     async fn get_order_address(
         &self,
         request: Request<pb::GetOrderAddressRequest>,

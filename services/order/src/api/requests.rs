@@ -3,9 +3,9 @@
 use std::str::FromStr;
 
 use oms_core::{Money, Principal, Violations};
+use oms_proto::Mutation;
 use oms_proto::common::v1 as common;
 use oms_service::{ApiError, fingerprint};
-use prost::Message;
 use time::OffsetDateTime;
 use tonic::Status;
 use uuid::Uuid;
@@ -93,11 +93,12 @@ pub(super) fn optional_time(
 }
 
 /// Who calls, as which call: `message` is the request without what may differ in a repeat.
-pub(super) fn caller(principal: Principal, request_id: Uuid, message: &impl Message) -> Caller {
+pub(super) fn caller(principal: Principal, request_id: Uuid, message: &impl Mutation) -> Caller {
     Caller {
         principal,
         request_id,
         fingerprint: fingerprint(message),
+        reason: message.why().to_owned(),
     }
 }
 

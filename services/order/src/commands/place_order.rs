@@ -129,6 +129,7 @@ async fn place(
         actor.clone(),
         now,
     );
+    ctx.config.deadlines.set(&mut order, new.ship_by);
     idempotency::record(conn, &key, &order.order_id.to_string()).await?;
     let number = orders::next_number(conn).await?;
     order.order_number = format!("{}{number}", channel.number_prefix);

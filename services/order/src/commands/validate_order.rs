@@ -33,7 +33,7 @@ pub(crate) async fn validate_order(ctx: &Ctx, new: &NewOrder) -> Result<Order, E
         lines: vec![OrderLineId::new(nobody); new.lines.len()],
     };
     let (channel, names) = (&checked.channel, &checked.item_names);
-    let order = assemble(
+    let mut order = assemble(
         new,
         &checked.priced,
         channel,
@@ -42,6 +42,7 @@ pub(crate) async fn validate_order(ctx: &Ctx, new: &NewOrder) -> Result<Order, E
         String::new(),
         ctx.now(),
     );
+    ctx.config.deadlines.set(&mut order, new.ship_by);
     Ok(order)
 }
 

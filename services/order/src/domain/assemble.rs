@@ -27,7 +27,7 @@ pub(crate) struct NewIds {
     pub(crate) lines: Vec<OrderLineId>,
 }
 
-/// The order that a checked and priced new order becomes: PENDING, without number, version and events.
+/// The order that a checked and priced new order becomes: PENDING, without number, version, deadlines and events.
 pub(crate) fn assemble(
     new: &NewOrder,
     priced: &PricedOrder,
@@ -74,6 +74,7 @@ pub(crate) fn assemble(
         placed_by,
         created_at: now,
         updated_at: now,
+        deadlines: None,
         lines: lines
             .zip(1..)
             .map(|(((line, amounts), id), number)| {

@@ -40,6 +40,7 @@ pub(crate) mod saga;
 pub(crate) mod screen;
 pub(crate) mod settlement;
 pub(crate) mod sourcing;
+pub(crate) mod stage;
 pub(crate) mod state;
 pub(crate) mod status;
 pub(crate) mod tender;

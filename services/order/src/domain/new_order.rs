@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use oms_core::{Currency, Quantity, Rounding, Sku, Violations};
+use time::OffsetDateTime;
 
 use super::address::{Address, check_address};
 use super::free_text::check_free_text;
@@ -100,6 +101,8 @@ pub(crate) struct NewOrder {
     pub(crate) ship_complete: bool,
     /// Priority class; 5 when absent.
     pub(crate) priority: Option<i32>,
+    /// When the shop promised to hand it over; the service level says it when absent.
+    pub(crate) ship_by: Option<OffsetDateTime>,
     /// Instructions for the warehouse.
     pub(crate) instructions: String,
     /// The caller's own fields.

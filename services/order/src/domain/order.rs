@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 
 use super::cancellation::Cancellation;
 use super::pricing::Amounts;
+use super::stage::Deadlines;
 use super::state::OrderState;
 use super::status::MoneyFacts;
 use super::tender::Tender;
@@ -126,6 +127,8 @@ pub(crate) struct Order {
     pub(crate) created_at: OffsetDateTime,
     /// When it changed last.
     pub(crate) updated_at: OffsetDateTime,
+    /// By when what should be done; `None` for orders of a version that set none.
+    pub(crate) deadlines: Option<Deadlines>,
     /// Lines by number.
     pub(crate) lines: Vec<OrderLine>,
     /// Holds, released ones included, oldest first.

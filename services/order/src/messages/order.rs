@@ -5,6 +5,7 @@ use oms_proto::common::v1 as common;
 use oms_proto::order::v1 as pb;
 use oms_proto::time_to_proto;
 
+use super::stage::{deadlines, stage_of};
 use super::{hold, money};
 use crate::domain::cancellation::Cancellation;
 use crate::domain::order::{FillPolicy, Order, OrderLine};
@@ -55,6 +56,8 @@ pub(crate) fn order(order: &Order) -> pb::Order {
         supported_actions: supported_actions(order),
         fulfillment_order_ids: texts(&order.fulfillment_order_ids, FulfillmentOrderId::to_string),
         shipment_ids: texts(&order.shipment_ids, ShipmentId::to_string),
+        stage: stage_of(order).into(),
+        deadlines: deadlines(order),
     }
 }
 

@@ -23,6 +23,7 @@ pub(crate) mod releases;
 pub(crate) mod reservations;
 pub(crate) mod sagas;
 pub(crate) mod shipments;
+pub(crate) mod stages;
 pub(crate) mod stuck_tasks;
 pub(crate) mod timeline;
 pub(crate) mod webhooks;

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::domain::order::{FillPolicy, Order, PaymentPolicy};
 use crate::domain::pricing::Amounts;
+use crate::domain::stage::{Deadlines, stage};
 use crate::domain::state::OrderState;
 use crate::domain::status::MoneyFacts;
 use crate::domain::tender::Tender;
@@ -33,14 +34,17 @@ pub(crate) async fn insert(conn: &mut PgConnection, order: &Order) -> Result<(),
         [one] if one.amount.is_none() => &[],
         all => all,
     };
+    let deadlines = order.deadlines;
+    let (stage, due) = due(order);
     sqlx::query!(
         "INSERT INTO orders (order_id, order_number, channel_id, external_reference, customer_id, state,
              state_reason, currency, ship_address_id, bill_address_id, country_code, postal_code,
              service_level, fill_policy, splits_max, ship_complete, priority, instructions, custom_fields,
              payment_provider, payment_token, payment_policy, subtotal, discount, tax, shipping, total,
-             version, timeline_sequence, placed_by, created_at, updated_at, tenders)
+             version, timeline_sequence, placed_by, created_at, updated_at, tenders, authorize_by, release_by,
+             pick_by, ship_by, stage, stage_since, stage_due)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-             $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33)",
+             $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40)",
         order.order_id.uuid(),
         order.order_number,
         order.channel_id,
@@ -74,26 +78,35 @@ pub(crate) async fn insert(conn: &mut PgConnection, order: &Order) -> Result<(),
         order.created_at,
         order.updated_at,
         Json(tenders) as _,
+        deadlines.map(|all| all.authorize_by),
+        deadlines.map(|all| all.release_by),
+        deadlines.map(|all| all.pick_by),
+        deadlines.map(|all| all.ship_by),
+        stage,
+        due.map(|_| order.created_at),
+        due,
     )
     .execute(&mut *conn)
     .await?;
     lines::insert(conn, order).await
 }
 
-/// Writes what may change of an order (state, texts and version) and the row of its timeline that tells of it. Counters
+/// Writes what may change of an order (state, texts, version and stage) and the row of its timeline that tells of it. Counters
 /// come through [`lines::save_counters`].
 pub(crate) async fn save(
     conn: &mut PgConnection,
     order: &Order,
     row: &TimelineRow,
 ) -> Result<(), StoreError> {
+    let (stage, due) = due(order);
     sqlx::query!(
         "WITH told AS (
              INSERT INTO timeline (order_id, sequence, occurred_at, actor, action, from_state, to_state,
                  detail, trace_id)
              VALUES ($1, $7, $8, $9, $10, $11, $12, $13, $14))
          UPDATE orders SET state = $2, state_reason = $3, instructions = $4, custom_fields = $5,
-             version = $6, timeline_sequence = $7, updated_at = $8
+             version = $6, timeline_sequence = $7, updated_at = $8, stage = $15, stage_due = $16,
+             stage_since = CASE WHEN $16::timestamptz IS NULL THEN NULL WHEN stage = $15 THEN stage_since ELSE $8 END
          WHERE order_id = $1",
         order.order_id.uuid(),
         order.state.as_str(),
@@ -109,10 +122,20 @@ pub(crate) async fn save(
         row.to_state,
         row.detail,
         row.trace_id,
+        stage,
+        due,
     )
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// What the order waits for, and until when; nothing when it has no deadlines.
+fn due(order: &Order) -> (&'static str, Option<OffsetDateTime>) {
+    let due = order.deadlines.zip(stage(order));
+    due.map_or(("", None), |(all, stage)| {
+        (stage.as_str(), Some(all.of(stage)))
+    })
 }
 
 /// Locks an order against every other writer and reads it.
@@ -214,7 +237,7 @@ pub(crate) async fn load_many(
              service_level, fill_policy, splits_max, ship_complete, priority, instructions,
              custom_fields AS "custom_fields: Json<BTreeMap<String, String>>", payment_provider,
              payment_token, tenders AS "tenders: Json<Vec<Tender>>", payment_policy, subtotal, discount, tax, shipping, total, version,
-             timeline_sequence, placed_by, created_at, updated_at,
+             timeline_sequence, placed_by, created_at, updated_at, authorize_by, release_by, pick_by, ship_by,
              coalesce(CASE WHEN state = 'PENDING' THEN
                  (SELECT step FROM sagas s WHERE s.order_id = o.order_id) END, '') AS "saga_step!",
              ARRAY(SELECT fulfillment_order_id FROM fulfillment_orders f
@@ -292,6 +315,10 @@ struct OrderRow {
     placed_by: String,
     created_at: OffsetDateTime,
     updated_at: OffsetDateTime,
+    authorize_by: Option<OffsetDateTime>,
+    release_by: Option<OffsetDateTime>,
+    pick_by: Option<OffsetDateTime>,
+    ship_by: Option<OffsetDateTime>,
     saga_step: String,
     fulfillment_order_ids: Vec<Uuid>,
     shipment_ids: Vec<Uuid>,
@@ -317,6 +344,15 @@ impl TryFrom<OrderRow> for Order {
 
     fn try_from(row: OrderRow) -> Result<Self, StoreError> {
         let unknown = |column| StoreError::inconsistent("orders", column, row.order_id);
+        let first = row.authorize_by.zip(row.release_by);
+        let deadlines = first.zip(row.pick_by.zip(row.ship_by)).map(
+            |((authorize_by, release_by), (pick_by, ship_by))| Deadlines {
+                authorize_by,
+                release_by,
+                pick_by,
+                ship_by,
+            },
+        );
         Ok(Self {
             order_id: OrderId::new(row.order_id),
             state: OrderState::parse(&row.state).ok_or_else(|| unknown("state"))?,
@@ -353,6 +389,7 @@ impl TryFrom<OrderRow> for Order {
             placed_by: row.placed_by,
             created_at: row.created_at,
             updated_at: row.updated_at,
+            deadlines,
             lines: Vec::new(),
             holds: Vec::new(),
             cancellations: Vec::new(),

@@ -12,6 +12,7 @@ mod refunds;
 pub(crate) mod release_hold;
 pub(crate) mod run_cancellation;
 pub(crate) mod void_payment;
+pub(crate) mod watch_stages;
 
 use oms_core::OrderId;
 use oms_postgres::{Task, TaskError};

@@ -7,6 +7,7 @@ use oms_proto::order::v1::{CollectionState, OrderState, PaymentPolicy};
 use oms_service::PeerError;
 use tonic::Code;
 
+use crate::audit::audited;
 use crate::rig::{Rig, answered, id, new_order, request, usd};
 
 fn at_door() -> pb::PaymentMethod {
@@ -60,7 +61,9 @@ impl Rig {
         };
         let mut client = PaymentServiceClient::new(self.api.channel.clone());
         let answer = client.record_collection(request).await;
-        answered(answer).map(|answer| answer.collection.unwrap())
+        let collection = answered(answer).map(|answer| answer.collection.unwrap())?;
+        assert!(audited(self, "RecordCollection").await > 0);
+        Ok(collection)
     }
 }
 

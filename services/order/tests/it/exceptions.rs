@@ -8,6 +8,7 @@ use oms_proto::order::v1::{ExceptionRuling, OrderState};
 use oms_testkit::wait_for;
 use tonic::{Code, Status};
 
+use crate::audit::audited;
 use crate::peers::Trick;
 use crate::rig::{Rig, id, new_order};
 
@@ -25,7 +26,9 @@ async fn skip(rig: &Rig, exception_id: &str) -> Result<(), Status> {
         exception_id: exception_id.to_owned(),
         note: "released by hand".to_owned(),
     };
-    client(rig).skip_exception(request).await.map(|_| ())
+    client(rig).skip_exception(request).await?;
+    assert_eq!(audited(rig, "SkipException").await, 1);
+    Ok(())
 }
 
 async fn rule(rig: &Rig, exception_id: &str, ruling: ExceptionRuling) -> Result<(), Status> {
@@ -39,6 +42,7 @@ async fn rule(rig: &Rig, exception_id: &str, ruling: ExceptionRuling) -> Result<
     let first = client(rig).override_exception(request.clone()).await;
     if first.is_ok() {
         client(rig).override_exception(request).await.unwrap();
+        assert_eq!(audited(rig, "OverrideException").await, 1);
     }
     first.map(|_| ())
 }

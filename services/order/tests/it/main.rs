@@ -7,6 +7,8 @@
 )]
 
 mod at_door;
+mod at_risk;
+mod audit;
 mod bad_input;
 mod cancel_order;
 mod channels;

@@ -10,6 +10,7 @@ use oms_testkit::wait_for;
 use tokio::sync::Semaphore;
 use tonic::{Code, Status};
 
+use crate::audit::audited;
 use crate::peers::Trick;
 use crate::rig::{Rig, id, new_order};
 
@@ -201,6 +202,7 @@ async fn a_result_that_cannot_be_written_parks_the_saga_until_somebody_retries()
         note: "trigger removed".to_owned(),
     };
     exceptions.retry_exception(retry).await.unwrap();
+    assert_eq!(audited(&rig, "RetryException").await, 1);
     let order = rig.until_done(&placed.order_id).await;
     assert_eq!(order.state(), OrderState::Confirmed);
     rig.audit().await;

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use oms_core::{OrderId, OrderLineId, Principal, Quantity, ReturnId, Violations};
+use oms_proto::Mutation;
 use oms_proto::returns::v1 as proto;
 use oms_service::{ApiError, fingerprint, parse_etag, request_id};
-use prost::Message;
 use uuid::Uuid;
 
 use crate::commands::{NewReturn, NewReturnLine};
@@ -41,7 +41,7 @@ pub(super) fn call(
     principal: Principal,
     method: &'static str,
     id: &str,
-    message: &impl Message,
+    message: &impl Mutation,
     violations: &mut Violations,
 ) -> Option<Call> {
     let request_id = request_id(id, violations)?;
@@ -50,6 +50,7 @@ pub(super) fn call(
         method,
         request_id,
         hash: fingerprint(message),
+        reason: message.why().to_owned(),
     })
 }
 

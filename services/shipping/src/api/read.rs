@@ -4,11 +4,11 @@ use std::str::FromStr;
 
 use oms_core::{AddressId, LocationId, OrderLineId, PackageId, ReservationId, Violations, country};
 use oms_postgres::idempotency::RequestKey;
+use oms_proto::Mutation;
 use oms_proto::common::v1 as common;
 use oms_proto::common::v1::ErrorReason;
 use oms_proto::shipping::v1 as pb;
 use oms_service::{fingerprint, reason_name, request_id};
-use prost::Message;
 use uuid::Uuid;
 
 use crate::commands::Call;
@@ -221,7 +221,7 @@ pub(super) fn call(
     actor: String,
     method: &'static str,
     id: &str,
-    request: &impl Message,
+    request: &impl Mutation,
 ) -> Call {
     let request_id = request_id(id, &mut reader.0).unwrap_or_default();
     let hash = fingerprint(request);
@@ -231,6 +231,7 @@ pub(super) fn call(
             method,
             request_id,
             hash,
+            reason: request.why().to_owned(),
         },
         actor,
     }

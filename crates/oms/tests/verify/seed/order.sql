@@ -92,4 +92,6 @@ INSERT INTO feed_cursors (consumer, source, epoch, pos)
 VALUES ('order', 'inventory', '{epoch_inventory}', 18), ('order', 'fulfillment', '{epoch_fulfillment}', 4),
     ('order', 'shipping', '{epoch_shipping}', 7), ('order', 'returns', '{epoch_returns}', 3);
 INSERT INTO idempotency (principal, method, request_id, request_hash, resource_id)
-VALUES ('user:test', 'PlaceOrder', gen_random_uuid(), sha256(''), '{order_a}');
+VALUES ('user:test', 'PlaceOrder', '{request_a}', sha256(''), '{order_a}');
+INSERT INTO audit_pending (principal, method, object_id, content_hash, reason, request_id, traceparent)
+VALUES ('user:test', 'PlaceOrder', '{order_a}', sha256(''), '', '{request_a}', '');

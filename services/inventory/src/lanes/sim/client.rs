@@ -67,6 +67,7 @@ impl Client {
                 method: command.name(),
                 request_id: self.world.id(),
                 hash: [7; 32],
+                reason: String::new(),
             }),
             command,
             actor: "user:sim".parse().unwrap(),
