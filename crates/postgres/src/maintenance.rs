@@ -139,6 +139,7 @@ async fn read_gauges(db: &Db) -> Result<(), Error> {
     let row = sqlx::query!(
         r#"select
              (select count(*) from (select from outbox limit 10000) o) as "outbox!",
+             (select occurred_at from outbox order by seq limit 1) as waiting_since,
              (select pos from feed_head) as "head!",
              (select count(*) from (select from parked_events limit 10000) p) as "parked!",
              (select count(*) from (select from tasks where state = 'READY' and run_at <= $1
@@ -150,15 +151,23 @@ async fn read_gauges(db: &Db) -> Result<(), Error> {
     )
     .fetch_one(&mut *conn)
     .await?;
-    let age = row
-        .oldest
-        .map_or(0.0, |oldest| (now - oldest).as_seconds_f64().max(0.0));
+    drop(conn);
+    let age = |since: Option<time::OffsetDateTime>| {
+        since.map_or(0.0, |since| (now - since).as_seconds_f64().max(0.0))
+    };
     let service = db.service();
     gauge!(names::OUTBOX_DEPTH, "service" => service.clone()).set(row.outbox as f64);
+    gauge!(names::OUTBOX_OLDEST, "service" => service.clone()).set(age(row.waiting_since));
     gauge!(names::FEED_HEAD, "service" => service.clone()).set(row.head as f64);
     gauge!(names::PARKED_EVENTS, "service" => service.clone()).set(row.parked as f64);
     gauge!(names::TASKS_READY, "service" => service.clone()).set(row.ready as f64);
     gauge!(names::TASKS_STUCK, "service" => service.clone()).set(row.stuck as f64);
-    gauge!(names::TASKS_OLDEST, "service" => service).set(age);
+    gauge!(names::TASKS_OLDEST, "service" => service.clone()).set(age(row.oldest));
+    let (idle, all, most) = db.pool_use();
+    gauge!(names::POOL_CONNECTIONS, "service" => service.clone(), "state" => "idle")
+        .set(f64::from(idle));
+    gauge!(names::POOL_CONNECTIONS, "service" => service.clone(), "state" => "used")
+        .set(f64::from(all.saturating_sub(idle)));
+    gauge!(names::POOL_MAX, "service" => service).set(f64::from(most));
     Ok(())
 }
