@@ -151,11 +151,19 @@ async fn read_gauges(db: &Db) -> Result<(), Error> {
     )
     .fetch_one(&mut *conn)
     .await?;
+    let cursors =
+        sqlx::query!(r#"select source, min(pos) as "pos!" from feed_cursors group by source"#)
+            .fetch_all(&mut *conn)
+            .await?;
     drop(conn);
     let age = |since: Option<time::OffsetDateTime>| {
         since.map_or(0.0, |since| (now - since).as_seconds_f64().max(0.0))
     };
     let service = db.service();
+    for cursor in cursors {
+        gauge!(names::FEED_CURSOR, "service" => service.clone(), "source" => cursor.source)
+            .set(cursor.pos as f64);
+    }
     gauge!(names::OUTBOX_DEPTH, "service" => service.clone()).set(row.outbox as f64);
     gauge!(names::OUTBOX_OLDEST, "service" => service.clone()).set(age(row.waiting_since));
     gauge!(names::FEED_HEAD, "service" => service.clone()).set(row.head as f64);

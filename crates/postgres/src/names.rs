@@ -16,6 +16,7 @@ pub(crate) const OUTBOX_OLDEST: &str = "oms.outbox.oldest_age_seconds";
 pub(crate) const POOL_CONNECTIONS: &str = "oms.pool.connections";
 pub(crate) const POOL_MAX: &str = "oms.pool.connections_max";
 pub(crate) const FEED_HEAD: &str = "oms.feed.head";
+pub(crate) const FEED_CURSOR: &str = "oms.feed.cursor";
 pub(crate) const PARKED_EVENTS: &str = "oms.parked_events";
 
 /// Tells the metrics recorder what the metrics of this crate mean. Call once after installing one.
@@ -63,6 +64,10 @@ pub fn describe_metrics() {
     );
     describe_gauge!(POOL_MAX, "most connections to the database");
     describe_gauge!(FEED_HEAD, "highest position of the feed");
+    describe_gauge!(
+        FEED_CURSOR,
+        "position up to which the feed of a peer is applied"
+    );
     describe_gauge!(
         PARKED_EVENTS,
         "events that could not be applied, counted up to 10 000"
