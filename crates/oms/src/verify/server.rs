@@ -158,11 +158,21 @@ mod tests {
             Some(format!("postgres://oms@{service}-db:5432/oms_{service}"))
         };
         let found = Databases::of_environment(known).unwrap().unwrap();
-        let places = found
-            .services
-            .map(|one| format!("{}/{}", one.get_host(), one.get_database().unwrap_or_default()));
-        assert!(places.contains(&"returns-db/oms_returns".to_owned()), "{places:?}");
-        assert!(places.contains(&"order-db/oms_order".to_owned()), "{places:?}");
+        let places = found.services.map(|one| {
+            format!(
+                "{}/{}",
+                one.get_host(),
+                one.get_database().unwrap_or_default()
+            )
+        });
+        assert!(
+            places.contains(&"returns-db/oms_returns".to_owned()),
+            "{places:?}"
+        );
+        assert!(
+            places.contains(&"order-db/oms_order".to_owned()),
+            "{places:?}"
+        );
 
         let but_one = |name: &str| known(name).filter(|_| !name.contains("SHIPPING"));
         assert!(Databases::of_environment(but_one).unwrap().is_none());
