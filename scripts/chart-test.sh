@@ -60,6 +60,9 @@ refuses production 'services.order.autoscaling.maxReplicas is 2, below its 3 rep
 refuses dev 'auth.jwt.issuer, auth.jwt.audience and auth.jwt.jwksUrl belong together' --set auth.jwt.issuer=https://a.example.com
 accepts existing-databases --set tls.enabled=true
 accepts existing-databases --set tls.terminatedByProxy=true
+accepts existing-databases --set tls.terminatedByProxy=true --set tls.clientCertificateHeader=x-forwarded-client-cert
+refuses existing-databases 'tls.clientCertificateHeader is believed only from a proxy' \
+    --set tls.clientCertificateHeader=x-forwarded-client-cert
 accepts existing-databases --set auth.apiKeys.existingSecret=oms-api-keys
 # What the chart sets itself.
 refuses dev 'services.order.config.INSECURE_DEV: the chart sets this one' --set-string services.order.config.INSECURE_DEV=true

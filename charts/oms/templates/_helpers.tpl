@@ -108,6 +108,12 @@ key: {{ if .root.Values.dev.enabled }}redis-url{{ else }}{{ .root.Values.redis.k
 {{ $prefix }}TLS__CLIENT_CA: /etc/oms/tls/ca.crt
 {{- else if $root.Values.tls.terminatedByProxy }}
 {{ $prefix }}TLS__TERMINATED_BY_PROXY: "true"
+{{- with $root.Values.tls.clientCertificateHeader }}
+{{ $prefix }}TLS__CLIENT_CERTIFICATE_HEADER: {{ . | quote }}
+{{- end }}
+{{- end }}
+{{- if or $root.Values.tls.enabled $root.Values.tls.terminatedByProxy }}
+{{ $prefix }}TLS__SERVICE_URI: "spiffe://{{ $root.Values.tls.trustDomain }}/ns/{{ $root.Release.Namespace }}/sa/{{ include "oms.fullname" $root }}-{service}"
 {{- end }}
 {{- with $root.Values.auth.jwt }}
 {{- if .issuer }}

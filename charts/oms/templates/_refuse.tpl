@@ -57,6 +57,9 @@
 {{- if and $values.tls.enabled $values.tls.terminatedByProxy -}}
   {{- fail "tls.enabled and tls.terminatedByProxy exclude each other: either the services do TLS, or a proxy beside them" -}}
 {{- end -}}
+{{- if and $values.tls.clientCertificateHeader (not $values.tls.terminatedByProxy) -}}
+  {{- fail "tls.clientCertificateHeader is believed only from a proxy: it needs tls.terminatedByProxy" -}}
+{{- end -}}
 {{- if and $values.gateway.webhookHostnames (not $values.gateway.parentRefs) -}}
   {{- fail "gateway.webhookHostnames needs gateway.parentRefs: the Gateway through which they come" -}}
 {{- end -}}
