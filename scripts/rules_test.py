@@ -76,6 +76,14 @@ def check_alerts(alerts: list[dict]) -> None:
         check(all(section.strip() for section in sections), f"{name}.md has an empty section")
 
 
+def check_words(metrics: dict, recorded: set[str]) -> None:
+    """What runbooks tell people to look at is there."""
+    whole = {name.removesuffix(suffix) for name in metrics for suffix in ("", *SUFFIXES)}
+    for path in (ROOT / "docs/runbooks").glob("Oms*.md"):
+        for name in re.findall(r"\boms[_:]\w[\w:]*", path.read_text()):
+            check(name in whole | metrics.keys() | recorded, f"{path.name}: {name} is not in docs/telemetry.md")
+
+
 def check_expression(where: str, expression: str, metrics: dict, recorded: set[str]) -> None:
     bare = re.sub(r'"[^"]*"', '""', expression)
     for name, selector in re.findall(r"\b(oms[_:][\w:]+)(\{[^}]*\})?", bare):
@@ -94,6 +102,7 @@ def main() -> None:
     alerts = [rule for rule in every if "alert" in rule]
     recorded = {rule["record"] for rule in every if "record" in rule}
     check_alerts(alerts)
+    check_words(metrics, recorded)
     used = {name: [rule["expr"]] for rule in every for name in [rule.get("alert") or rule["record"]]}
     boards = dashboards()
     for where, all_of in [*used.items(), *boards.items()]:
