@@ -51,7 +51,7 @@ tidy: setup ## Checks the house rules: imports, crate arrows, SQL, migrations, s
 	@RUST_BACKTRACE=0 "$(CARGO_TARGET_DIR)/tidy" --quiet
 
 # In the order in which it fails soonest.
-CI_STEPS := fmt-check tidy lint-scripts lint proto-lint proto-breaking deny test chart check-generated
+CI_STEPS := fmt-check tidy lint-scripts lint proto-lint proto-breaking deny test rules chart check-generated
 
 ci: ## What CI runs, in its order
 	@scripts/ci.sh $(CI_STEPS)
@@ -83,7 +83,7 @@ proto-breaking: ## Checks that the contract has not broken since the last releas
 	@scripts/proto-breaking.sh
 
 ##@ Generated files
-.PHONY: generate check-generated sqlx-prepare sqlx-check chart chart-update
+.PHONY: generate check-generated sqlx-prepare sqlx-check rules chart chart-update
 generate: sqlx-prepare chart-update ## Rewrites every generated file in the repository
 
 check-generated: sqlx-check ## Checks that every generated file says what its source says
@@ -95,6 +95,9 @@ sqlx-prepare: setup ## Rewrites the query caches (.sqlx) from sources and migrat
 
 sqlx-check: setup ## Checks the query caches (.sqlx)
 	@scripts/sqlx.sh check $(ARGS)
+
+rules: ## Checks and tests the Prometheus rules, and that alerts have runbooks
+	@scripts/rules.sh
 
 chart: ## Lints, renders and validates the chart, and compares it with k8s/
 	@scripts/chart.sh all

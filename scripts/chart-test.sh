@@ -36,17 +36,34 @@ accepts() {
 }
 
 # Missing.
-refuses production 'services.order.database.existingSecret is required' --set services.order.database.existingSecret=
-refuses production 'redis.existingSecret is required' --set redis.existingSecret=
+refuses existing-databases 'services.order.database.existingSecret is required' --set services.order.database.existingSecret=
+refuses existing-databases 'redis.existingSecret is required' --set redis.existingSecret=
 refuses dev 'services.order.database.existingSecret is required' --set dev.enabled=false
 # Contradictions.
-refuses production 'exclude each other: dev brings its own Postgres' --set dev.enabled=true
+refuses existing-databases 'exclude each other: dev brings its own Postgres' --set dev.enabled=true
 refuses dev 'exclude each other: dev brings its own Redis' --set redis.existingSecret=oms-redis
-refuses production 'services.order and services.returns have the same database' \
+refuses existing-databases 'services.order and services.returns have the same database' \
     --set services.returns.database.existingSecret=oms-order-db
-accepts production --set services.returns.database.existingSecret=oms-order-db --set services.returns.database.key=returns
-refuses production 'drain.gracePeriodSeconds is 45' --set drain.gracePeriodSeconds=45
-accepts production --set drain.gracePeriodSeconds=46
+accepts existing-databases --set services.returns.database.existingSecret=oms-order-db --set services.returns.database.key=returns
+refuses existing-databases 'drain.gracePeriodSeconds is 45' --set drain.gracePeriodSeconds=45
+accepts existing-databases --set drain.gracePeriodSeconds=46
+refuses dev 'databases.cloudnativepg.enabled and dev.enabled exclude each other' --set databases.cloudnativepg.enabled=true
+refuses existing-databases 'databases.cloudnativepg.enabled exclude each other' --set databases.cloudnativepg.enabled=true
+refuses production 'tls.enabled and tls.terminatedByProxy exclude each other' --set tls.terminatedByProxy=true
+refuses production 'gateway.backendCa is required with tls.enabled' --set gateway.backendCa=
+refuses production 'services.order.hostnames needs gateway.parentRefs' --set-json gateway.parentRefs=[]
+refuses dev 'gateway.webhookHostnames needs gateway.parentRefs' --set 'gateway.webhookHostnames={a.example.com}'
+refuses production 'services.order.hostnames needs networkPolicy.clients' --set-json networkPolicy.clients=[]
+refuses production 'monitoring.serviceMonitor.enabled needs networkPolicy.metrics' --set-json networkPolicy.metrics=[]
+accepts production --set-json networkPolicy.metrics=[] --set networkPolicy.enabled=false
+refuses production 'services.order.autoscaling.maxReplicas is 2, below its 3 replicas' --set services.order.autoscaling.maxReplicas=2
+refuses dev 'auth.jwt.issuer, auth.jwt.audience and auth.jwt.jwksUrl belong together' --set auth.jwt.issuer=https://a.example.com
+accepts existing-databases --set tls.enabled=true
+accepts existing-databases --set tls.terminatedByProxy=true
+accepts existing-databases --set tls.terminatedByProxy=true --set tls.clientCertificateHeader=x-forwarded-client-cert
+refuses existing-databases 'tls.clientCertificateHeader is believed only from a proxy' \
+    --set tls.clientCertificateHeader=x-forwarded-client-cert
+accepts existing-databases --set auth.apiKeys.existingSecret=oms-api-keys
 # What the chart sets itself.
 refuses dev 'services.order.config.INSECURE_DEV: the chart sets this one' --set-string services.order.config.INSECURE_DEV=true
 refuses dev 'services.order.config.PEERS__RETURNS__URL: the chart sets this one' --set services.order.config.PEERS__RETURNS__URL=x
@@ -54,6 +71,7 @@ refuses dev 'services.order.config.TELEMETRY__FILTER: the chart sets this one' -
 refuses dev 'services.order.config.PAYMENTS__STRIPE__API_KEY: the chart sets this one' \
     --set services.order.config.PAYMENTS__STRIPE__API_KEY=x
 accepts dev --set-string services.order.config.SAGA__CONCURRENCY=8
+refuses dev 'services.order.config.TLS__KEY: the chart sets this one' --set services.order.config.TLS__KEY=x
 # Unknown and malformed values. Helm 3 and 4 word these differently; both name the place.
 refuses dev 'replica' --set services.order.replica=2
 refuses dev 'gateway' --set services.gateway.replicas=2
@@ -63,6 +81,10 @@ refuses dev 'replicas' --set services.order.replicas=0
 refuses dev 'otlpEndpoint' --set telemetry.otlpEndpoint=collector:4317
 refuses dev 'SAGA__CONCURRENCY' --set services.order.config.SAGA__CONCURRENCY=8
 refuses dev 'concurrency' --set services.order.config.concurrency=x
+refuses dev 'everySeconds' --set verify.everySeconds=1
+refuses dev 'jwksUrl' --set auth.jwt.jwksUrl=http://login.example.com
+refuses dev 'size' --set databases.cloudnativepg.size=20
+refuses dev 'hostnames' --set 'services.order.hostnames={Shop}'
 refuses dev 'connections' --set services.order.connections=0
 
 "$(scripts/tools.sh kubernetes-validate)" scripts/chart_test.py "$rendered"

@@ -69,9 +69,13 @@ lint() {
 validate() {
     local version python
     python=$(scripts/tools.sh kubernetes-validate)
+    # Kinds of operators have no schema there; scripts/chart_test.py looks at them.
+    for example in $(examples); do
+        "$python" scripts/core_kinds.py "$work/$example.yaml" >"$work/$example.core"
+    done
     for version in "${kubernetes[@]}"; do
         for example in $(examples); do
-            "${python%/*}/kubernetes-validate" --kubernetes-version "$version" --strict --quiet "$work/$example.yaml"
+            "${python%/*}/kubernetes-validate" --kubernetes-version "$version" --strict --quiet "$work/$example.core"
         done
     done
     say "valid for Kubernetes ${kubernetes[*]}"

@@ -3,6 +3,7 @@
 RENDERED is a directory with one rendered file per example. Prints every broken promise, then fails.
 """
 
+import json
 import pathlib
 import re
 import sys
@@ -34,6 +35,8 @@ COMMON = [
     "telemetry.filter",
     "telemetry.otlp_endpoint",
 ]
+# Sections that every service has beside (oms_service): identity and certificates.
+COMMON_SECTIONS = ("tls.", "auth.")
 COMPONENT = "app.kubernetes.io/component"
 
 broken: list[str] = []
@@ -82,6 +85,18 @@ def check_pods(manifests: Manifests) -> None:
             check(selector.items() <= labels.items(), f"{name}: selects its own pods")
 
 
+def has_tls(manifests: Manifests) -> bool:
+    return bool(manifests.of("Certificate"))
+
+
+def check_readiness(manifests: Manifests, where: str, port: int, probe: dict) -> None:
+    """By gRPC; the kubelet speaks no TLS to it, so by HTTP then."""
+    if has_tls(manifests):
+        check(probe["httpGet"] == {"path": "/readyz", "port": "admin"}, f"{where}: readiness by HTTP")
+    else:
+        check(probe["grpc"]["port"] == port, f"{where}: readiness by gRPC")
+
+
 def check_services(manifests: Manifests) -> None:
     deployments, services = manifests.of("Deployment"), manifests.of("Service")
     accounts, budgets = manifests.of("ServiceAccount"), manifests.of("PodDisruptionBudget")
@@ -92,7 +107,7 @@ def check_services(manifests: Manifests) -> None:
         container = pod["spec"]["containers"][0]
         ports = {one["name"]: one["containerPort"] for one in container["ports"]}
         check(ports == {"grpc": port, "admin": port + 1000}, f"{where}: ports")
-        check(container["readinessProbe"]["grpc"]["port"] == port, f"{where}: readiness by gRPC")
+        check_readiness(manifests, where, port, container["readinessProbe"])
         check(container["livenessProbe"]["httpGet"] == {"path": "/livez", "port": "admin"}, f"{where}: liveness")
         check(services[name]["spec"]["clusterIP"] == "None", f"{where}: headless")
         check({one["port"] for one in services[name]["spec"]["ports"]} == {port, port + 1000}, f"{where}: service ports")
@@ -103,7 +118,7 @@ def check_services(manifests: Manifests) -> None:
         expected = {f"OMS_{service.upper()}__DATABASE__URL"}
         if service == "inventory":
             expected.add("OMS_INVENTORY__LEASE__REDIS_URL")
-        if service == "order" and manifests.example == "production":
+        if service == "order" and manifests.example != "dev":
             expected |= {f"OMS_ORDER__PAYMENTS__STRIPE__{name}" for name in ("API_KEY", "WEBHOOK_SECRET")}
         check(secrets == expected, f"{where}: environment from Secrets is {sorted(secrets)}")
         config = manifests.of("ConfigMap")[name]["data"]
@@ -123,7 +138,8 @@ def check_defaults(manifests: Manifests, service: str, variables: set[str]) -> N
     known = set(COMMON) | set(keys(defaults))
     for variable in variables:
         key = variable.removeprefix(f"OMS_{service.upper()}__").lower().replace("__", ".")
-        check(key in known or key.startswith("peers."), f"{where}: {path.name} does not know {key}, which {variable} sets")
+        is_common = key.startswith(("peers.", *COMMON_SECTIONS))
+        check(key in known or is_common, f"{where}: {path.name} does not know {key}, which {variable} sets")
 
 
 def keys(table: dict, prefix: str = ""):
@@ -154,6 +170,19 @@ def check_edges(manifests: Manifests) -> None:
             check(bool(rule.get("from")), f"{where}: no rule lets everybody in")
 
 
+def check_ingress(manifests: Manifests) -> None:
+    """Whoever is let in is named: no rule without callers, none for everybody."""
+    for name, policy in manifests.of("NetworkPolicy").items():
+        for rule in policy["spec"].get("ingress", []):
+            where = f"{manifests.example}: NetworkPolicy {name}"
+            check(bool(rule.get("from")) and bool(rule.get("ports")), f"{where}: no rule without callers and ports")
+            for caller in rule.get("from") or []:
+                check(all(caller.values()), f"{where}: no selector that everybody meets")
+                check(caller.get("ipBlock", {}).get("cidr") not in ("0.0.0.0/0", "::/0"), f"{where}: not from everywhere")
+    for name, service in manifests.of("Service").items():
+        check(service["spec"].get("type", "ClusterIP") == "ClusterIP", f"{manifests.example}: Service {name}: not open to outside")
+
+
 def components(rules) -> set[str]:
     found = set()
     for peers in rules:
@@ -173,6 +202,72 @@ def check_migrations(manifests: Manifests) -> None:
         check(in_pod != hook, f"{where}: migrated once, by a hook or by its pods")
 
 
+def check_tls(manifests: Manifests) -> None:
+    """Who has a certificate shows it, under the names by which peers call it."""
+    certificates, deployments = manifests.of("Certificate"), manifests.of("Deployment")
+    for service, one in certificates.items():
+        where = f"{manifests.example}: {service}"
+        spec, pod = one["spec"], deployments[service]["spec"]["template"]["spec"]
+        mounted = [volume["secret"]["secretName"] for volume in pod["volumes"] if volume["name"] == "tls"]
+        check(mounted == [spec["secretName"]], f"{where}: mounts its certificate")
+        check(service in spec["dnsNames"], f"{where}: certificate for the name of its Service")
+        check(spec["uris"] == [f"spiffe://cluster.local/ns/oms/sa/{pod['serviceAccountName']}"], f"{where}: id of its account")
+        check({"server auth", "client auth"} <= set(spec["usages"]), f"{where}: certificate for both sides")
+    for name, config in manifests.of("ConfigMap").items():
+        for key, value in config["data"].items():
+            if key.endswith("__URL") and "__PEERS__" in key:
+                scheme = "https" if certificates else "http"
+                check(value.startswith(f"{scheme}://"), f"{manifests.example}: {name}: {key} is {scheme}")
+
+
+def check_custom(manifests: Manifests) -> None:
+    """What refers to something of the release finds it. Kubernetes' own schemas do not know these kinds."""
+    where, services, deployments = manifests.example, manifests.of("Service"), manifests.of("Deployment")
+    for kind in ("GRPCRoute", "HTTPRoute"):
+        for name, route in manifests.of(kind).items():
+            check(bool(route["spec"]["parentRefs"] and route["spec"]["hostnames"]), f"{where}: {kind} {name}: parents and names")
+            for rule in route["spec"]["rules"]:
+                for backend in rule["backendRefs"]:
+                    ports = [port["port"] for port in services[backend["name"]]["spec"]["ports"] if port["name"] == "grpc"]
+                    check(ports == [backend["port"]], f"{where}: {kind} {name}: leads to a port")
+    for name, policy in manifests.of("BackendTLSPolicy").items():
+        check(all(ref["name"] in services for ref in policy["spec"]["targetRefs"]), f"{where}: {name}: a Service of the release")
+    for name, scaler in manifests.of("HorizontalPodAutoscaler").items():
+        check(scaler["spec"]["scaleTargetRef"]["name"] in deployments, f"{where}: {name}: scales a Deployment")
+        check("replicas" not in deployments[name]["spec"], f"{where}: {name}: the number of pods is the scaler's")
+    for name, monitor in manifests.of("ServiceMonitor").items():
+        ports = {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]}
+        values = set(monitor["spec"]["selector"]["matchExpressions"][0]["values"])
+        selected = [one for one in services.values() if one["metadata"]["labels"][COMPONENT] in values]
+        check(len(selected) >= len(PORTS), f"{where}: {name}: selects every service")
+        for one in selected:
+            check(ports <= {port["name"] for port in one["spec"]["ports"]}, f"{where}: {one['metadata']['name']}: has the port")
+    for name, rule in manifests.of("PrometheusRule").items():
+        rules = [one for group in rule["spec"]["groups"] for one in group["rules"]]
+        plain = yaml.safe_load((CHART / "rules/oms.yaml").read_text())
+        check(len(rules) == sum(len(group["rules"]) for group in plain["groups"]), f"{where}: {name}: all rules")
+        links = [one["annotations"]["runbook_url"] for one in rules if "alert" in one]
+        check(all(link.startswith("https://") for link in links), f"{where}: {name}: links lead to the runbooks")
+    for name, cluster in manifests.of("Cluster").items():
+        secret = f"{name}-app"
+        service = name.removesuffix("-db")
+        env = deployments[service]["spec"]["template"]["spec"]["containers"][0]["env"]
+        used = [one["valueFrom"]["secretKeyRef"]["name"] for one in env if one["name"].endswith("__DATABASE__URL")]
+        check(used == [secret], f"{where}: {service}: uses the database of its Cluster")
+        database = cluster["spec"]["bootstrap"]["initdb"]["database"]
+        check(database == service.replace("-", "_"), f"{where}: {name}: database {database}")
+
+
+def check_monitoring_of(manifests: Manifests) -> None:
+    """Dashboards arrive as they are in the repository."""
+    for name, config in manifests.of("ConfigMap").items():
+        if not name.endswith("-dashboards"):
+            continue
+        files = {path.name: json.loads(path.read_text()) for path in (CHART / "dashboards").glob("*.json")}
+        found = {key: json.loads(value) for key, value in config["data"].items()}
+        check(found == files, f"{manifests.example}: {name}: the dashboards of the repository")
+
+
 def check_chart() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     manifest = (ROOT / "Cargo.toml").read_text()
@@ -189,7 +284,7 @@ def leaves(values: dict, prefix: str = ""):
         if prefix == "services.":
             # The five have the same values.
             path = "services.*"
-        if isinstance(value, dict) and value and key != "resources":
+        if isinstance(value, dict) and value and key not in ("resources", "labels"):
             yield from leaves(value, f"{path}.")
         else:
             yield path
@@ -201,7 +296,11 @@ for path in sorted(pathlib.Path(sys.argv[1]).glob("*.yaml")):
     check_services(manifests)
     check_edges(manifests)
     check_migrations(manifests)
+    check_ingress(manifests)
+    check_tls(manifests)
+    check_custom(manifests)
+    check_monitoring_of(manifests)
 check_chart()
 if broken:
     sys.exit("\n".join(["broken promises of the chart:", *sorted(set(broken))]))
-print("pods, ports, edges and migrations are as promised", file=sys.stderr)
+print("pods, ports, edges, certificates, routes and migrations are as promised", file=sys.stderr)

@@ -10,15 +10,26 @@ die() {
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
+# as_root: sets `sudo` to what makes a command run as root without a question; fails where nothing does.
+as_root() {
+    sudo=()
+    [ "$(id -u)" != 0 ] || return 0
+    sudo -n true 2>/dev/null || return 1
+    sudo=(sudo -n)
+}
+
+# apt_update: fetches the package lists, which a fresh container does not have.
+apt_update() {
+    local sudo=()
+    as_root && "${sudo[@]}" apt-get -q -y update </dev/null
+}
+
 # apt_install PACKAGE..: installs Debian packages where that needs no question: as root, or by
 # sudo without a password. Fails otherwise.
 apt_install() {
     have apt-get || return 1
     local sudo=()
-    if [ "$(id -u)" != 0 ]; then
-        sudo -n true 2>/dev/null || return 1
-        sudo=(sudo -n)
-    fi
+    as_root || return 1
     say "installing by apt: $*"
     local get=("${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y)
     # The package lists of a fresh container are empty; those of a laptop are good as they are.

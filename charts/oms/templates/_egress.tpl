@@ -7,16 +7,27 @@
       protocol: TCP
 {{- end }}
 
+{{- /* To the databases of these services: (dict "root" $ "services" (list "order")). */ -}}
 {{- define "oms.egressPostgres" -}}
+{{- $root := .root -}}
+{{- $values := .root.Values -}}
+{{- $own := or $values.dev.enabled $values.databases.cloudnativepg.enabled -}}
 - ports:
-    - port: {{ if .Values.dev.enabled }}5432{{ else }}{{ .Values.networkPolicy.postgresPort }}{{ end }}
-  {{- if .Values.dev.enabled }}
+    - port: {{ if $own }}5432{{ else }}{{ $values.networkPolicy.postgresPort }}{{ end }}
+  {{- if $values.dev.enabled }}
   to:
     - podSelector:
         matchLabels:
-          {{- include "oms.selector" (dict "root" . "component" "postgres") | nindent 10 }}
+          {{- include "oms.selector" (dict "root" $root "component" "postgres") | nindent 10 }}
+  {{- else if $own }}
+  to:
+    {{- range .services }}
+    - podSelector:
+        matchLabels:
+          cnpg.io/cluster: {{ include "oms.fullname" $root }}-{{ . }}-db
+    {{- end }}
   {{- else }}
-  {{- with .Values.networkPolicy.postgres }}
+  {{- with $values.networkPolicy.postgres }}
   to:
     {{- toYaml . | nindent 4 }}
   {{- end }}

@@ -52,16 +52,31 @@ app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
 {{- end }}
 
+{{- /* Image of a service, or of the oms command for (dict "root" $ "service" "cli"). */ -}}
 {{- define "oms.image" -}}
 {{- with .root.Values.image.registry }}{{ trimSuffix "/" . }}/{{ end -}}
-oms-{{ .service }}:{{ .root.Values.image.tag | default .root.Chart.AppVersion }}
+oms{{ if ne .service "cli" }}-{{ .service }}{{ end }}:{{ .root.Values.image.tag | default .root.Chart.AppVersion }}
 {{- end }}
 
 {{- /* Where the address of the service's database stands. */ -}}
 {{- define "oms.databaseSecret" -}}
-{{- $database := (get .root.Values.services .service).database -}}
-name: {{ if .root.Values.dev.enabled }}{{ include "oms.fullname" .root }}-dev{{ else }}{{ $database.existingSecret }}{{ end }}
-key: {{ if .root.Values.dev.enabled }}{{ .service }}-database-url{{ else }}{{ $database.key }}{{ end }}
+{{- $values := .root.Values -}}
+{{- if $values.dev.enabled -}}
+name: {{ include "oms.fullname" .root }}-dev
+key: {{ .service }}-database-url
+{{- else if $values.databases.cloudnativepg.enabled -}}
+name: {{ include "oms.fullname" .root }}-{{ .service }}-db-app
+key: uri
+{{- else -}}
+{{- $database := (get $values.services .service).database -}}
+name: {{ $database.existingSecret }}
+key: {{ $database.key }}
+{{- end -}}
+{{- end }}
+
+{{- /* Whether pods migrate before they serve: where the database comes up beside them, after every hook. */ -}}
+{{- define "oms.migrateInPods" -}}
+{{- if or .Values.dev.enabled .Values.databases.cloudnativepg.enabled }}true{{ end -}}
 {{- end }}
 
 {{- define "oms.redisSecret" -}}
@@ -85,7 +100,31 @@ key: {{ if .root.Values.dev.enabled }}redis-url{{ else }}{{ .root.Values.redis.k
 {{ $prefix }}TELEMETRY__OTLP_ENDPOINT: {{ . | quote }}
 {{- end }}
 {{- range $peer := splitList " " (include "oms.peers" .) }}
-{{ $prefix }}PEERS__{{ upper $peer }}__URL: "http://{{ include "oms.fullname" $root }}-{{ $peer }}:{{ include "oms.port" (dict "service" $peer) }}"
+{{ $prefix }}PEERS__{{ upper $peer }}__URL: "http{{ if $root.Values.tls.enabled }}s{{ end }}://{{ include "oms.fullname" $root }}-{{ $peer }}:{{ include "oms.port" (dict "service" $peer) }}"
+{{- end }}
+{{- if $root.Values.tls.enabled }}
+{{ $prefix }}TLS__CERTIFICATE: /etc/oms/tls/tls.crt
+{{ $prefix }}TLS__KEY: /etc/oms/tls/tls.key
+{{ $prefix }}TLS__CLIENT_CA: /etc/oms/tls/ca.crt
+{{- else if $root.Values.tls.terminatedByProxy }}
+{{ $prefix }}TLS__TERMINATED_BY_PROXY: "true"
+{{- with $root.Values.tls.clientCertificateHeader }}
+{{ $prefix }}TLS__CLIENT_CERTIFICATE_HEADER: {{ . | quote }}
+{{- end }}
+{{- end }}
+{{- if or $root.Values.tls.enabled $root.Values.tls.terminatedByProxy }}
+{{ $prefix }}TLS__SERVICE_URI: "spiffe://{{ $root.Values.tls.trustDomain }}/ns/{{ $root.Release.Namespace }}/sa/{{ include "oms.fullname" $root }}-{service}"
+{{- end }}
+{{- with $root.Values.auth.jwt }}
+{{- if .issuer }}
+{{ $prefix }}AUTH__JWT__ISSUER: {{ .issuer | quote }}
+{{ $prefix }}AUTH__JWT__AUDIENCE: {{ .audience | quote }}
+{{ $prefix }}AUTH__JWT__JWKS_URL: {{ .jwksUrl | quote }}
+{{- end }}
+{{- end }}
+{{- if $root.Values.auth.apiKeys.existingSecret }}
+{{ $prefix }}AUTH__API_KEYS__FILE: /etc/oms/api-keys/keys.toml
+{{ $prefix }}AUTH__API_KEYS__PEPPER_FILE: /etc/oms/api-keys/pepper
 {{- end }}
 {{- range $key, $value := $of.config }}
 {{ $prefix }}{{ $key }}: {{ $value | quote }}
@@ -124,6 +163,35 @@ key: {{ if .root.Values.dev.enabled }}redis-url{{ else }}{{ .root.Values.redis.k
   valueFrom:
     secretKeyRef:
       {{- include "oms.redisSecret" . | nindent 6 }}
+{{- end }}
+{{- end }}
+
+{{- /* Files of a service: certificates and the keys of partners. */ -}}
+{{- define "oms.mounts" -}}
+{{- if .root.Values.tls.enabled }}
+- name: tls
+  mountPath: /etc/oms/tls
+  readOnly: true
+{{- end }}
+{{- if .root.Values.auth.apiKeys.existingSecret }}
+- name: api-keys
+  mountPath: /etc/oms/api-keys
+  readOnly: true
+{{- end }}
+{{- end }}
+
+{{- define "oms.volumes" -}}
+{{- if .root.Values.tls.enabled }}
+- name: tls
+  secret:
+    secretName: {{ include "oms.fullname" .root }}-{{ .service }}-tls
+    defaultMode: 0440
+{{- end }}
+{{- if .root.Values.auth.apiKeys.existingSecret }}
+- name: api-keys
+  secret:
+    secretName: {{ .root.Values.auth.apiKeys.existingSecret }}
+    defaultMode: 0440
 {{- end }}
 {{- end }}
 

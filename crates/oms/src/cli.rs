@@ -127,10 +127,11 @@ pub(crate) struct DemoArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// Postgres server that holds the five databases.
+    /// Postgres server that holds the five databases. They may also be in different places: `OMS_ORDER__DATABASE__URL` and its
+    /// like, set for all five services, name them.
     #[arg(long, value_name = "URL", env = "OMS_POSTGRES_URL")]
     pub(crate) postgres_url: Option<String>,
-    /// Folder of `oms up`, whose Postgres is asked when no URL is given.
+    /// Folder of `oms up`, whose Postgres is asked when nothing else is given.
     #[arg(long, default_value = ".oms", value_name = "DIR")]
     pub(crate) dir: PathBuf,
     /// Judge relations between services also where something changed within the last minute.

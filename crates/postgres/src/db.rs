@@ -207,6 +207,13 @@ impl Db {
         Ok(acquired?)
     }
 
+    /// Connections of the pool: idle ones, all that there are, and the most there may be.
+    pub(crate) fn pool_use(&self) -> (u32, u32, u32) {
+        let pool = &self.inner.pool;
+        let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
+        (idle, pool.size(), pool.options().get_max_connections())
+    }
+
     /// A connection of its own outside the pool and without a statement timeout, for migrations.
     pub(crate) async fn dedicated(&self) -> Result<sqlx::PgConnection, Error> {
         let options = self.inner.options.clone();

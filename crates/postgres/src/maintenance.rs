@@ -147,6 +147,7 @@ async fn read_gauges(db: &Db) -> Result<(), Error> {
     let row = sqlx::query!(
         r#"select
              (select count(*) from (select from outbox limit 10000) o) as "outbox!",
+             (select occurred_at from outbox order by seq limit 1) as waiting_since,
              (select pos from feed_head) as "head!",
              (select count(*) from (select from parked_events limit 10000) p) as "parked!",
              (select count(*) from (select from tasks where state = 'READY' and run_at <= $1
@@ -159,17 +160,33 @@ async fn read_gauges(db: &Db) -> Result<(), Error> {
     .fetch_one(&mut *conn)
     .await?;
     let (audit_pending, audit_head) = audit::pending(&mut conn).await?;
-    let age = row
-        .oldest
-        .map_or(0.0, |oldest| (now - oldest).as_seconds_f64().max(0.0));
+    let cursors =
+        sqlx::query!(r#"select source, min(pos) as "pos!" from feed_cursors group by source"#)
+            .fetch_all(&mut *conn)
+            .await?;
+    drop(conn);
+    let age = |since: Option<time::OffsetDateTime>| {
+        since.map_or(0.0, |since| (now - since).as_seconds_f64().max(0.0))
+    };
     let service = db.service();
+    for cursor in cursors {
+        gauge!(names::FEED_CURSOR, "service" => service.clone(), "source" => cursor.source)
+            .set(cursor.pos as f64);
+    }
     gauge!(names::OUTBOX_DEPTH, "service" => service.clone()).set(row.outbox as f64);
+    gauge!(names::OUTBOX_OLDEST, "service" => service.clone()).set(age(row.waiting_since));
     gauge!(names::FEED_HEAD, "service" => service.clone()).set(row.head as f64);
     gauge!(names::AUDIT_PENDING, "service" => service.clone()).set(audit_pending as f64);
     gauge!(names::AUDIT_HEAD, "service" => service.clone()).set(audit_head.seq as f64);
     gauge!(names::PARKED_EVENTS, "service" => service.clone()).set(row.parked as f64);
     gauge!(names::TASKS_READY, "service" => service.clone()).set(row.ready as f64);
     gauge!(names::TASKS_STUCK, "service" => service.clone()).set(row.stuck as f64);
-    gauge!(names::TASKS_OLDEST, "service" => service).set(age);
+    gauge!(names::TASKS_OLDEST, "service" => service.clone()).set(age(row.oldest));
+    let (idle, all, most) = db.pool_use();
+    gauge!(names::POOL_CONNECTIONS, "service" => service.clone(), "state" => "idle")
+        .set(f64::from(idle));
+    gauge!(names::POOL_CONNECTIONS, "service" => service.clone(), "state" => "used")
+        .set(f64::from(all.saturating_sub(idle)));
+    gauge!(names::POOL_MAX, "service" => service).set(f64::from(most));
     Ok(())
 }

@@ -12,10 +12,14 @@ pub(crate) const TASKS_STUCK: &str = "oms.tasks.stuck";
 pub(crate) const TASKS_OLDEST: &str = "oms.tasks.oldest_due_age_seconds";
 pub(crate) const RELAY_EVENTS: &str = "oms.relay.events";
 pub(crate) const OUTBOX_DEPTH: &str = "oms.outbox.depth";
+pub(crate) const OUTBOX_OLDEST: &str = "oms.outbox.oldest_age_seconds";
+pub(crate) const POOL_CONNECTIONS: &str = "oms.pool.connections";
+pub(crate) const POOL_MAX: &str = "oms.pool.connections_max";
 pub(crate) const FEED_HEAD: &str = "oms.feed.head";
 pub(crate) const AUDIT_ROWS: &str = "oms.audit.rows";
 pub(crate) const AUDIT_PENDING: &str = "oms.audit.pending";
 pub(crate) const AUDIT_HEAD: &str = "oms.audit.head";
+pub(crate) const FEED_CURSOR: &str = "oms.feed.cursor";
 pub(crate) const PARKED_EVENTS: &str = "oms.parked_events";
 
 /// Tells the metrics recorder what the metrics of this crate mean. Call once after installing one.
@@ -47,8 +51,21 @@ pub fn describe_metrics() {
         Unit::Seconds,
         "how long the oldest due task has been due"
     );
-    describe_counter!(RELAY_EVENTS, "events moved from the outbox to the feed");
+    describe_counter!(
+        RELAY_EVENTS,
+        "events moved from the outbox to the feed, by type"
+    );
     describe_gauge!(OUTBOX_DEPTH, "events in the outbox, counted up to 10 000");
+    describe_gauge!(
+        OUTBOX_OLDEST,
+        Unit::Seconds,
+        "how long the oldest event has been in the outbox"
+    );
+    describe_gauge!(
+        POOL_CONNECTIONS,
+        "connections to the database, by state: used or idle"
+    );
+    describe_gauge!(POOL_MAX, "most connections to the database");
     describe_gauge!(FEED_HEAD, "highest position of the feed");
     describe_counter!(AUDIT_ROWS, "rows chained in the audit log");
     describe_gauge!(
@@ -56,6 +73,10 @@ pub fn describe_metrics() {
         "calls and events that wait to be chained, counted up to 10 000 each"
     );
     describe_gauge!(AUDIT_HEAD, "number of the last row of the audit log");
+    describe_gauge!(
+        FEED_CURSOR,
+        "position up to which the feed of a peer is applied"
+    );
     describe_gauge!(
         PARKED_EVENTS,
         "events that could not be applied, counted up to 10 000"

@@ -163,21 +163,33 @@ impl Relay {
             self.covered =
                 feed::ensure_partitions(&self.db, ahead, self.config.partition_size.max(1)).await?;
         }
-        let (head, moved) = self
+        let (head, kinds) = self
             .db
             .run_tx_quiet("relay_events", |tx| {
                 Box::pin(async move { move_events(tx.conn(), batch).await })
             })
             .await?;
         self.db.publish_head(head);
-        counter!(names::RELAY_EVENTS, "service" => self.db.service()).increment(moved);
+        let mut moved = 0;
+        for Kind { name, count } in kinds {
+            let count = count.unsigned_abs();
+            counter!(names::RELAY_EVENTS, "service" => self.db.service(), "type" => name)
+                .increment(count);
+            moved += count;
+        }
         Ok(moved)
     }
 }
 
+/// How many events of a type were moved.
+struct Kind {
+    name: String,
+    count: i64,
+}
+
 /// Three statements on purpose: the second one must take its snapshot after the head is locked,
 /// so that it sees everything that the previous holder left.
-async fn move_events(conn: &mut PgConnection, batch: i64) -> Result<(Head, u64), Error> {
+async fn move_events(conn: &mut PgConnection, batch: i64) -> Result<(Head, Vec<Kind>), Error> {
     let head = sqlx::query_as!(
         Head,
         "select epoch, pos, first_pos from feed_head for update"
@@ -185,27 +197,29 @@ async fn move_events(conn: &mut PgConnection, batch: i64) -> Result<(Head, u64),
     .fetch_one(&mut *conn)
     .await?;
     // The lowest by seq and no SKIP LOCKED: within an aggregate seq is the order of commits.
-    let moved = sqlx::query!(
-        "with moved as (
+    let kinds = sqlx::query_as!(
+        Kind,
+        r#"with moved as (
              delete from outbox where seq in (select seq from outbox order by seq limit $2)
              returning *
-         )
+         ), fed as (
          insert into feed (pos, event_id, aggregate_type, aggregate_id, aggregate_version,
                            event_type, payload, actor, traceparent, channel_id, location_id,
                            partner_id, occurred_at)
          select $1 + row_number() over (order by seq), event_id, aggregate_type, aggregate_id,
                 aggregate_version, event_type, payload, actor, traceparent, channel_id,
                 location_id, partner_id, occurred_at
-         from moved",
+         from moved)
+         select event_type as name, count(*) as "count!" from moved group by event_type"#,
         head.pos,
         batch,
     )
-    .execute(&mut *conn)
-    .await?
-    .rows_affected();
-    let pos = head.pos.saturating_add_unsigned(moved);
+    .fetch_all(&mut *conn)
+    .await?;
+    let moved = kinds.iter().map(|kind| kind.count).sum();
+    let pos = head.pos.saturating_add(moved);
     sqlx::query!("update feed_head set pos = $1", pos)
         .execute(conn)
         .await?;
-    Ok((Head { pos, ..head }, moved))
+    Ok((Head { pos, ..head }, kinds))
 }

@@ -66,6 +66,7 @@ impl Program for Order {
     }
 
     async fn build(config: Config, setup: &mut Setup) -> anyhow::Result<()> {
+        tasks::gauges::describe_metrics();
         let ctx = Arc::new(context(config, setup)?);
         serve(&ctx, setup);
         work(&ctx, setup);
@@ -145,6 +146,11 @@ fn work(ctx: &Arc<Ctx>, setup: &mut Setup) {
 
     let sagas = Arc::clone(ctx);
     setup.background("sagas", |cancel| driver::spawn(sagas, cancel));
+
+    let open = Arc::clone(ctx);
+    setup.background("gauges", |cancel| {
+        tokio::spawn(tasks::gauges::run(open, cancel))
+    });
 
     let payments = Arc::clone(ctx);
     let pause = Duration::from_millis(ctx.config.payments.reconcile_poll_ms);

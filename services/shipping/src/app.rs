@@ -16,7 +16,7 @@ use crate::api::{RateApi, ShipmentApi, TrackingApi};
 use crate::carriers::{Carriers, TableRate};
 use crate::clients::{InventoryClient, OrderClient};
 use crate::commands::Context;
-use crate::commands::settle_effect::{describe_metrics, reconcile_due};
+use crate::commands::settle_effect::{describe_metrics, reconcile_due, tell_open};
 use crate::config::{self, Config};
 use crate::consumers;
 
@@ -103,6 +103,9 @@ async fn reconcile(ctx: Arc<Context>, every: Duration, cancel: CancellationToken
         }
         if let Err(error) = reconcile_due(&ctx).await {
             tracing::warn!(%error, "open effects could not be looked through");
+        }
+        if let Err(error) = tell_open(&ctx).await {
+            tracing::debug!(%error, "open effects could not be counted");
         }
     }
 }

@@ -14,6 +14,7 @@ mod rooms;
 mod rust;
 mod sizes;
 mod sql;
+mod telemetry;
 mod words;
 
 use repo::{Finding, Repo};
@@ -119,4 +120,14 @@ fn readmes_are_there() {
 #[test]
 fn links_in_docs_lead_somewhere() {
     report("links", docs::links(&Repo::read()));
+}
+
+#[test]
+fn metrics_are_in_the_registry() {
+    report("docs/telemetry.md", telemetry::metrics(&Repo::read()));
+}
+
+#[test]
+fn spans_are_in_the_registry() {
+    report("docs/telemetry.md", telemetry::spans(&Repo::read()));
 }

@@ -2,7 +2,7 @@
 //! more is worse than none.
 
 use crate::repo::{Finding, Repo};
-use crate::{contract, crates, docs, migrations, rooms, sizes, sql, words};
+use crate::{contract, crates, docs, migrations, rooms, sizes, sql, telemetry, words};
 
 struct Case {
     rule: fn(&Repo) -> Vec<Finding>,
@@ -213,6 +213,27 @@ fn of_words() -> Vec<Case> {
             "warn!(\"it failed.\")",
             "full stop",
             "warn!(\"Redis is gone\")",
+        ),
+        case(
+            telemetry::metrics,
+            STORE,
+            "fn f() { counter!(\"oms.a\", \"b\" => c).increment(1); }",
+            "oms_a has no describe_counter!",
+            "fn f() { describe_counter!(\"oms.a\", \"what\"); counter!(\"oms.a\").increment(1); }",
+        ),
+        case(
+            telemetry::metrics,
+            "docs/telemetry.md",
+            "## Metrics\n| `oms_gone` | counter |  |  | what |\n",
+            "no code emits oms_gone",
+            "## Other\n| `oms_gone` | counter |  |  | what |\n",
+        ),
+        case(
+            telemetry::spans,
+            STORE,
+            "fn f() { info_span!(\"look\", oms.order.id = 1); }",
+            "attribute oms.order.id is not in",
+            "fn f() { info_span!(\"look\", order = 1); }",
         ),
         case(
             docs::links,

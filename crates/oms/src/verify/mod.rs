@@ -170,11 +170,14 @@ impl Verdict {
 /// # Errors
 /// When a database cannot be read.
 pub async fn run(postgres_url: &str, at_rest: bool) -> anyhow::Result<Verdict> {
-    let databases = Databases::on_server(postgres_url)?;
+    run_on(&Databases::on_server(postgres_url)?, at_rest).await
+}
+
+async fn run_on(databases: &Databases, at_rest: bool) -> anyhow::Result<Verdict> {
     if at_rest {
-        rest::wait(&databases).await?;
+        rest::wait(databases).await?;
     }
-    check(&databases, at_rest).await
+    check(databases, at_rest).await
 }
 
 /// Checks databases as they are now. `at_rest` judges everything, as nothing should be under way.
@@ -312,9 +315,12 @@ fn judge(
 /// `oms verify`; true when nothing is violated.
 #[expect(clippy::print_stdout, reason = "the verdict is the command's result")]
 pub(crate) async fn command(args: &VerifyArgs) -> anyhow::Result<bool> {
-    let url = match &args.postgres_url {
-        Some(url) => url.clone(),
-        None => server::of_folder(&args.dir)?,
+    let databases = match &args.postgres_url {
+        Some(url) => Databases::on_server(url)?,
+        None => match Databases::of_environment(|name| std::env::var(name).ok())? {
+            Some(databases) => databases,
+            None => Databases::on_server(&server::of_folder(&args.dir)?)?,
+        },
     };
     if args.watch {
         let how = Watch {
@@ -328,9 +334,9 @@ pub(crate) async fn command(args: &VerifyArgs) -> anyhow::Result<bool> {
             oms_service::cli::asked_to_end().await;
             asked.cancel();
         });
-        return watch(&Databases::on_server(&url)?, &how, &stop).await;
+        return watch(&databases, &how, &stop).await;
     }
-    let verdict = run(&url, args.at_rest).await?;
+    let verdict = run_on(&databases, args.at_rest).await?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&verdict)?);
     } else {

@@ -53,6 +53,34 @@ impl Databases {
         Ok(all)
     }
 
+    /// Where the services themselves are told to find them, by `OMS_ORDER__DATABASE__URL` and its like; `None` when one of
+    /// these is not set.
+    ///
+    /// # Errors
+    /// When an address cannot be read.
+    pub(crate) fn of_environment(
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> anyhow::Result<Option<Self>> {
+        let url = |database: Database| {
+            variable(&format!(
+                "OMS_{}__DATABASE__URL",
+                database.service().to_uppercase()
+            ))
+        };
+        let urls: Option<Vec<String>> = Database::ALL.into_iter().map(url).collect();
+        let Some([first, ..]) = urls.as_deref() else {
+            return Ok(None);
+        };
+        // The payment provider's, if there is one, is beside the first.
+        let mut all = Self::on_server(first)?;
+        for (options, url) in all.services.iter_mut().zip(urls.iter().flatten()) {
+            *options = url
+                .parse()
+                .with_context(|| format!("{url:?} is no address of a Postgres database"))?;
+        }
+        Ok(Some(all))
+    }
+
     pub(crate) async fn connect(&self, database: Database) -> anyhow::Result<PgConnection> {
         let [order, inventory, fulfillment, shipping, returns] = &self.services;
         let options = match database {
@@ -121,6 +149,34 @@ pub(crate) fn of_folder(dir: &Path) -> anyhow::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn databases_are_found_where_the_services_find_them() {
+        let known = |name: &str| {
+            let service = name.strip_prefix("OMS_")?.strip_suffix("__DATABASE__URL")?;
+            let service = service.to_lowercase();
+            Some(format!("postgres://oms@{service}-db:5432/oms_{service}"))
+        };
+        let found = Databases::of_environment(known).unwrap().unwrap();
+        let places = found.services.map(|one| {
+            format!(
+                "{}/{}",
+                one.get_host(),
+                one.get_database().unwrap_or_default()
+            )
+        });
+        assert!(
+            places.contains(&"returns-db/oms_returns".to_owned()),
+            "{places:?}"
+        );
+        assert!(
+            places.contains(&"order-db/oms_order".to_owned()),
+            "{places:?}"
+        );
+
+        let but_one = |name: &str| known(name).filter(|_| !name.contains("SHIPPING"));
+        assert!(Databases::of_environment(but_one).unwrap().is_none());
+    }
 
     #[test]
     fn a_folder_says_where_its_postgres_is_or_why_there_is_none() {

@@ -19,6 +19,8 @@ pub(super) struct Job {
     pub(super) skus: BTreeSet<Sku>,
     /// Span of the caller.
     pub(super) span: Span,
+    /// When it came.
+    pub(super) since: Instant,
     /// When it first asked for leases.
     pub(super) lease_since: Option<Instant>,
     /// How often its SKUs had to be looked up again.

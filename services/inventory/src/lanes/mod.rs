@@ -26,13 +26,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::{describe_counter, describe_gauge, describe_histogram};
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use oms_core::{Clock, IdSource, Principal, Sku};
 use oms_lock::Leases;
 use oms_postgres::Db;
 use oms_postgres::idempotency::RequestKey;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
@@ -86,6 +87,15 @@ pub(crate) fn describe_metrics() {
         "batches refused because a lane has seen a later lease"
     );
     describe_histogram!(runner::BATCH_SIZE, "commands decided in one transaction");
+    describe_histogram!(
+        runner::LANE_WAIT,
+        Unit::Seconds,
+        "wait of a command from its arrival to the transaction that decides it"
+    );
+    describe_counter!(
+        runner::LANE_COMMANDS,
+        "commands decided, by whether their batch held leases"
+    );
     describe_gauge!(queue::QUEUE_DEPTH, "commands that wait for their lanes");
 }
 
@@ -152,6 +162,7 @@ impl Lanes {
             request,
             skus,
             span: Span::current(),
+            since: Instant::now(),
             lease_since: None,
             looked: 0,
             answer,

@@ -166,6 +166,7 @@ mod tests {
     use oms_core::{Principal, Sku};
     use oms_postgres::idempotency::RequestKey;
     use tokio::sync::oneshot;
+    use tokio::time::Instant;
     use tracing::Span;
     use uuid::Uuid;
 
@@ -197,6 +198,7 @@ mod tests {
             },
             skus: skus.collect(),
             span: Span::none(),
+            since: Instant::now(),
             lease_since: None,
             looked: 0,
             answer,

@@ -19,6 +19,12 @@ use super::{Error, Shared, failpoint};
 /// Commands decided together.
 pub(super) const BATCH_SIZE: &str = "oms_inventory_lane_batch_size";
 
+/// Wait of a command until it is decided.
+pub(super) const LANE_WAIT: &str = "oms_inventory_lane_wait_seconds";
+
+/// Commands decided, with leases and without.
+pub(super) const LANE_COMMANDS: &str = "oms_inventory_lane_commands";
+
 /// Batches refused because a lane has seen a later lease than theirs.
 pub(super) const FENCED: &str = "oms_inventory_lease_fenced_total";
 
@@ -136,6 +142,12 @@ impl Shared {
         };
         #[expect(clippy::cast_precision_loss, reason = "histograms are floating point")]
         histogram!(BATCH_SIZE).record(jobs.len() as f64);
+        let wait = histogram!(LANE_WAIT);
+        for job in jobs {
+            wait.record(job.since.elapsed());
+        }
+        let lease = if grip.is_some() { "held" } else { "none" };
+        counter!(LANE_COMMANDS, "lease" => lease).increment(jobs.len() as u64);
         self.books
             .decide(jobs, grip.map(|grip| &grip.fencing))
             .instrument(first.span.clone())

@@ -305,6 +305,11 @@ impl Run {
             None if signalled => self.reload(ctx).await?,
             None => {}
         }
+        if self.saga.state == SagaState::Done && self.saga.undo_to.is_none() {
+            let waited = (self.saga.signals > 0).to_string();
+            let took = (ctx.now() - self.saga.started_at).as_seconds_f64();
+            histogram!("oms_order_release_seconds", "waited" => waited).record(took);
+        }
         if self.saga.state == SagaState::Stuck {
             counter!("oms_order_sagas_stuck").increment(1);
             tracing::error!(

@@ -11,6 +11,7 @@ pub(crate) mod collections;
 pub(crate) mod credits;
 pub(crate) mod effects;
 pub(crate) mod fulfillment_orders;
+pub(crate) mod gauges;
 pub(crate) mod holds;
 pub(crate) mod invoices;
 pub(crate) mod lines;

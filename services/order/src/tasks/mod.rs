@@ -3,6 +3,7 @@
 pub(crate) mod backorder_short;
 pub(crate) mod call_back_units;
 pub(crate) mod capture_payment;
+pub(crate) mod gauges;
 pub(crate) mod issue_invoice;
 pub(crate) mod recall_displaced;
 pub(crate) mod refund_cancellation;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use metrics::{counter, describe_counter};
+use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 use oms_postgres::Tx;
 use oms_proto::shipping::v1::shipping_event::Event;
 use oms_proto::shipping::v1::{LabelFailed, LabelPurchased, LabelVoided};
@@ -34,12 +34,30 @@ const PASS_MAX: i64 = 32;
 
 /// Counts what carriers answered.
 const EFFECTS: &str = "oms.shipping.effects_answered";
+const EFFECTS_OPEN: &str = "oms_effects_open";
+const EFFECTS_OLDEST: &str = "oms_effects_oldest_age_seconds";
+
+/// Effects that are not settled.
+const OPEN: [EffectState; 3] = [
+    EffectState::Planned,
+    EffectState::Sent,
+    EffectState::InDoubt,
+];
 
 /// Tells the metrics recorder what the metrics of this module mean.
 pub(crate) fn describe_metrics() {
     describe_counter!(
         EFFECTS,
         "answers of carriers, by kind of effect and state after it"
+    );
+    describe_gauge!(
+        EFFECTS_OPEN,
+        "outward effects that are not settled, by state"
+    );
+    describe_gauge!(
+        EFFECTS_OLDEST,
+        Unit::Seconds,
+        "age of the oldest effect that is not settled, by state"
     );
 }
 
@@ -105,6 +123,25 @@ pub(crate) async fn reconcile_due(ctx: &Context) -> Result<usize, Error> {
         }
     }
     Ok(due.len())
+}
+
+/// Tells operators what is not settled, in every state, so that one that has emptied goes to zero.
+#[expect(clippy::cast_precision_loss, reason = "gauges are floating point")]
+pub(crate) async fn tell_open(ctx: &Context) -> Result<(), Error> {
+    let open = {
+        let mut conn = ctx.db.read().await?;
+        effects::open(&mut conn).await?
+    };
+    let now = ctx.clock.now();
+    for state in OPEN.map(EffectState::as_str) {
+        let found = open.iter().find(|row| row.state == state);
+        let (count, oldest) = found.map_or((0, 0.0), |row| {
+            (row.count, (now - row.oldest).as_seconds_f64().max(0.0))
+        });
+        gauge!(EFFECTS_OPEN, "service" => "shipping", "state" => state).set(count as f64);
+        gauge!(EFFECTS_OLDEST, "service" => "shipping", "state" => state).set(oldest);
+    }
+    Ok(())
 }
 
 async fn send(ctx: &Context, mut effect: Effect) -> Result<(), Error> {

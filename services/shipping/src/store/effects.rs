@@ -202,3 +202,28 @@ pub(crate) async fn due(
     .await?;
     Ok(ids)
 }
+
+/// Effects that are not settled, in one state.
+#[derive(Debug)]
+pub(crate) struct Open {
+    /// The state.
+    pub(crate) state: String,
+    /// How many, up to 10 000.
+    pub(crate) count: i64,
+    /// When the oldest of them was planned.
+    pub(crate) oldest: OffsetDateTime,
+}
+
+/// Effects that are not settled, by state.
+pub(crate) async fn open(conn: &mut PgConnection) -> Result<Vec<Open>, StoreError> {
+    let rows = sqlx::query_as!(
+        Open,
+        r#"SELECT state AS "state!", count(*) AS "count!", min(created_at) AS "oldest!"
+           FROM (SELECT state, created_at FROM effects
+                 WHERE state IN ('PLANNED', 'SENT', 'IN_DOUBT') ORDER BY next_run_at LIMIT 10000) open
+           GROUP BY state"#
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows)
+}

@@ -1,0 +1,243 @@
+//! A real Prometheus scrapes the five services: what they tell is in the registry, what ordinary days bring is told, and
+//! every expression of dashboards and rules can be evaluated.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, Read as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, ensure};
+use oms::suite::SERVICES;
+use oms_proto::order::v1 as o;
+use oms_tests::nodes::Nodes;
+use oms_tests::shop::new_order;
+use oms_tests::suite::{Actor, wait_for};
+use serde_json::Value;
+
+/// Told only when something goes wrong, or by a program that does not run here.
+const NOT_EVERY_DAY: [&str; 22] = [
+    "oms_rpc_server_errors",
+    "oms_rpc_server_shed",
+    "oms_rpc_server_connections_refused",
+    "oms_rpc_client_refused",
+    "oms_rpc_client_tripped",
+    "oms_tx_retries",
+    "oms_task_stuck",
+    "oms_feed_events_parked",
+    "oms_feed_reconnects",
+    "oms_order_sagas_stuck",
+    "oms_order_saga_leases_lost",
+    "oms_inventory_lease_bypass_total",
+    "oms_inventory_lease_yields_total",
+    "oms_inventory_lease_fenced_total",
+    "oms_inventory_stock_drift",
+    "oms_lock_generations_total",
+    "oms_lock_waited_for_total",
+    "oms_lock_failing",
+    "oms_invariant_violations",
+    "oms_invariant_checked",
+    "oms_verify_failed_rounds",
+    "oms_verify_last_round_timestamp",
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The names of the registry.
+fn registry() -> anyhow::Result<BTreeSet<String>> {
+    let text = fs::read_to_string(root().join("docs/telemetry.md"))?;
+    let (_, metrics) = text.split_once("\n## Metrics\n").context("no metrics")?;
+    let (metrics, _) = metrics.split_once("\n## ").context("no end")?;
+    let rows = metrics.lines().filter_map(|line| line.strip_prefix("| `"));
+    Ok(rows
+        .filter_map(|row| Some(row.split_once('`')?.0.to_owned()))
+        .collect())
+}
+
+/// The expressions of rules and dashboards, with what Grafana puts in for its variables.
+fn expressions() -> anyhow::Result<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
+    for entry in fs::read_dir(root().join("charts/oms/dashboards"))? {
+        let text = fs::read_to_string(entry?.path())?;
+        collect(&serde_json::from_str(&text)?, &mut found);
+    }
+    let filled = found.iter().map(|expression| {
+        let expression = expression.replace("$namespace", ".*");
+        expression.replace("$__rate_interval", "1m")
+    });
+    Ok(filled.collect())
+}
+
+fn collect(node: &Value, into: &mut BTreeSet<String>) {
+    match node {
+        Value::Object(fields) => {
+            into.extend(
+                fields
+                    .get("expr")
+                    .and_then(Value::as_str)
+                    .map(str::to_owned),
+            );
+            fields.values().for_each(|field| collect(field, into));
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect(item, into)),
+        _ => {}
+    }
+}
+
+/// Prometheus, of the system or unpacked by `scripts/tools.sh`; `None` where it cannot be had.
+fn program() -> Option<PathBuf> {
+    let found = Command::new(root().join("scripts/tools.sh"))
+        .arg("prometheus")
+        .output()
+        .ok()?;
+    let path = String::from_utf8(found.stdout).ok()?;
+    found.status.success().then(|| path.trim().into())
+}
+
+struct Prometheus {
+    process: Child,
+    port: u16,
+}
+
+impl Prometheus {
+    fn start(nodes: &Nodes) -> anyhow::Result<Option<Self>> {
+        let Some(program) = program() else {
+            return Ok(None);
+        };
+        let dir = nodes.engines.dir().join("prometheus");
+        fs::create_dir_all(&dir)?;
+        let mut config = format!(
+            "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\nrule_files: [{:?}]\nscrape_configs:\n\
+             - job_name: oms\n  honor_labels: true\n  static_configs:\n",
+            root().canonicalize()?.join("charts/oms/rules/oms.yaml"),
+        );
+        for (service, _) in SERVICES {
+            let target = format!("127.0.0.1:{}", nodes.admin_port(service)?);
+            let labels = format!("{{ service: {service}, namespace: test }}");
+            writeln!(config, "  - {{ targets: ['{target}'], labels: {labels} }}")?;
+        }
+        let file = dir.join("prometheus.yml");
+        fs::write(&file, config)?;
+        // Free a moment ago; Prometheus cannot say which port it took.
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let process = Command::new(program)
+            .arg(format!("--config.file={}", file.display()))
+            .arg(format!(
+                "--storage.tsdb.path={}",
+                dir.join("data").display()
+            ))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(dir.join("log"))?)
+            .spawn()?;
+        Ok(Some(Self { process, port }))
+    }
+
+    /// The labels of what it answers to an expression.
+    fn query(&self, expression: &str) -> anyhow::Result<Vec<Value>> {
+        let mut encoded = String::new();
+        for byte in expression.bytes() {
+            write!(encoded, "%{byte:02x}")?;
+        }
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        // Version 1.0: one answer, in one piece, and then the end.
+        io::Write::write_all(
+            &mut stream,
+            format!("GET /api/v1/query?query={encoded} HTTP/1.0\r\n\r\n").as_bytes(),
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (_, body) = answer.split_once("\r\n\r\n").context("no answer")?;
+        let answer: Value =
+            serde_json::from_str(body).with_context(|| format!("{expression}: {body}"))?;
+        ensure!(answer["status"] == "success", "{expression}: {answer}");
+        let result = answer["data"]["result"].as_array().context("no vector")?;
+        Ok(result.iter().map(|one| one["metric"].clone()).collect())
+    }
+
+    /// The names of all metrics, histograms by their own.
+    fn names(&self) -> anyhow::Result<BTreeSet<String>> {
+        let answer = self.query("count by (__name__) ({job=\"oms\",__name__=~\"oms_.*\"})")?;
+        let names = answer
+            .iter()
+            .filter_map(|metric| metric["__name__"].as_str());
+        let of_histogram = |name: &str| {
+            let suffixes = ["_bucket", "_count", "_sum"];
+            let base = suffixes.iter().find_map(|suffix| name.strip_suffix(suffix));
+            base.unwrap_or(name).to_owned()
+        };
+        Ok(names.map(of_histogram).collect())
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+async fn order_to_cash(actor: &Actor) -> anyhow::Result<()> {
+    actor.set_up(&["a"]).await?;
+    actor.receive("west", "a", 5).await?;
+    let order = actor.place(new_order(&[("a", 2)])).await?;
+    let [fo] = actor
+        .released(&order.order_id, 1)
+        .await?
+        .try_into()
+        .ok()
+        .context("one")?;
+    actor.fulfill(&fo).await?;
+    actor
+        .order_in(&order.order_id, o::OrderState::Completed)
+        .await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prometheus_understands_what_services_tell() -> anyhow::Result<()> {
+    let nodes = Nodes::start(env!("CARGO_BIN_EXE_oms-node"), None).await?;
+    let Some(prometheus) = Prometheus::start(&nodes)? else {
+        #[expect(clippy::print_stderr, reason = "a test that does not run says so")]
+        {
+            eprintln!("no Prometheus for this machine: skipped");
+        }
+        return Ok(());
+    };
+    order_to_cash(&nodes.actor()?).await?;
+
+    let known = registry()?;
+    // Gauges of rows come a quarter of a minute after the start.
+    let expected: BTreeSet<String> = known
+        .iter()
+        .filter(|name| !NOT_EVERY_DAY.contains(&name.as_str()))
+        .cloned()
+        .collect();
+    let told = wait_for("every metric of an ordinary day", || async {
+        // It may still be starting.
+        let told = prometheus.names().unwrap_or_default();
+        let missing: Vec<_> = expected.difference(&told).collect();
+        let missing = format!("not told: {missing:?}");
+        Ok(expected.is_subset(&told).then_some(told).ok_or(missing))
+    })
+    .await?;
+    let unknown: Vec<_> = told.difference(&known).collect();
+    ensure!(unknown.is_empty(), "not in the registry: {unknown:?}");
+
+    for expression in expressions()? {
+        prometheus.query(&expression)?;
+    }
+    let rules = prometheus.query("oms:slo_errors:ratio_rate5m{slo=\"place_order\"}")?;
+    ensure!(rules.len() == 1, "rules were not evaluated: {rules:?}");
+    let alerts = prometheus.query("ALERTS{alertstate=\"firing\"}")?;
+    ensure!(
+        alerts.is_empty(),
+        "a quiet day wakes somebody up: {alerts:?}"
+    );
+    Ok(())
+}
