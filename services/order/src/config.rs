@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::payments::sandbox::SandboxConfig;
 use crate::payments::stripe::StripeConfig;
+use crate::privacy::PrivacyConfig;
 
 /// The embedded defaults.
 pub(crate) const DEFAULTS: &str = include_str!("defaults.toml");
@@ -21,6 +22,8 @@ pub struct Config {
     pub saga: SagaConfig,
     /// Payments.
     pub payments: PaymentsConfig,
+    /// Personal data.
+    pub privacy: PrivacyConfig,
     /// Durable tasks.
     pub tasks: TasksConfig,
 }
@@ -55,6 +58,7 @@ impl Config {
         if self.payments.timeout_ms >= self.payments.reconcile_after_ms {
             return Err("payments.reconcile_after_ms: must be longer than timeout_ms".to_owned());
         }
+        self.privacy.check()?;
         let sandbox = &self.payments.sandbox.url;
         if !sandbox.is_empty() && !has_scheme(sandbox, "http") {
             return Err("payments.sandbox.url: must be http://host:port, or empty".to_owned());

@@ -10,6 +10,7 @@ mod invoice_service;
 mod new_order;
 mod order_service;
 mod payment_service;
+mod privacy_service;
 mod requests;
 
 use std::sync::Arc;

@@ -7,6 +7,7 @@ mod hold;
 mod invoice;
 mod order;
 mod payment;
+mod privacy;
 mod timeline;
 
 use oms_core::Currency;
@@ -19,6 +20,7 @@ pub(crate) use hold::hold;
 pub(crate) use invoice::{invoice, invoice_lines};
 pub(crate) use order::{cancellation, fill_policy, order};
 pub(crate) use payment::{collection, payment};
+pub(crate) use privacy::{address, customer_erased};
 pub(crate) use timeline::timeline_entry;
 
 /// An amount of the order's currency.

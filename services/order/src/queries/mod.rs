@@ -1,5 +1,6 @@
 //! One file per read.
 
+pub(crate) mod export_customer_data;
 pub(crate) mod get_credit_account;
 pub(crate) mod get_invoice_document;
 pub(crate) mod get_order;
