@@ -21,6 +21,7 @@ mod flow;
 mod invariant;
 mod liveness;
 mod money;
+mod privacy;
 mod provider;
 mod relations;
 mod rest;
@@ -88,6 +89,7 @@ pub fn invariants() -> impl Iterator<Item = &'static Invariant> {
         returns::ALL,
         relations::ALL,
         events::ALL,
+        privacy::ALL,
         liveness::ALL,
     ]
     .into_iter()

@@ -651,6 +651,19 @@ const DEFECTS: &[Defect] = &[
         Returns,
         "UPDATE feed_cursors SET pos = 12 WHERE source = 'order'",
     ),
+    // --- privacy
+    only(
+        "privacy.sealed_by_its_owner",
+        Order,
+        "INSERT INTO data_keys (key_id, order_id, master_key_id, wrapped, created_at) VALUES ('{x}', '{order_a}', 'k', '', now());
+         INSERT INTO addresses (address_id, order_id, key_id, sealed) VALUES (gen_random_uuid(), '{order_c}', '{x}', '')",
+    ),
+    only(
+        "privacy.erased_is_gone",
+        Order,
+        "INSERT INTO data_keys (key_id, order_id, created_at, erased_at) VALUES ('{x}', '{order_b}', now(), now());
+         INSERT INTO addresses (address_id, order_id, key_id, sealed) VALUES (gen_random_uuid(), '{order_b}', '{x}', '')",
+    ),
     // --- liveness
     only(
         "liveness.tasks_run_on_time",
