@@ -38,7 +38,7 @@ const SERVICES: [&str; 6] = [
     "sandbox-psp",
 ];
 /// Logs as much as operators ever turn on.
-const LOUD: &str = "[telemetry]\nfilter = \"debug\"\n";
+const LOUD: &str = "[telemetry]\nfilter = \"debug,h2=info\"\n";
 
 fn person(of: &str) -> PostalAddress {
     let canary = |field: &str| format!("{CANARY}{of}{field}");
@@ -249,7 +249,9 @@ async fn a_persons_data_shows_nowhere_but_in_print() -> anyhow::Result<()> {
     ensure!(nodes.log("order")?.contains("DEBUG"));
     let spans = collector.spans();
     ensure!(spans.len() > 50, "{} spans", spans.len());
-    let told = spans.iter().find(|span| format!("{span:?}").contains(CANARY));
+    let told = spans
+        .iter()
+        .find(|span| format!("{span:?}").contains(CANARY));
     ensure!(told.is_none(), "{told:#?}");
     Ok(())
 }

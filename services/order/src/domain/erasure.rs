@@ -2,6 +2,7 @@
 
 use oms_core::OrderId;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 /// Whose personal data: all under one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +20,14 @@ impl Subject {
             return Self::Order(order_id);
         }
         Self::Customer(customer_id.to_owned())
+    }
+
+    /// Customer and order as rows have them; empty and `None` where it is the other.
+    pub(crate) fn columns(&self) -> (&str, Option<Uuid>) {
+        match self {
+            Self::Customer(customer_id) => (customer_id, None),
+            Self::Order(order_id) => ("", Some(order_id.uuid())),
+        }
     }
 
     /// Its id for people, logs and events.

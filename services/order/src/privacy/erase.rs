@@ -9,7 +9,7 @@ use crate::ctx::Ctx;
 use crate::domain::erasure::{Erasure, Subject};
 use crate::error::Error;
 use crate::messages;
-use crate::store::{StoreError, data_keys, personal_texts};
+use crate::store::{StoreError, addresses, data_keys, personal_texts};
 
 use super::keeper::seal_clear;
 
@@ -26,12 +26,9 @@ pub(crate) async fn erase(
     actor: &str,
     subject: &Subject,
 ) -> Result<Erasure, Error> {
+    seal_rest(ctx, conn, subject).await?;
     // Whoever places an order holds the key; with it locked no order comes that needs it.
-    let mut key_id = data_keys::lock(conn, subject).await?;
-    if seal_rest(ctx, conn, subject).await? && key_id.is_none() {
-        key_id = data_keys::lock(conn, subject).await?;
-    }
-    let Some(key_id) = key_id else {
+    let Some(key_id) = data_keys::lock(conn, subject).await? else {
         let before = data_keys::erasures(conn, subject).await?;
         return before.ok_or_else(|| Error::NotFound {
             resource: "customer",
@@ -55,13 +52,12 @@ pub(crate) async fn erase(
     Ok(erasure)
 }
 
-/// Seals what of the subject's still stands in clear, so that the key covers all of it; true when there was something.
-async fn seal_rest(ctx: &Ctx, conn: &mut PgConnection, subject: &Subject) -> Result<bool, Error> {
-    let mut any = false;
-    while seal_clear(ctx, conn, Some(subject)).await? > 0 {
-        any = true;
-    }
-    Ok(any)
+/// Seals what of the subject's still stands in clear, so that the key covers all of it. Waits for a keeper that is at it:
+/// what that would seal after the erasure would be under a new key.
+async fn seal_rest(ctx: &Ctx, conn: &mut PgConnection, subject: &Subject) -> Result<(), Error> {
+    addresses::lock_clear_of(conn, subject).await?;
+    while seal_clear(ctx, conn, Some(subject)).await? > 0 {}
+    Ok(())
 }
 
 fn event(ctx: &Ctx, actor: &str, subject: &Subject, erasure: &Erasure) -> NewEvent {

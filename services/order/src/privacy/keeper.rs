@@ -45,13 +45,16 @@ async fn round(ctx: &Ctx, cancel: &CancellationToken) -> Result<(), Error> {
     let mut sealed = 0;
     let mut wrapped = 0;
     while !cancel.is_cancelled() {
-        let rows = seal_some(ctx).await?;
-        let keys = rewrap_some(ctx).await?;
-        if rows == 0 && keys == 0 {
-            break;
+        match seal_some(ctx).await? {
+            0 => break,
+            rows => sealed += rows,
         }
-        sealed += rows;
-        wrapped += keys;
+    }
+    while !cancel.is_cancelled() {
+        match rewrap_some(ctx).await? {
+            0 => break,
+            keys => wrapped += keys,
+        }
     }
     if sealed + wrapped > 0 {
         tracing::info!(sealed, wrapped, "personal data was sealed anew");

@@ -141,6 +141,24 @@ pub(crate) async fn lock_clear(
     Ok(clear.collect())
 }
 
+/// Locks the addresses of a subject that are not sealed yet, also those that somebody is about to seal.
+pub(crate) async fn lock_clear_of(
+    conn: &mut PgConnection,
+    subject: &Subject,
+) -> Result<(), StoreError> {
+    let (customer_id, order_id) = subject.columns();
+    sqlx::query!(
+        "SELECT FROM addresses a JOIN orders o ON o.order_id = a.order_id
+         WHERE sealed IS NULL AND ((o.customer_id = $1 AND o.customer_id <> '') OR o.order_id = $2)
+         FOR UPDATE OF a",
+        customer_id,
+        order_id
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Replaces a clear address that this transaction has locked by its sealed form.
 pub(crate) async fn seal(
     conn: &mut PgConnection,

@@ -63,7 +63,7 @@ pub(crate) async fn lock(
     conn: &mut PgConnection,
     subject: &Subject,
 ) -> Result<Option<Uuid>, StoreError> {
-    let (customer_id, order_id) = columns(subject);
+    let (customer_id, order_id) = subject.columns();
     let found = sqlx::query_scalar!(
         "SELECT key_id FROM data_keys
          WHERE wrapped IS NOT NULL AND ((customer_id = $1 AND customer_id <> '') OR order_id = $2)
@@ -83,7 +83,7 @@ pub(crate) async fn insert(
     key: &StoredKey,
     now: OffsetDateTime,
 ) -> Result<bool, StoreError> {
-    let (customer_id, order_id) = columns(subject);
+    let (customer_id, order_id) = subject.columns();
     let inserted = sqlx::query!(
         "INSERT INTO data_keys (key_id, customer_id, order_id, master_key_id, wrapped, created_at)
          VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
@@ -165,7 +165,7 @@ pub(crate) async fn erasures(
     conn: &mut PgConnection,
     subject: &Subject,
 ) -> Result<Option<Erasure>, StoreError> {
-    let (customer_id, order_id) = columns(subject);
+    let (customer_id, order_id) = subject.columns();
     let row = sqlx::query!(
         r#"SELECT count(*) AS "count!", max(erased_at) AS last FROM data_keys
            WHERE erased_at IS NOT NULL AND ((customer_id = $1 AND customer_id <> '') OR order_id = $2)"#,
@@ -178,13 +178,6 @@ pub(crate) async fn erasures(
         number: row.count,
         erased_at,
     }))
-}
-
-fn columns(subject: &Subject) -> (&str, Option<Uuid>) {
-    match subject {
-        Subject::Customer(customer_id) => (customer_id, None),
-        Subject::Order(order_id) => ("", Some(order_id.uuid())),
-    }
 }
 
 /// Whose data an order's is.

@@ -14,7 +14,7 @@ pub(crate) async fn lock_orders(
     conn: &mut PgConnection,
     subject: &Subject,
 ) -> Result<(), StoreError> {
-    let (customer_id, order_id) = columns(subject);
+    let (customer_id, order_id) = subject.columns();
     sqlx::query!(
         "SELECT FROM orders WHERE (customer_id = $1 AND customer_id <> '') OR order_id = $2
          ORDER BY order_id FOR UPDATE",
@@ -32,7 +32,7 @@ pub(crate) async fn open_orders(
     subject: &Subject,
     limit: i64,
 ) -> Result<Vec<OrderId>, StoreError> {
-    let (customer_id, order_id) = columns(subject);
+    let (customer_id, order_id) = subject.columns();
     let open = sqlx::query_scalar!(
         "SELECT o.order_id FROM orders o
          WHERE ((o.customer_id = $1 AND o.customer_id <> '') OR o.order_id = $2)
@@ -52,7 +52,7 @@ pub(crate) async fn open_orders(
 
 /// Clears instructions, gift messages, custom fields and notes of the subject's orders.
 pub(crate) async fn clear(conn: &mut PgConnection, subject: &Subject) -> Result<(), StoreError> {
-    let (customer_id, order_id) = columns(subject);
+    let (customer_id, order_id) = subject.columns();
     sqlx::query!(
         "WITH theirs AS (
              SELECT order_id FROM orders WHERE (customer_id = $1 AND customer_id <> '') OR order_id = $2),
@@ -84,7 +84,7 @@ pub(crate) async fn tell(
     now: OffsetDateTime,
     trace_id: &str,
 ) -> Result<(), StoreError> {
-    let (customer_id, order_id) = columns(subject);
+    let (customer_id, order_id) = subject.columns();
     sqlx::query!(
         "WITH told AS (
              UPDATE orders SET timeline_sequence = timeline_sequence + 1
@@ -131,11 +131,4 @@ pub(crate) async fn silent_since(
         .into_iter()
         .map(|row| (row.key_id, subject(row.order_id, row.customer_id)));
     Ok(found.collect())
-}
-
-fn columns(subject: &Subject) -> (&str, Option<Uuid>) {
-    match subject {
-        Subject::Customer(customer_id) => (customer_id, None),
-        Subject::Order(order_id) => ("", Some(order_id.uuid())),
-    }
 }
