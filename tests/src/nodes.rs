@@ -1,5 +1,6 @@
 //! The five services and the payment provider as processes of their own, so that a test can kill them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -241,6 +242,14 @@ impl Nodes {
     /// When there is no such service.
     pub fn log(&self, name: &str) -> anyhow::Result<String> {
         Ok(self.node(name)?.log())
+    }
+
+    /// The metrics of a process: `name{labels}` as Prometheus reads it, to value.
+    ///
+    /// # Errors
+    /// When there is no such process, or it does not answer.
+    pub async fn metrics(&self, name: &str) -> anyhow::Result<HashMap<String, f64>> {
+        self.node(name)?.metrics().await
     }
 
     /// Somebody who acts in this suite.

@@ -177,6 +177,8 @@ fn mutating_methods() -> Vec<&'static str> {
         "RetryException",
         "SkipException",
         "OverrideException",
+        // This one needs a customer without open orders; the order service's own tests repeat it.
+        "EraseCustomer",
         // This one needs an order that is paid at the door; the order service's own tests repeat it.
         "RecordCollection",
     ];

@@ -11,6 +11,7 @@ mod ids;
 mod money;
 mod principal;
 mod quantity;
+mod redacted;
 pub mod rounding;
 mod sku;
 pub mod split;
@@ -28,6 +29,7 @@ pub use ids::{
 pub use money::{Currency, Money, MoneyError, ParseCurrencyError};
 pub use principal::{ParsePrincipalError, Principal, PrincipalKind};
 pub use quantity::{Quantity, QuantityError};
+pub use redacted::Redacted;
 pub use rounding::Rounding;
 pub use sku::Sku;
 pub use text::ParseTextError;

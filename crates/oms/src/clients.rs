@@ -30,6 +30,7 @@ use order::hold_service_client::HoldServiceClient;
 use order::invoice_service_client::InvoiceServiceClient;
 use order::order_service_client::OrderServiceClient;
 use order::payment_service_client::PaymentServiceClient;
+use order::privacy_service_client::PrivacyServiceClient;
 use returns::return_service_client::ReturnServiceClient;
 use shipping::rate_service_client::RateServiceClient;
 use shipping::shipment_service_client::ShipmentServiceClient;
@@ -74,6 +75,8 @@ clients! {
     credits: order -> CreditServiceClient;
     /// Invoices.
     invoices: order -> InvoiceServiceClient;
+    /// Personal data.
+    privacy: order -> PrivacyServiceClient;
     /// Parked work.
     exceptions: order -> ExceptionServiceClient;
     /// Events of the order service.

@@ -79,8 +79,8 @@ impl PeerError {
     }
 
     /// The error for our own caller, when a command cannot go on without the peer. A peer that is
-    /// down or busy makes us unavailable; any other error means that we called it wrongly, which is
-    /// a defect of ours.
+    /// down or busy makes us unavailable. Personal data that was erased is gone for our caller, too. Any other error
+    /// means that we called it wrongly, which is a defect of ours.
     pub fn into_api_error(self, peer: &str) -> ApiError {
         match self.0.code {
             Code::DeadlineExceeded => ApiError::new(
@@ -96,6 +96,9 @@ impl PeerError {
             | Code::Unknown => {
                 tracing::warn!(peer, error = %self, "peer is not available");
                 ApiError::unavailable(peer)
+            }
+            _ if self.reason() == Some(ErrorReason::PersonalDataErased) => {
+                ApiError::failed_precondition(ErrorReason::PersonalDataErased, self.message())
             }
             _ => ApiError::internal(format_args!("{peer} answered {self}")),
         }
@@ -173,6 +176,19 @@ mod tests {
         assert_eq!(
             (error.code(), error.message()),
             (Code::Internal, "internal error")
+        );
+    }
+
+    #[test]
+    fn erased_data_is_erased_for_our_caller_too() {
+        let erased = ErrorReason::PersonalDataErased;
+        let theirs = Status::from(ApiError::failed_precondition(erased, "erased"));
+        let ours = PeerError::from(Status::from(
+            PeerError::from(theirs).into_api_error("order"),
+        ));
+        assert_eq!(
+            (ours.code(), ours.reason(), ours.retryable()),
+            (Code::FailedPrecondition, Some(erased), false)
         );
     }
 

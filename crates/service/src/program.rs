@@ -273,7 +273,10 @@ async fn start<P: Program>(
     );
     P::build(config, &mut setup)
         .await
-        .map_err(StartError::Build)?;
+        .map_err(|error| match error.downcast::<ConfigError>() {
+            Ok(error) => StartError::Config(error),
+            Err(error) => StartError::Build(error),
+        })?;
     let Setup {
         common,
         tls,

@@ -11,7 +11,8 @@ use oms_proto::order::v1::hold_service_server::HoldServiceServer;
 use oms_proto::order::v1::invoice_service_server::InvoiceServiceServer;
 use oms_proto::order::v1::order_service_server::OrderServiceServer;
 use oms_proto::order::v1::payment_service_server::PaymentServiceServer;
-use oms_service::{Common, Program, Setup};
+use oms_proto::order::v1::privacy_service_server::PrivacyServiceServer;
+use oms_service::{Common, ConfigError, Program, Setup};
 use sqlx::migrate::Migrator;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +39,7 @@ use crate::payments::sandbox::Sandbox;
 use crate::payments::stripe::Stripe;
 use crate::payments::webhooks;
 use crate::payments::{Provider, Providers};
+use crate::privacy::keeper;
 use crate::saga::driver;
 use crate::tasks;
 
@@ -76,7 +78,9 @@ impl Program for Order {
 }
 
 fn context(config: Config, setup: &Setup) -> anyhow::Result<Ctx> {
+    let masters = config.privacy.masters(config.common.insecure_dev);
     Ok(Ctx {
+        masters: masters.map_err(ConfigError::Invalid)?,
         db: setup.db.clone(),
         clock: Arc::clone(&setup.clock),
         ids: Arc::clone(&setup.ids),
@@ -118,6 +122,7 @@ fn serve(ctx: &Arc<Ctx>, setup: &mut Setup) {
     setup.serve(PaymentServiceServer::new(api.clone()));
     setup.serve(CreditServiceServer::new(api.clone()));
     setup.serve(InvoiceServiceServer::new(api.clone()));
+    setup.serve(PrivacyServiceServer::new(api.clone()));
     setup.serve(ExceptionServiceServer::new(api));
     setup.serve_http(webhooks::router(Arc::clone(ctx)));
 }
@@ -163,6 +168,12 @@ fn work(ctx: &Arc<Ctx>, setup: &mut Setup) {
     let pause = Duration::from_millis(ctx.config.deadlines.gauges_ms);
     setup.background("stages", |cancel| {
         tokio::spawn(async move { tasks::watch_stages::run(&stages, pause, &cancel).await })
+    });
+
+    let privacy = Arc::clone(ctx);
+    let pause = Duration::from_millis(ctx.config.privacy.keeper_poll_ms);
+    setup.background("privacy", |cancel| {
+        tokio::spawn(async move { keeper::run(&privacy, pause, &cancel).await })
     });
 }
 

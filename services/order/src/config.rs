@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::deadlines_config::DeadlinesConfig;
 use crate::payments::sandbox::SandboxConfig;
 use crate::payments::stripe::StripeConfig;
+use crate::privacy::PrivacyConfig;
 
 /// The embedded defaults.
 pub(crate) const DEFAULTS: &str = include_str!("defaults.toml");
@@ -22,6 +23,8 @@ pub struct Config {
     pub saga: SagaConfig,
     /// Payments.
     pub payments: PaymentsConfig,
+    /// Personal data.
+    pub privacy: PrivacyConfig,
     /// Durable tasks.
     pub tasks: TasksConfig,
     /// By when what should be done with an order.
@@ -60,6 +63,7 @@ impl Config {
             return Err("payments.reconcile_after_ms: must be longer than timeout_ms".to_owned());
         }
         self.deadlines.check()?;
+        self.privacy.check()?;
         let sandbox = &self.payments.sandbox.url;
         if !sandbox.is_empty() && !has_scheme(sandbox, "http") {
             return Err("payments.sandbox.url: must be http://host:port, or empty".to_owned());

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use oms_core::{Clock, IdSource, Principal, derive};
 use oms_postgres::Db;
 use oms_postgres::idempotency::RequestKey;
+use oms_seal::MasterKeys;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +35,8 @@ pub(crate) struct Ctx {
     pub(crate) fulfillment: FulfillmentClient,
     /// The payment providers.
     pub(crate) providers: Providers,
+    /// The keys that wrap customers' keys.
+    pub(crate) masters: MasterKeys,
     /// Sagas and other work that goes on while nobody waits for it; drained at the end.
     pub(crate) background: TaskTracker,
     /// Canceled when the program begins to drain: sagas stop after their present step.

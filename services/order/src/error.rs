@@ -3,6 +3,7 @@
 
 use oms_core::{OrderId, Violations};
 use oms_postgres::ErrorKind;
+use oms_seal::SealError;
 use oms_service::PeerError;
 
 use crate::domain::order::Order;
@@ -15,6 +16,18 @@ pub(crate) enum Error {
     /// The database refused, or a row makes no sense.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Personal data cannot be sealed or opened.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The customer's personal data was erased.
+    #[error("the personal data was erased")]
+    PersonalDataErased,
+    /// Orders that need the personal data are open.
+    #[error("{} orders are open", open.len())]
+    OpenOrders {
+        /// Some of them, at most as many as are told.
+        open: Vec<OrderId>,
+    },
     /// The request is wrong in these ways.
     #[error("{0}")]
     Invalid(#[from] Violations),

@@ -8,6 +8,7 @@
 //! | [`commands`], [`queries`] | one file per use case |
 //! | [`saga`] | the place-order saga: driver, and one file per step |
 //! | [`payments`] | the port to payment providers and its adapters, the effect ledger's runner and reconciler |
+//! | [`privacy`] | keys, sealed personal data, erasure |
 //! | [`clients`] | what the service asks of inventory and fulfillment |
 //! | [`consumers`] | what it does with other services' events |
 //! | [`tasks`] | follow-up work that survives the process |
@@ -32,6 +33,7 @@ mod domain;
 mod error;
 mod messages;
 mod payments;
+mod privacy;
 mod queries;
 mod saga;
 mod store;

@@ -3,11 +3,12 @@
 use crate::repo::{File, Finding, Repo, SERVICES};
 
 /// Crate, and those of ours it may depend on.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("oms-core", &[]),
     ("oms-engines", &[]),
     ("oms-print", &[]),
     ("oms-proto", &[]),
+    ("oms-seal", &[]),
     ("oms-telemetry", &["oms-core"]),
     ("oms-lock", &["oms-core", "oms-telemetry"]),
     ("oms-postgres", &["oms-core", "oms-telemetry"]),
@@ -29,12 +30,13 @@ const ARROWS: [(&str, &[&str]); 10] = [
 ];
 
 /// What a service may depend on.
-const OF_A_SERVICE: [&str; 7] = [
+const OF_A_SERVICE: [&str; 8] = [
     "oms-core",
     "oms-lock",
     "oms-postgres",
     "oms-print",
     "oms-proto",
+    "oms-seal",
     "oms-service",
     "oms-telemetry",
 ];

@@ -7,17 +7,18 @@ use crate::rust::{code, find_word, is_word, leading_word, line_of, matching};
 
 /// Room, and the rooms it may import. Engine rooms stand below commands: they know rows and rules,
 /// and nothing of the API.
-const ROOMS: [(&str, &[&str]); 14] = [
+const ROOMS: [(&str, &[&str]); 15] = [
     ("domain", &[]),
     ("store", &["domain"]),
     ("clients", &["domain"]),
     ("messages", &["domain"]), // the domain as messages of the contract
-    ("queries", &["store", "domain", "messages"]),
+    ("queries", &["store", "domain", "messages", "privacy"]),
     // Engine rooms.
     ("lanes", &["store", "domain", "messages"]),
     ("changes", &["store", "domain", "messages"]),
     ("carriers", &["store", "domain"]),
     ("payments", &["store", "domain", "messages", "changes"]),
+    ("privacy", &["store", "domain", "messages"]),
     (
         "saga",
         &[
@@ -28,7 +29,7 @@ const ROOMS: [(&str, &[&str]); 14] = [
         "commands",
         &[
             "store", "domain", "clients", "messages", "lanes", "changes", "carriers", "payments",
-            "saga",
+            "saga", "privacy",
         ],
     ),
     (
@@ -60,7 +61,7 @@ const SHARED: [(&str, &[&str]); 3] = [
     // Engine rooms name their own settings.
     (
         "config",
-        &["domain", "lanes", "saga", "carriers", "payments"],
+        &["domain", "lanes", "saga", "carriers", "payments", "privacy"],
     ),
 ];
 

@@ -22,6 +22,7 @@ mod flow;
 mod invariant;
 mod liveness;
 mod money;
+mod privacy;
 mod provider;
 mod relations;
 mod rest;
@@ -90,6 +91,7 @@ pub fn invariants() -> impl Iterator<Item = &'static Invariant> {
         relations::ALL,
         events::ALL,
         audit::ALL,
+        privacy::ALL,
         liveness::ALL,
     ]
     .into_iter()

@@ -680,6 +680,19 @@ const DEFECTS: &[Defect] = &[
         "INSERT INTO audit_pending (principal, method, object_id, content_hash, reason, request_id, traceparent, at)
          VALUES ('user:x', 'M', '', sha256(''), '', '{x}', '', now() - interval '2 minutes')",
     ),
+    // --- privacy
+    only(
+        "privacy.sealed_by_its_owner",
+        Order,
+        "INSERT INTO data_keys (key_id, order_id, master_key_id, wrapped, created_at) VALUES ('{x}', '{order_a}', 'k', '', now());
+         INSERT INTO addresses (address_id, order_id, key_id, sealed) VALUES (gen_random_uuid(), '{order_c}', '{x}', '')",
+    ),
+    only(
+        "privacy.erased_is_gone",
+        Order,
+        "INSERT INTO data_keys (key_id, order_id, created_at, erased_at) VALUES ('{x}', '{order_b}', now(), now());
+         INSERT INTO addresses (address_id, order_id, key_id, sealed) VALUES (gen_random_uuid(), '{order_b}', '{x}', '')",
+    ),
     // --- liveness
     only(
         "liveness.tasks_run_on_time",

@@ -17,6 +17,19 @@ fn api_error(error: Error) -> ApiError {
             Ok(error) => error.into(),
             Err(inconsistent) => ApiError::internal(inconsistent),
         },
+        Error::Seal(error) => ApiError::internal(error.to_string()),
+        Error::PersonalDataErased => ApiError::failed_precondition(
+            ErrorReason::PersonalDataErased,
+            "the customer's personal data was erased",
+        ),
+        Error::OpenOrders { open } => {
+            let ids: Vec<String> = open.iter().map(ToString::to_string).collect();
+            ApiError::failed_precondition(
+                ErrorReason::OrdersOpen,
+                "orders that need the personal data are open",
+            )
+            .with("order_ids", ids.join(","))
+        }
         Error::Invalid(violations) => violations.into(),
         Error::NotFound { resource, id } => ApiError::not_found(resource, id),
         Error::EtagMismatch { present } => ApiError::etag_mismatch(present),

@@ -11,6 +11,7 @@ mod new_order;
 mod order_service;
 mod payment_service;
 mod reach;
+mod privacy_service;
 mod requests;
 mod stages;
 

@@ -92,20 +92,6 @@ fn address(message: common::PostalAddress) -> Address {
     }
 }
 
-/// An address as clients see it.
-pub(super) fn address_message(address: Address) -> common::PostalAddress {
-    common::PostalAddress {
-        recipient: address.recipient,
-        address_lines: address.address_lines,
-        locality: address.locality,
-        administrative_area: address.administrative_area,
-        postal_code: address.postal_code,
-        country_code: address.country_code,
-        phone: address.phone,
-        email: address.email,
-    }
-}
-
 /// The fill policy; `None` when it is not set.
 pub(super) fn fill_policy(
     number: i32,

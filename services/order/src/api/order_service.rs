@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::Api;
 use super::error::status;
-use super::new_order::{address_message, new_order};
+use super::new_order::new_order;
 use super::requests::{caller, id, of_position, optional_time, position, refuse, refused};
 use crate::commands::place_order::{PlaceOrder, place_order};
 use crate::commands::update_order::{self, UpdateOrder, update_order};
@@ -241,7 +241,7 @@ impl OrderService for Api {
         let found = get_order_address(&self.ctx, address_id)
             .await
             .map_err(status)?;
-        let address = Some(address_message(found));
+        let address = Some(messages::address(found));
         Ok(Response::new(pb::GetOrderAddressResponse { address }))
     }
 }

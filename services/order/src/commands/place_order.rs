@@ -16,11 +16,13 @@ use crate::changes::{self, Change, Event};
 use crate::ctx::{Caller, Ctx};
 use crate::domain::address::Address;
 use crate::domain::assemble::{NewIds, assemble};
+use crate::domain::erasure::Subject;
 use crate::domain::new_order::NewOrder;
 use crate::domain::order::{HoldBlock, Order};
 use crate::domain::saga::{Saga, SagaState};
 use crate::domain::state::OrderState;
 use crate::error::Error;
+use crate::privacy;
 use crate::saga;
 use crate::store::{addresses, orders, sagas};
 
@@ -140,7 +142,7 @@ async fn place(
         event: Event::Placed,
     };
     changes::insert(conn, ctx, &mut order, &change).await?;
-    insert_addresses(conn, &ids, new).await?;
+    insert_addresses(ctx, conn, &ids, new).await?;
     let saga = saga::new_saga(ctx, order.order_id, now, claim.is_some());
     let lease = claim.map(|holder| saga::lease(ctx, holder));
     sagas::insert(conn, &saga, lease).await?;
@@ -164,7 +166,9 @@ fn new_ids(ctx: &Ctx, new: &NewOrder) -> NewIds {
     }
 }
 
+/// Seals the addresses under the customer's key.
 async fn insert_addresses(
+    ctx: &Ctx,
     conn: &mut PgConnection,
     ids: &NewIds,
     new: &NewOrder,
@@ -173,9 +177,12 @@ async fn insert_addresses(
         (ids.ship_address_id, new.ship_to.as_ref()),
         (ids.bill_address_id, new.bill_to.as_ref()),
     ];
+    let subject = Subject::of(ids.order_id, &new.customer_id);
+    let key = privacy::key_for(ctx, conn, &subject).await?;
     for (address_id, address) in addresses {
         if let Some(address) = address {
-            addresses::insert(conn, ids.order_id, address_id, address).await?;
+            let sealed = privacy::seal_address(&key, address_id, address)?;
+            addresses::insert(conn, ids.order_id, address_id, key.id(), &sealed).await?;
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use oms_core::{Violations, country};
+use serde::{Deserialize, Serialize};
 
 use super::free_text::check_free_text;
 
@@ -11,8 +12,8 @@ const PART_LEN_MAX: usize = 100;
 /// Most street lines.
 const STREET_LINES_MAX: usize = 3;
 
-/// A postal address. Personal data: it never shows in logs.
-#[derive(Clone, PartialEq, Eq)]
+/// A postal address. Personal data: it never shows in logs. Sealed it is JSON with these names.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Address {
     /// Name of the recipient.
     pub(crate) recipient: String,

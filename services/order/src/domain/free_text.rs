@@ -23,6 +23,11 @@ pub(crate) fn check_free_text(
         "FIELD_MALFORMED",
         "must not hold control characters",
     );
+    check_card_number(text, field, violations);
+}
+
+/// Checks that a text does not look like a card number.
+pub(crate) fn check_card_number(text: &str, field: &str, violations: &mut Violations) {
     violations.check(
         !looks_like_card_number(text),
         field,

@@ -16,6 +16,7 @@
 //! | [`credit`] | what a customer may spend without paying now |
 //! | [`collection`] | what the carrier takes at the door |
 //! | [`cancellation`], [`cancellation_plan`] | what is asked of others who may refuse |
+//! | [`erasure`] | whose personal data is kept under one key |
 //! | [`settlement`] | when an order is at its end |
 
 pub(crate) mod address;
@@ -25,6 +26,7 @@ pub(crate) mod cancellation_plan;
 pub(crate) mod capture;
 pub(crate) mod collection;
 pub(crate) mod credit;
+pub(crate) mod erasure;
 pub(crate) mod free_text;
 pub(crate) mod invoice;
 pub(crate) mod list;

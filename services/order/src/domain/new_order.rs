@@ -9,7 +9,7 @@ use oms_core::{Currency, Quantity, Rounding, Sku, Violations};
 use time::OffsetDateTime;
 
 use super::address::{Address, check_address};
-use super::free_text::check_free_text;
+use super::free_text::{check_card_number, check_free_text};
 use super::order::{FillPolicy, PaymentPolicy};
 use super::pricing::{self, Amounts, LineInput, OrderInput};
 use super::tender::{GivenTender, TENDERS_MAX, check_sum, check_tenders};
@@ -360,6 +360,8 @@ pub(crate) fn check_custom_fields(
         format!("may hold at most {CUSTOM_FIELDS_MAX} fields"),
     );
     for (key, value) in fields {
+        // The name of a field is told, so it must be none that may not be.
+        check_card_number(key, name, violations);
         let field = format!("{name}[{key}]");
         violations.check(
             !key.is_empty() && key.chars().count() <= 64,

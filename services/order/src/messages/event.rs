@@ -57,7 +57,14 @@ pub(crate) fn channel_event(channel: &Channel) -> (&'static str, Vec<u8>) {
 
 fn message(order: &Order, event: &Event) -> Message {
     let order_id = order.order_id;
-    let whole = || Some(order_message(order));
+    let whole = || {
+        let mut told = order_message(order);
+        // What one person writes to another is for whoever packs it, not for every subscriber.
+        for line in &mut told.lines {
+            line.gift_message.clear();
+        }
+        Some(told)
+    };
     match event {
         Event::Placed => Message::OrderPlaced(pb::OrderPlaced { order: whole() }),
         Event::Confirmed => Message::OrderConfirmed(pb::OrderConfirmed { order: whole() }),

@@ -8,6 +8,7 @@ mod invoice;
 mod order;
 mod payment;
 mod stage;
+mod privacy;
 mod timeline;
 
 use oms_core::Currency;
@@ -21,6 +22,7 @@ pub(crate) use invoice::{invoice, invoice_lines};
 pub(crate) use order::{cancellation, fill_policy, order};
 pub(crate) use payment::{collection, payment};
 pub(crate) use stage::{at_risk, backlog};
+pub(crate) use privacy::{address, customer_erased};
 pub(crate) use timeline::timeline_entry;
 
 /// An amount of the order's currency.

@@ -8,6 +8,7 @@ use crate::domain::address::Address;
 use crate::domain::invoice::{Invoice, InvoiceKind, InvoiceLine};
 use crate::domain::order::Order;
 use crate::error::Error;
+use crate::privacy;
 use crate::store::{StoreError, addresses, invoices, orders};
 
 /// A PDF with a name for people.
@@ -38,6 +39,7 @@ pub(crate) async fn get_invoice_document(
     let address = addresses::load(&mut conn, order.bill_address_id).await?;
     let missing = || StoreError::inconsistent("orders", "bill_address_id", order.order_id);
     let address = address.ok_or_else(missing)?;
+    let address = privacy::open_address(ctx, order.bill_address_id, address)?;
     Ok(InvoiceDocument {
         file_name: format!("{}.pdf", name(&invoice)),
         pdf: render(&invoice, &order, &address),

@@ -2,6 +2,7 @@
 
 pub(crate) mod channel_of;
 pub(crate) mod get_backlog;
+pub(crate) mod export_customer_data;
 pub(crate) mod get_credit_account;
 pub(crate) mod get_invoice_document;
 pub(crate) mod get_order;

@@ -21,6 +21,7 @@ mod money;
 mod payments;
 mod peers;
 mod place_order;
+mod privacy;
 mod replay;
 mod rig;
 mod saga;

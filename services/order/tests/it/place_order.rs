@@ -305,7 +305,10 @@ async fn validate_order_prices_without_writing() {
 #[tokio::test]
 async fn the_address_is_answered_for_printing_and_stands_nowhere_else() {
     let rig = Rig::start().await;
-    let placed = rig.place(new_order(&[("A", 1)], "tok_approve")).await;
+    let mut order = new_order(&[("A", 1)], "tok_approve");
+    order.lines[0].gift_message = "Dear aunt Mabel".to_owned();
+    let placed = rig.place(order).await;
+    assert_eq!(placed.lines[0].gift_message, "Dear aunt Mabel");
     let address_id = placed.destination.unwrap().address_id;
     let request = pb::GetOrderAddressRequest { address_id };
     let answer = rig
@@ -333,6 +336,8 @@ async fn the_address_is_answered_for_printing_and_stands_nowhere_else() {
             .any(|window| window == text.as_bytes())
     };
     for payload in payloads {
-        assert!(!says(&payload, "Claire") && !says(&payload, "Main St"));
+        assert!(
+            !says(&payload, "Claire") && !says(&payload, "Main St") && !says(&payload, "Mabel")
+        );
     }
 }

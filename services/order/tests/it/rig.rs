@@ -119,6 +119,17 @@ impl Rig {
         clients
     }
 
+    /// Starts another replica with configuration on top.
+    pub(crate) async fn another_replica_with(&mut self, config: &str) -> Clients {
+        self.layers = self.layers.clone().with(config);
+        self.another_replica().await
+    }
+
+    /// Ends the first replica.
+    pub(crate) async fn stop_first(&mut self) {
+        self.services.remove(0).shutdown().await.unwrap();
+    }
+
     /// Ends the first replica as a crash would.
     pub(crate) async fn kill_first(&mut self) {
         self.services.remove(0).kill().await;

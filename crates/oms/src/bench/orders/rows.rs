@@ -26,10 +26,11 @@ const DATABASES: [(&str, usize); 4] = [
     ("shipping", 2),
 ];
 /// What PlaceOrder writes before it answers: so many rows of each table for an order of one line.
-const PLACED: [(&str, i64); 7] = [
+const PLACED: [(&str, i64); 8] = [
     ("orders", 1),
     ("order_lines", 1),
     ("addresses", 1),
+    ("data_keys", 1),
     ("sagas", 1),
     ("timeline", 1),
     ("feed_1", 1),

@@ -1,0 +1,257 @@
+//! Personal data shows nowhere but on what is printed: an order with a canary in every field of a person goes to cash and
+//! back over five processes, and then the canaries are looked for in everything that these have written.
+
+#![allow(clippy::unwrap_used, reason = "helpers of a test may panic")]
+
+use anyhow::{Context, ensure};
+use oms_proto::common::v1::{DocumentFormat, ErrorReason, PostalAddress};
+use oms_proto::fulfillment::v1::GetPackingSlipRequest;
+use oms_proto::order::v1 as o;
+use oms_proto::returns::v1 as r;
+use oms_proto::shipping::v1 as s;
+use oms_service::PeerError;
+use oms_testkit::Collector;
+use oms_tests::fresh_id;
+use oms_tests::nodes::Nodes;
+use oms_tests::provider::connect;
+use oms_tests::shop::new_order;
+use oms_tests::suite::{Actor, wait_for};
+use sqlx::{AssertSqlSafe, PgConnection};
+use tonic::Code;
+
+/// What every canary begins with, so that one search finds all; the rest tells which field it was.
+const CANARY: &str = "Quillfeather";
+const DATABASES: [&str; 6] = [
+    "oms_order",
+    "oms_inventory",
+    "oms_fulfillment",
+    "oms_shipping",
+    "oms_returns",
+    "oms_sandbox_psp",
+];
+const SERVICES: [&str; 6] = [
+    "order",
+    "inventory",
+    "fulfillment",
+    "shipping",
+    "returns",
+    "sandbox-psp",
+];
+/// Logs as much as operators ever turn on.
+const LOUD: &str = "[telemetry]\nfilter = \"debug,h2=info\"\n";
+
+fn person(of: &str) -> PostalAddress {
+    let canary = |field: &str| format!("{CANARY}{of}{field}");
+    PostalAddress {
+        recipient: canary("Recipient"),
+        address_lines: vec![canary("Street1"), canary("Street2")],
+        locality: canary("City"),
+        administrative_area: canary("State"),
+        postal_code: "95814".to_owned(),
+        country_code: "US".to_owned(),
+        phone: canary("Phone"),
+        email: format!("{}@example.com", canary("Email")),
+    }
+}
+
+fn given() -> o::NewOrder {
+    let mut order = new_order(&[("a", 2)]);
+    order.customer_id = "customer-1".to_owned();
+    order.ship_to = Some(person("Ship"));
+    order.bill_to = Some(person("Bill"));
+    order.instructions = "to the loading dock".to_owned();
+    order
+}
+
+/// Every column of every table that holds this text, as `database.table.column`.
+async fn found(postgres_url: &str, text: &str) -> anyhow::Result<Vec<String>> {
+    let mut all = Vec::new();
+    for database in DATABASES {
+        let mut conn = connect(postgres_url, database).await?;
+        for (table, column, kind) in columns(&mut conn).await? {
+            // Bytes with what is no letter as an escape: texts inside of messages stay what they are.
+            let value = match kind.as_str() {
+                "bytea" => format!("encode(\"{column}\", 'escape')"),
+                _ => format!("\"{column}\"::text"),
+            };
+            let sql = format!("SELECT count(*) FROM \"{table}\" WHERE strpos({value}, $1) > 0");
+            let count: i64 = sqlx::query_scalar(AssertSqlSafe(sql))
+                .bind(text)
+                .fetch_one(&mut conn)
+                .await?;
+            if count > 0 {
+                all.push(format!("{database}.{table}.{column}"));
+            }
+        }
+    }
+    Ok(all)
+}
+
+async fn columns(conn: &mut PgConnection) -> anyhow::Result<Vec<(String, String, String)>> {
+    let columns = sqlx::query_as(
+        "SELECT table_name::text, column_name::text, data_type::text FROM information_schema.columns
+         WHERE table_schema = 'public'
+             AND data_type IN ('text', 'character varying', 'character', 'bytea', 'json', 'jsonb', 'ARRAY')",
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(columns)
+}
+
+/// Takes the order to cash and back; answers it with its shipment.
+async fn to_cash_and_back(actor: &Actor) -> anyhow::Result<(o::Order, s::Shipment)> {
+    actor.set_up(&["a"]).await?;
+    actor.receive("west", "a", 5).await?;
+    let order = actor.place(given()).await?;
+    let fos = actor.released(&order.order_id, 1).await?;
+    let shipment = actor.fulfill(fos.first().context("one")?).await?;
+    let label = label(actor, &shipment).await?.document.context("label")?;
+    let label = String::from_utf8(label.content)?;
+    ensure!(label.contains("QuillfeatherShipRecipient"), "{label}");
+    slip(actor, &shipment).await?;
+    invoice(actor, &order).await??;
+    let done = actor
+        .order_in(&order.order_id, o::OrderState::Completed)
+        .await?;
+    let units: Vec<_> = done
+        .lines
+        .iter()
+        .map(|line| (line.order_line_id.clone(), line.shipped))
+        .collect();
+    let back = actor.request_return(&order.order_id, &units).await?;
+    actor.authorize_and_label(&back.return_id).await?;
+    actor.take_back(&back, r::Disposition::Restock).await?;
+    actor.closed(&back.return_id).await?;
+    Ok((done, shipment))
+}
+
+async fn label(actor: &Actor, shipment: &s::Shipment) -> Result<s::GetLabelResponse, PeerError> {
+    let request = s::GetLabelRequest {
+        shipment_id: shipment.shipment_id.clone(),
+        package_id: String::new(),
+        format: DocumentFormat::Zpl.into(),
+    };
+    let answer = actor.clients.shipments().get_label(request).await;
+    Ok(answer.map_err(PeerError::from)?.into_inner())
+}
+
+async fn slip(actor: &Actor, shipment: &s::Shipment) -> Result<(), PeerError> {
+    let request = GetPackingSlipRequest {
+        pack_session_id: shipment.pack_session_id.clone(),
+    };
+    let answer = actor.clients.documents().get_packing_slip(request).await;
+    answer.map(|_| ()).map_err(PeerError::from)
+}
+
+async fn invoice(actor: &Actor, order: &o::Order) -> anyhow::Result<Result<(), PeerError>> {
+    let mut invoices = actor.clients.invoices();
+    let invoice = wait_for("the invoice", || async {
+        let order_id = order.order_id.clone();
+        let request = o::ListInvoicesRequest { order_id };
+        let all = actor.clients.invoices().list_invoices(request).await?;
+        let first = all.into_inner().invoices.into_iter().next();
+        Ok(first.ok_or_else(|| "no invoice".to_owned()))
+    })
+    .await?;
+    let request = o::GetInvoiceDocumentRequest {
+        invoice_id: invoice.invoice_id,
+    };
+    let answer = invoices.get_invoice_document(request).await;
+    Ok(answer.map(|_| ()).map_err(PeerError::from))
+}
+
+/// Requests that are refused because of a person's fields; answers what the refusals say.
+async fn refusals(actor: &Actor) -> Vec<String> {
+    let changes: [fn(&mut PostalAddress); 5] = [
+        |address| address.recipient = address.recipient.repeat(10),
+        |address| address.address_lines[0] = address.address_lines[0].repeat(10),
+        |address| address.locality += "\u{7}",
+        |address| address.email = format!("{CANARY} at home"),
+        |address| address.phone += " 4242 4242 4242 4242",
+    ];
+    let mut told = Vec::new();
+    for change in changes {
+        let mut order = given();
+        change(order.ship_to.as_mut().unwrap());
+        let request = o::PlaceOrderRequest {
+            request_id: fresh_id(),
+            order: Some(order),
+            ..o::PlaceOrderRequest::default()
+        };
+        let refused = actor.clients.orders().place_order(request).await;
+        told.push(format!("{:?}", refused.unwrap_err()));
+    }
+    told
+}
+
+/// Once the customer is erased, whoever prints is told so, again and again, and nothing breaks.
+async fn erase(actor: &Actor, order: &o::Order, shipment: &s::Shipment) -> anyhow::Result<()> {
+    wait_for("nothing of the order to be under way", || async {
+        let request = o::EraseCustomerRequest {
+            request_id: fresh_id(),
+            customer_id: order.customer_id.clone(),
+            order_id: String::new(),
+        };
+        match actor.clients.privacy().erase_customer(request).await {
+            Ok(_) => Ok(Ok(())),
+            Err(status) => Ok(Err(format!("{status:?}"))),
+        }
+    })
+    .await?;
+    let refusals = [
+        label(actor, shipment).await.map(|_| ()).unwrap_err(),
+        slip(actor, shipment).await.unwrap_err(),
+        invoice(actor, order).await?.unwrap_err(),
+    ];
+    for refused in refusals {
+        ensure!(refused.code() == Code::FailedPrecondition, "{refused}");
+        ensure!(
+            refused.reason() == Some(ErrorReason::PersonalDataErased),
+            "{refused}"
+        );
+    }
+    actor.verify().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_persons_data_shows_nowhere_but_in_print() -> anyhow::Result<()> {
+    let collector = Collector::start();
+    let loud = SERVICES.map(|service| (service, LOUD));
+    let program = env!("CARGO_BIN_EXE_oms-node");
+    let mut nodes = Nodes::with(program, Some(collector.endpoint()), &loud[..5]).await?;
+    let actor = nodes.actor()?;
+    let (order, shipment) = to_cash_and_back(&actor).await?;
+
+    let refused = refusals(&actor).await;
+    ensure!(
+        !refused.iter().any(|told| told.contains(CANARY)),
+        "{refused:#?}"
+    );
+    // The search finds what stands there in clear, in columns, JSON and messages of events.
+    let known = found(&actor.postgres_url, "to the loading dock").await?;
+    for place in ["oms_order.orders.instructions", "oms_order.feed.payload"] {
+        ensure!(known.iter().any(|one| one == place), "{known:#?}");
+    }
+    let places = found(&actor.postgres_url, CANARY).await?;
+    ensure!(places.is_empty(), "personal data in clear: {places:#?}");
+
+    for service in &SERVICES[..5] {
+        let metrics = nodes.metrics(service).await?;
+        ensure!(!metrics.is_empty() && !metrics.keys().any(|name| name.contains(CANARY)));
+    }
+    erase(&actor, &order, &shipment).await?;
+    nodes.end()?;
+    for service in SERVICES {
+        let log = nodes.log(service)?;
+        let line = log.lines().find(|line| line.contains(CANARY));
+        ensure!(line.is_none(), "{service} has logged {line:?}");
+    }
+    ensure!(nodes.log("order")?.contains("DEBUG"));
+    let spans = collector.spans();
+    ensure!(spans.len() > 50, "{} spans", spans.len());
+    let told = spans
+        .iter()
+        .find(|span| format!("{span:?}").contains(CANARY));
+    ensure!(told.is_none(), "{told:#?}");
+    Ok(())
+}
