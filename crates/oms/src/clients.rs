@@ -29,6 +29,7 @@ use order::hold_service_client::HoldServiceClient;
 use order::invoice_service_client::InvoiceServiceClient;
 use order::order_service_client::OrderServiceClient;
 use order::payment_service_client::PaymentServiceClient;
+use order::webhook_service_client::WebhookServiceClient;
 use returns::return_service_client::ReturnServiceClient;
 use shipping::rate_service_client::RateServiceClient;
 use shipping::shipment_service_client::ShipmentServiceClient;
@@ -75,6 +76,8 @@ clients! {
     invoices: order -> InvoiceServiceClient;
     /// Parked work.
     exceptions: order -> ExceptionServiceClient;
+    /// Webhooks to endpoints outside.
+    webhooks: order -> WebhookServiceClient;
     /// Events of the order service.
     order_feed: order -> EventFeedServiceClient;
     /// Items.

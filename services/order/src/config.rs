@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::payments::sandbox::SandboxConfig;
 use crate::payments::stripe::StripeConfig;
+use crate::webhooks::config::WebhooksConfig;
 
 /// The embedded defaults.
 pub(crate) const DEFAULTS: &str = include_str!("defaults.toml");
@@ -23,6 +24,8 @@ pub struct Config {
     pub payments: PaymentsConfig,
     /// Durable tasks.
     pub tasks: TasksConfig,
+    /// Webhooks to endpoints outside.
+    pub webhooks: WebhooksConfig,
 }
 
 impl Config {
@@ -76,7 +79,7 @@ impl Config {
         if saga.concurrency == 0 || self.tasks.concurrency == 0 {
             return Err("saga.concurrency, tasks.concurrency: must be at least 1".to_owned());
         }
-        Ok(())
+        self.webhooks.check()
     }
 }
 

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::clients::{FulfillmentClient, InventoryClient};
 use crate::config::Config;
 use crate::payments::Providers;
+use crate::webhooks::Webhooks;
 
 /// Everything that work needs from outside. One per process, shared.
 pub(crate) struct Ctx {
@@ -34,6 +35,8 @@ pub(crate) struct Ctx {
     pub(crate) fulfillment: FulfillmentClient,
     /// The payment providers.
     pub(crate) providers: Providers,
+    /// Webhooks to endpoints outside.
+    pub(crate) webhooks: Webhooks,
     /// Sagas and other work that goes on while nobody waits for it; drained at the end.
     pub(crate) background: TaskTracker,
     /// Canceled when the program begins to drain: sagas stop after their present step.

@@ -8,6 +8,7 @@
 //! | [`commands`], [`queries`] | one file per use case |
 //! | [`saga`] | the place-order saga: driver, and one file per step |
 //! | [`payments`] | the port to payment providers and its adapters, the effect ledger's runner and reconciler |
+//! | [`webhooks`] | the service's own feed, pushed to endpoints outside |
 //! | [`clients`] | what the service asks of inventory and fulfillment |
 //! | [`consumers`] | what it does with other services' events |
 //! | [`tasks`] | follow-up work that survives the process |
@@ -35,6 +36,7 @@ mod queries;
 mod saga;
 mod store;
 mod tasks;
+mod webhooks;
 
 pub use app::{MIGRATOR, Order};
 pub use config::Config;

@@ -7,7 +7,7 @@ use crate::rust::{code, find_word, is_word, leading_word, line_of, matching};
 
 /// Room, and the rooms it may import. Engine rooms stand below commands: they know rows and rules,
 /// and nothing of the API.
-const ROOMS: [(&str, &[&str]); 14] = [
+const ROOMS: [(&str, &[&str]); 15] = [
     ("domain", &[]),
     ("store", &["domain"]),
     ("clients", &["domain"]),
@@ -18,6 +18,7 @@ const ROOMS: [(&str, &[&str]); 14] = [
     ("changes", &["store", "domain", "messages"]),
     ("carriers", &["store", "domain"]),
     ("payments", &["store", "domain", "messages", "changes"]),
+    ("webhooks", &["store", "domain", "messages"]),
     (
         "saga",
         &[
@@ -28,7 +29,7 @@ const ROOMS: [(&str, &[&str]); 14] = [
         "commands",
         &[
             "store", "domain", "clients", "messages", "lanes", "changes", "carriers", "payments",
-            "saga",
+            "saga", "webhooks",
         ],
     ),
     (
@@ -53,14 +54,14 @@ const SHARED: [(&str, &[&str]); 3] = [
     (
         "ctx",
         &[
-            "domain", "store", "clients", "carriers", "payments", "lanes",
+            "domain", "store", "clients", "carriers", "payments", "lanes", "webhooks",
         ],
     ),
     ("error", &["domain", "store"]),
     // Engine rooms name their own settings.
     (
         "config",
-        &["domain", "lanes", "saga", "carriers", "payments"],
+        &["domain", "lanes", "saga", "carriers", "payments", "webhooks"],
     ),
 ];
 

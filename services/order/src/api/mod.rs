@@ -11,6 +11,7 @@ mod new_order;
 mod order_service;
 mod payment_service;
 mod requests;
+mod webhook_service;
 
 use std::sync::Arc;
 

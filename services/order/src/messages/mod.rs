@@ -8,6 +8,7 @@ mod invoice;
 mod order;
 mod payment;
 mod timeline;
+mod webhook;
 
 use oms_core::Currency;
 use oms_proto::common::v1::Money;
@@ -20,6 +21,9 @@ pub(crate) use invoice::{invoice, invoice_lines};
 pub(crate) use order::{cancellation, fill_policy, order};
 pub(crate) use payment::{collection, payment};
 pub(crate) use timeline::timeline_entry;
+pub(crate) use webhook::{
+    webhook_attempt, webhook_delivery, webhook_endpoint, webhook_endpoint_event,
+};
 
 /// An amount of the order's currency.
 #[expect(
