@@ -61,7 +61,9 @@ const SHARED: [(&str, &[&str]); 3] = [
     // Engine rooms name their own settings.
     (
         "config",
-        &["domain", "lanes", "saga", "carriers", "payments", "webhooks"],
+        &[
+            "domain", "lanes", "saga", "carriers", "payments", "webhooks",
+        ],
     ),
 ];
 

@@ -3,7 +3,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`stock`], [`money`], [`flow`], [`shipping`], [`returns`], [`events`], [`liveness`] | invariants of one database |
+//! | [`stock`], [`money`], [`flow`], [`shipping`], [`returns`], [`events`], [`webhooks`], [`liveness`] | invariants of one database |
 //! | [`relations`] | invariants between databases |
 //! | [`under_way`] | the orders that relations do not judge, as something about them moves |
 //! | [`provider`] | the payment provider's ledger against our payments |
@@ -31,6 +31,7 @@ mod snapshot;
 mod stock;
 mod under_way;
 mod watch;
+mod webhooks;
 
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
@@ -88,6 +89,7 @@ pub fn invariants() -> impl Iterator<Item = &'static Invariant> {
         returns::ALL,
         relations::ALL,
         events::ALL,
+        webhooks::ALL,
         liveness::ALL,
     ]
     .into_iter()
