@@ -182,8 +182,7 @@ impl Service<Name> for GuardedDns {
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
             let addresses: Vec<SocketAddr> = found.collect();
-            let refused = addresses.iter().find(|one| !guard.allows(one.ip()));
-            if refused.is_some() {
+            if addresses.iter().any(|one| !guard.allows(one.ip())) {
                 // Not which one: names of the inside are nobody's business.
                 let message = "the name leads to an address that is not allowed";
                 return Err(std::io::Error::new(

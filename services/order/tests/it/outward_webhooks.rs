@@ -13,8 +13,8 @@ use tonic::transport::Channel;
 use crate::receiver::{Received, Receiver};
 use crate::rig::{Rig, WEB, answered, id, new_order};
 
-/// Looks often, so that tests need not wait.
-const OFTEN: &str = "[webhooks]\npoll_ms = 20";
+/// Looks often, so that tests need not wait; a receiver that is held is held for as long as the test takes.
+const OFTEN: &str = "[webhooks]\npoll_ms = 20\ntimeout_ms = 120000";
 const PLACED: &str = "OrderPlaced";
 const CONFIRMED: &str = "OrderConfirmed";
 
@@ -160,6 +160,26 @@ impl Hooks {
         }
     }
 
+    /// Waits until the only delivery of the endpoint has been refused so often.
+    async fn until_refused(&self, endpoint_id: &str, attempts: i32) -> pb::WebhookDelivery {
+        wait_for("an attempt to be refused", || async {
+            let all = self
+                .deliveries(endpoint_id, pb::WebhookDeliveryState::Pending)
+                .await;
+            let found = all.iter().find(|one| one.attempt_count == attempts);
+            // While it is under way the error is still that of the attempt before.
+            let known = match found {
+                Some(one) => self.attempts(&one.webhook_delivery_id).await.len(),
+                None => 0,
+            };
+            match found {
+                Some(one) if i32::try_from(known) == Ok(attempts) => Ok(one.clone()),
+                _ => Err(format!("{all:?}")),
+            }
+        })
+        .await
+    }
+
     async fn attempts(&self, delivery_id: &str) -> Vec<pb::WebhookAttempt> {
         let request = pb::GetWebhookDeliveryRequest {
             webhook_delivery_id: delivery_id.to_owned(),
@@ -207,6 +227,7 @@ async fn every_event_that_is_asked_for_arrives_once_and_signed() {
     let hooks = Hooks::start().await;
     // Before the endpoint is there: none of its business.
     hooks.place().await;
+    hooks.until_fanned_out().await;
     let (endpoint, secret) = hooks.endpoint("/erp", &[PLACED, CONFIRMED]).await;
     let endpoint_id = endpoint.webhook_endpoint_id;
     let orders = [hooks.place().await, hooks.place().await];
@@ -344,7 +365,8 @@ async fn an_endpoint_that_is_slow_or_dead_keeps_nobody_waiting() {
     }
     hooks.until_received("/fast", 8, Duration::ZERO).await;
     // Never more at once than are allowed.
-    assert_eq!(hooks.receiver.received("/slow").len(), 4);
+    let slow = hooks.until_received("/slow", 4, Duration::ZERO).await;
+    assert_eq!(slow.len(), 4);
     gate.add_permits(1_000);
 }
 
@@ -386,13 +408,17 @@ async fn an_endpoint_that_takes_nothing_for_days_is_given_up_and_disabled() {
     let (endpoint, _) = hooks.endpoint("/erp", &[PLACED]).await;
     let endpoint_id = endpoint.webhook_endpoint_id;
     hooks.place().await;
-    let received = hooks
-        .until_received("/erp", 10, Duration::from_hours(1))
-        .await;
-    assert_eq!(received.len(), 10);
+    for attempts in 1..10 {
+        let delivery = hooks.until_refused(&endpoint_id, attempts).await;
+        let due = delivery.next_attempt_time.unwrap();
+        let due = oms_proto::time_from_proto(due).unwrap();
+        let wait = due - hooks.rig.clock.now();
+        hooks.rig.clock.advance(wait.try_into().unwrap());
+    }
     hooks
         .until(&endpoint_id, pb::WebhookDeliveryState::Failed, 1)
         .await;
+    assert_eq!(hooks.receiver.received("/erp").len(), 10);
     assert!(hooks.get(&endpoint_id).await.failing_since_time.is_some());
     hooks.rig.clock.advance(Duration::from_hours(120));
     hooks.place().await;
@@ -414,6 +440,7 @@ async fn what_was_missed_can_be_replayed() {
     hooks.rig.clock.advance(Duration::from_secs(60));
     let noon = hooks.rig.clock.now();
     hooks.place().await;
+    hooks.until_fanned_out().await;
     let (endpoint, _) = hooks.endpoint("/erp", &[PLACED]).await;
     let endpoint_id = endpoint.webhook_endpoint_id;
     let disabled = hooks
