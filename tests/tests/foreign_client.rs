@@ -5,10 +5,15 @@ use std::process::Stdio;
 
 use anyhow::{Context, ensure};
 use oms_proto::events::v1::GetHeadRequest;
+use oms_proto::order::v1::{
+    CreateWebhookEndpointRequest, UpdateWebhookEndpointRequest, WebhookEndpoint,
+};
+use oms_tests::fresh_id;
 use oms_tests::shop::new_order;
 use oms_tests::suite::TestSuite;
 use sqlx::{Connection, PgConnection};
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
 use tokio::process::Command;
 
 /// The workspace.
@@ -150,5 +155,75 @@ async fn a_python_program_follows_a_feed_and_survives_being_killed() -> anyhow::
     let err = String::from_utf8_lossy(&run.stderr);
     ensure!(run.status.code() == Some(3), "{err}");
     ensure!(err.contains("another epoch"), "{err}");
+    suite.suite.stop().await
+}
+
+/// What docs/webhooks.md tells receivers to do is what the receiver does that is tested here.
+#[test]
+fn receivers_are_told_what_works() -> anyhow::Result<()> {
+    let page = std::fs::read_to_string(root().join("docs/webhooks.md"))?;
+    let told = page.split("```python\n").nth(1).context("an example")?;
+    let told = told.split("```").next().context("its end")?;
+    let program = std::fs::read_to_string(root().join("tests/foreign/receive_webhooks.py"))?;
+    ensure!(program.contains(told), "the page says something else");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_python_program_receives_webhooks_and_takes_no_forged_ones() -> anyhow::Result<()> {
+    let python = python().await?;
+    let suite = TestSuite::start().await?;
+    suite.set_up(&["a"]).await?;
+    suite.receive("west", "a", 100).await?;
+    // The receiver wants the secret, and the endpoint the receiver's port: it is put right below.
+    let request = CreateWebhookEndpointRequest {
+        request_id: fresh_id(),
+        url: "http://127.0.0.1:9/hooks".to_owned(),
+        event_types: vec!["OrderPlaced".to_owned()],
+        ..CreateWebhookEndpointRequest::default()
+    };
+    let created = suite.clients.webhooks().create_webhook_endpoint(request);
+    let created = created.await?.into_inner();
+    let mut receiver = Command::new(&python)
+        .arg(root().join("tests/foreign/receive_webhooks.py"))
+        .args(["--port", "0"])
+        .env("WEBHOOK_SECRET", created.secret)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let mut lines = BufReader::new(receiver.stdout.take().context("its output")?).lines();
+    let line = lines.next_line().await?.context("it ended")?;
+    let port = line.strip_prefix("listening on ").context("no port")?;
+    let endpoint = WebhookEndpoint {
+        url: format!("http://127.0.0.1:{port}/hooks"),
+        ..created.endpoint.context("endpoint")?
+    };
+    let request = UpdateWebhookEndpointRequest {
+        request_id: fresh_id(),
+        endpoint: Some(endpoint),
+    };
+    suite
+        .clients
+        .webhooks()
+        .update_webhook_endpoint(request)
+        .await?;
+    let mut forger = TcpStream::connect(format!("127.0.0.1:{port}")).await?;
+    let forged = "POST /hooks HTTP/1.0\r\nwebhook-id: x\r\nwebhook-timestamp: 1\r\ncontent-length: 2\r\n\r\n{}";
+    forger.write_all(forged.as_bytes()).await?;
+    let mut answer = String::new();
+    forger.read_to_string(&mut answer).await?;
+    ensure!(answer.contains(" 401 "), "{answer}");
+    let line = lines.next_line().await?.context("it ended")?;
+    ensure!(line.starts_with("refused"), "{line}");
+    for _ in 0..3 {
+        let order = suite.place(new_order(&[("a", 1)])).await?;
+        let line = lines.next_line().await?.context("it ended")?;
+        ensure!(
+            line == format!("OrderPlaced order/{} 1", order.order_id),
+            "{line}"
+        );
+    }
+    receiver.kill().await?;
     suite.suite.stop().await
 }

@@ -105,6 +105,7 @@ async fn every_mutating_call_can_be_repeated() -> anyhow::Result<()> {
     reservations(&suite, &mut done).await?;
     orders(&suite, &mut done).await?;
     credits(&suite, &mut done).await?;
+    webhooks(&suite, &mut done).await?;
     let order = floor(&suite, &mut done).await?;
     returns(&suite, &mut done, &order).await?;
     let missing: Vec<&str> = mutating_methods()
@@ -611,6 +612,84 @@ async fn credits(suite: &TestSuite, done: &mut Replayed) -> anyhow::Result<()> {
         "IssueStoreCredit",
         request,
         |m: &mut o::IssueStoreCreditRequest| m.amount = Some(usd(501))
+    );
+    Ok(())
+}
+
+async fn webhooks(suite: &TestSuite, done: &mut Replayed) -> anyhow::Result<()> {
+    let client = || suite.clients.webhooks();
+    let request = o::CreateWebhookEndpointRequest {
+        request_id: fresh_id(),
+        url: "http://127.0.0.1:9/hooks".to_owned(),
+        ..Default::default()
+    };
+    let created = twice!(
+        done,
+        client(),
+        create_webhook_endpoint,
+        "CreateWebhookEndpoint",
+        request,
+        |m: &mut o::CreateWebhookEndpointRequest| m.description = "another".to_owned()
+    );
+    let endpoint = created.endpoint.context("endpoint")?;
+    let request = o::UpdateWebhookEndpointRequest {
+        request_id: fresh_id(),
+        endpoint: Some(endpoint.clone()),
+    };
+    twice!(
+        done,
+        client(),
+        update_webhook_endpoint,
+        "UpdateWebhookEndpoint",
+        request,
+        |m: &mut o::UpdateWebhookEndpointRequest| m.endpoint.as_mut().unwrap().etag.clear()
+    );
+    let request = o::RotateWebhookSecretRequest {
+        request_id: fresh_id(),
+        webhook_endpoint_id: endpoint.webhook_endpoint_id.clone(),
+        overlap: None,
+    };
+    twice!(
+        done,
+        client(),
+        rotate_webhook_secret,
+        "RotateWebhookSecret",
+        request,
+        |m: &mut o::RotateWebhookSecretRequest| m.overlap = Some(prost_types::Duration::default())
+    );
+    let range = o::WebhookReplayRange::default();
+    let request = o::ReplayWebhookDeliveriesRequest {
+        request_id: fresh_id(),
+        webhook_endpoint_id: endpoint.webhook_endpoint_id.clone(),
+        selection: Some(o::replay_webhook_deliveries_request::Selection::Range(
+            range,
+        )),
+    };
+    twice!(
+        done,
+        client(),
+        replay_webhook_deliveries,
+        "ReplayWebhookDeliveries",
+        request,
+        |m: &mut o::ReplayWebhookDeliveriesRequest| m.selection = Some(
+            o::replay_webhook_deliveries_request::Selection::Range(o::WebhookReplayRange {
+                after_pos: 1,
+                ..Default::default()
+            })
+        )
+    );
+    let request = o::DeleteWebhookEndpointRequest {
+        request_id: fresh_id(),
+        webhook_endpoint_id: endpoint.webhook_endpoint_id,
+        etag: String::new(),
+    };
+    twice!(
+        done,
+        client(),
+        delete_webhook_endpoint,
+        "DeleteWebhookEndpoint",
+        request,
+        |m: &mut o::DeleteWebhookEndpointRequest| m.etag = "1".to_owned()
     );
     Ok(())
 }

@@ -31,6 +31,7 @@ use order::invoice_service_client::InvoiceServiceClient;
 use order::order_service_client::OrderServiceClient;
 use order::payment_service_client::PaymentServiceClient;
 use order::privacy_service_client::PrivacyServiceClient;
+use order::webhook_service_client::WebhookServiceClient;
 use returns::return_service_client::ReturnServiceClient;
 use shipping::rate_service_client::RateServiceClient;
 use shipping::shipment_service_client::ShipmentServiceClient;
@@ -79,6 +80,8 @@ clients! {
     privacy: order -> PrivacyServiceClient;
     /// Parked work.
     exceptions: order -> ExceptionServiceClient;
+    /// Webhooks to endpoints outside.
+    webhooks: order -> WebhookServiceClient;
     /// Events of the order service.
     order_feed: order -> EventFeedServiceClient;
     /// Audit log of the order service.

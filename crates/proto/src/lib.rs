@@ -1,10 +1,11 @@
-//! The public contract as Rust: generated messages and services, descriptor set, scopes.
+//! The public contract as Rust: generated messages and services, descriptor set, scopes, events as CloudEvents.
 //!
 //! The modules follow the packages of `proto/`: `oms.order.v1` is [`order::v1`]. Everything is made
 //! by the build script from the files that are there, so a new file or package needs nothing here.
 
 #[cfg(test)]
 mod fuzz;
+mod cloud_event;
 mod time;
 
 #[allow(
@@ -31,6 +32,7 @@ mod generated {
     }
 }
 
+pub use cloud_event::{CloudEventError, CloudEvents};
 pub use generated::oms::*;
 pub use time::{TimeOutOfRange, time_from_proto, time_to_proto};
 

@@ -12,6 +12,7 @@ use oms_proto::order::v1::invoice_service_server::InvoiceServiceServer;
 use oms_proto::order::v1::order_service_server::OrderServiceServer;
 use oms_proto::order::v1::payment_service_server::PaymentServiceServer;
 use oms_proto::order::v1::privacy_service_server::PrivacyServiceServer;
+use oms_proto::order::v1::webhook_service_server::WebhookServiceServer;
 use oms_service::{Common, ConfigError, Program, Setup};
 use sqlx::migrate::Migrator;
 use tokio::sync::Notify;
@@ -37,11 +38,12 @@ use crate::payments::credit::CreditBook;
 use crate::payments::reconciler;
 use crate::payments::sandbox::Sandbox;
 use crate::payments::stripe::Stripe;
-use crate::payments::webhooks;
+use crate::payments::webhooks as provider_webhooks;
 use crate::payments::{Provider, Providers};
 use crate::privacy::keeper;
 use crate::saga::driver;
 use crate::tasks;
+use crate::webhooks::{Webhooks, deliver, fan_out};
 
 /// The service's migrations.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
@@ -72,6 +74,7 @@ impl Program for Order {
         let ctx = Arc::new(context(config, setup)?);
         serve(&ctx, setup);
         work(&ctx, setup);
+        push(&ctx, setup);
         consume(&ctx, setup)?;
         Ok(())
     }
@@ -87,6 +90,7 @@ fn context(config: Config, setup: &Setup) -> anyhow::Result<Ctx> {
         inventory: InventoryClient::new(setup.peer("inventory")?),
         fulfillment: FulfillmentClient::new(setup.peer("fulfillment")?),
         providers: providers(&config, setup)?,
+        webhooks: Webhooks::new(&config.webhooks, config.common.insecure_dev)?,
         background: TaskTracker::new(),
         draining: setup.draining(),
         saga_abort: CancellationToken::new(),
@@ -123,8 +127,9 @@ fn serve(ctx: &Arc<Ctx>, setup: &mut Setup) {
     setup.serve(CreditServiceServer::new(api.clone()));
     setup.serve(InvoiceServiceServer::new(api.clone()));
     setup.serve(PrivacyServiceServer::new(api.clone()));
-    setup.serve(ExceptionServiceServer::new(api));
-    setup.serve_http(webhooks::router(Arc::clone(ctx)));
+    setup.serve(ExceptionServiceServer::new(api.clone()));
+    setup.serve(WebhookServiceServer::new(api));
+    setup.serve_http(provider_webhooks::router(Arc::clone(ctx)));
 }
 
 fn work(ctx: &Arc<Ctx>, setup: &mut Setup) {
@@ -175,6 +180,16 @@ fn work(ctx: &Arc<Ctx>, setup: &mut Setup) {
     setup.background("privacy", |cancel| {
         tokio::spawn(async move { keeper::run(&privacy, pause, &cancel).await })
     });
+}
+
+/// Pushes the service's own feed to endpoints outside.
+fn push(ctx: &Arc<Ctx>, setup: &mut Setup) {
+    let own = Arc::clone(ctx);
+    setup.background("webhook feed", |cancel| {
+        tokio::spawn(async move { fan_out::run(&own, &cancel).await })
+    });
+    let own = Arc::clone(ctx);
+    setup.background("webhooks", |cancel| deliver::spawn(own, cancel));
 }
 
 /// Follows the feeds of the four peers.

@@ -9,6 +9,7 @@ use crate::deadlines_config::DeadlinesConfig;
 use crate::payments::sandbox::SandboxConfig;
 use crate::payments::stripe::StripeConfig;
 use crate::privacy::PrivacyConfig;
+use crate::webhooks::config::WebhooksConfig;
 
 /// The embedded defaults.
 pub(crate) const DEFAULTS: &str = include_str!("defaults.toml");
@@ -29,6 +30,8 @@ pub struct Config {
     pub tasks: TasksConfig,
     /// By when what should be done with an order.
     pub deadlines: DeadlinesConfig,
+    /// Webhooks to endpoints outside.
+    pub webhooks: WebhooksConfig,
 }
 
 impl Config {
@@ -85,7 +88,7 @@ impl Config {
         if saga.concurrency == 0 || self.tasks.concurrency == 0 {
             return Err("saga.concurrency, tasks.concurrency: must be at least 1".to_owned());
         }
-        Ok(())
+        self.webhooks.check()
     }
 }
 

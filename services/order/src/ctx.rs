@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::clients::{FulfillmentClient, InventoryClient};
 use crate::config::Config;
 use crate::payments::Providers;
+use crate::webhooks::Webhooks;
 
 /// Everything that work needs from outside. One per process, shared.
 pub(crate) struct Ctx {
@@ -37,6 +38,8 @@ pub(crate) struct Ctx {
     pub(crate) providers: Providers,
     /// The keys that wrap customers' keys.
     pub(crate) masters: MasterKeys,
+    /// Webhooks to endpoints outside.
+    pub(crate) webhooks: Webhooks,
     /// Sagas and other work that goes on while nobody waits for it; drained at the end.
     pub(crate) background: TaskTracker,
     /// Canceled when the program begins to drain: sagas stop after their present step.

@@ -90,6 +90,9 @@ pub(crate) enum Error {
         /// What is left to refund.
         refundable: i64,
     },
+    /// The system has no randomness for a secret.
+    #[error("no randomness: {0}")]
+    NoRandomness(#[from] getrandom::Error),
     /// A peer did not answer, or refused what it should not.
     #[error("{peer}: {source}")]
     Peer {
@@ -116,6 +119,14 @@ impl Error {
             ),
             Self::Peer { source, .. } => source.retryable(),
             _ => false,
+        }
+    }
+
+    /// No such endpoint of webhooks.
+    pub(crate) fn webhook_endpoint_not_found(endpoint_id: uuid::Uuid) -> Self {
+        Self::NotFound {
+            resource: "webhook_endpoint",
+            id: endpoint_id.to_string(),
         }
     }
 

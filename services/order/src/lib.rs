@@ -9,6 +9,7 @@
 //! | [`saga`] | the place-order saga: driver, and one file per step |
 //! | [`payments`] | the port to payment providers and its adapters, the effect ledger's runner and reconciler |
 //! | [`privacy`] | keys, sealed personal data, erasure |
+//! | [`webhooks`] | the service's own feed, pushed to endpoints outside |
 //! | [`clients`] | what the service asks of inventory and fulfillment |
 //! | [`consumers`] | what it does with other services' events |
 //! | [`tasks`] | follow-up work that survives the process |
@@ -38,6 +39,7 @@ mod queries;
 mod saga;
 mod store;
 mod tasks;
+mod webhooks;
 
 pub use app::{MIGRATOR, Order};
 pub use config::Config;

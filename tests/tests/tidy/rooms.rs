@@ -7,7 +7,7 @@ use crate::rust::{code, find_word, is_word, leading_word, line_of, matching};
 
 /// Room, and the rooms it may import. Engine rooms stand below commands: they know rows and rules,
 /// and nothing of the API.
-const ROOMS: [(&str, &[&str]); 15] = [
+const ROOMS: [(&str, &[&str]); 16] = [
     ("domain", &[]),
     ("store", &["domain"]),
     ("clients", &["domain"]),
@@ -19,6 +19,7 @@ const ROOMS: [(&str, &[&str]); 15] = [
     ("carriers", &["store", "domain"]),
     ("payments", &["store", "domain", "messages", "changes"]),
     ("privacy", &["store", "domain", "messages"]),
+    ("webhooks", &["store", "domain", "messages"]),
     (
         "saga",
         &[
@@ -29,7 +30,7 @@ const ROOMS: [(&str, &[&str]); 15] = [
         "commands",
         &[
             "store", "domain", "clients", "messages", "lanes", "changes", "carriers", "payments",
-            "saga", "privacy",
+            "saga", "privacy", "webhooks",
         ],
     ),
     (
@@ -54,14 +55,16 @@ const SHARED: [(&str, &[&str]); 3] = [
     (
         "ctx",
         &[
-            "domain", "store", "clients", "carriers", "payments", "lanes",
+            "domain", "store", "clients", "carriers", "payments", "lanes", "webhooks",
         ],
     ),
     ("error", &["domain", "store"]),
     // Engine rooms name their own settings.
     (
         "config",
-        &["domain", "lanes", "saga", "carriers", "payments", "privacy"],
+        &[
+            "domain", "lanes", "saga", "carriers", "payments", "privacy", "webhooks",
+        ],
     ),
 ];
 

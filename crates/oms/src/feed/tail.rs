@@ -5,11 +5,12 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use oms_core::Principal;
+use oms_proto::CloudEvents;
 use oms_proto::events::v1::{Event, EventFilter};
 use oms_service::{PeerChannel, PeerConfig, client};
 
 use super::follow::{Follower, Lost, Wanted};
-use super::line::{self, Lines};
+use super::line;
 use crate::cli::TailArgs;
 use crate::suite::SERVICES;
 
@@ -99,7 +100,7 @@ fn connect(args: &TailArgs) -> anyhow::Result<PeerChannel> {
 /// Writes lines to standard output.
 struct Printer {
     /// Absent for people.
-    json: Option<Lines>,
+    json: Option<CloudEvents>,
     /// Events that may still be printed.
     left: u64,
 }
@@ -107,7 +108,7 @@ struct Printer {
 impl Printer {
     fn new(args: &TailArgs) -> anyhow::Result<Self> {
         Ok(Self {
-            json: args.json.then(Lines::new).transpose()?,
+            json: args.json.then(CloudEvents::new).transpose()?,
             left: args.limit.unwrap_or(u64::MAX),
         })
     }

@@ -3,7 +3,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`stock`], [`money`], [`flow`], [`shipping`], [`returns`], [`events`], [`audit`], [`liveness`] | invariants of one database |
+//! | [`stock`], [`money`], [`flow`], [`shipping`], [`returns`], [`events`], [`audit`], [`privacy`], [`webhooks`], [`liveness`] | invariants of one database |
 //! | [`relations`] | invariants between databases |
 //! | [`under_way`] | the orders that relations do not judge, as something about them moves |
 //! | [`provider`] | the payment provider's ledger against our payments |
@@ -33,6 +33,7 @@ mod snapshot;
 mod stock;
 mod under_way;
 mod watch;
+mod webhooks;
 
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
@@ -92,6 +93,7 @@ pub fn invariants() -> impl Iterator<Item = &'static Invariant> {
         events::ALL,
         audit::ALL,
         privacy::ALL,
+        webhooks::ALL,
         liveness::ALL,
     ]
     .into_iter()

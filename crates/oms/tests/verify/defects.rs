@@ -693,6 +693,27 @@ const DEFECTS: &[Defect] = &[
         "INSERT INTO data_keys (key_id, order_id, created_at, erased_at) VALUES ('{x}', '{order_b}', now(), now());
          INSERT INTO addresses (address_id, order_id, key_id, sealed) VALUES (gen_random_uuid(), '{order_b}', '{x}', '')",
     ),
+    // --- webhooks
+    only(
+        "webhooks.follow_the_feed",
+        Order,
+        "UPDATE feed_cursors SET pos = 1 WHERE consumer = 'webhooks'",
+    ),
+    only(
+        "webhooks.deliveries_have_their_event",
+        Order,
+        "UPDATE webhook_deliveries SET event_id = '{x}'",
+    ),
+    only(
+        "webhooks.delivered_means_accepted",
+        Order,
+        "UPDATE webhook_attempts SET status_code = 500",
+    ),
+    only(
+        "webhooks.deliveries_go_out",
+        Order,
+        "UPDATE webhook_deliveries SET state = 'PENDING', ended_at = NULL, next_attempt_at = now() - interval '11 minutes'",
+    ),
     // --- liveness
     only(
         "liveness.tasks_run_on_time",

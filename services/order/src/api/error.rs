@@ -64,6 +64,7 @@ fn api_error(error: Error) -> ApiError {
             format!("at most {refundable} minor units can be refunded"),
         )
         .with("refundable", refundable),
+        error @ Error::NoRandomness(_) => ApiError::internal(error.to_string()),
         Error::Peer { peer, source } => source.into_api_error(peer),
     }
 }

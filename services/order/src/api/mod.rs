@@ -14,6 +14,7 @@ mod reach;
 mod privacy_service;
 mod requests;
 mod stages;
+mod webhook_service;
 
 use std::sync::Arc;
 

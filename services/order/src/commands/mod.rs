@@ -2,6 +2,8 @@
 
 pub(crate) mod cancel_order;
 pub(crate) mod erase_customer;
+pub(crate) mod create_webhook_endpoint;
+pub(crate) mod delete_webhook_endpoint;
 pub(crate) mod issue_store_credit;
 pub(crate) mod override_exception;
 pub(crate) mod place_hold;
@@ -14,13 +16,17 @@ pub(crate) mod record_shipment;
 pub(crate) mod record_short;
 pub(crate) mod refund_payment;
 pub(crate) mod release_hold;
+pub(crate) mod replay_webhook_deliveries;
 pub(crate) mod retry_exception;
+pub(crate) mod rotate_webhook_secret;
 pub(crate) mod rule_exception;
 pub(crate) mod settle_order;
 pub(crate) mod skip_exception;
 pub(crate) mod task_payload;
 pub(crate) mod trigger_refund;
 pub(crate) mod update_order;
+pub(crate) mod update_webhook_endpoint;
 pub(crate) mod upsert_channel;
 pub(crate) mod upsert_credit_account;
 pub(crate) mod validate_order;
+mod webhook_filters;

@@ -18,6 +18,7 @@
 //! | [`cancellation`], [`cancellation_plan`] | what is asked of others who may refuse |
 //! | [`erasure`] | whose personal data is kept under one key |
 //! | [`settlement`] | when an order is at its end |
+//! | [`webhook`], [`webhook_target`] | which events go to endpoints outside, when again, and where they must not go |
 
 pub(crate) mod address;
 pub(crate) mod assemble;
@@ -47,3 +48,5 @@ pub(crate) mod state;
 pub(crate) mod status;
 pub(crate) mod tender;
 pub(crate) mod timeline;
+pub(crate) mod webhook;
+pub(crate) mod webhook_target;

@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn names_round_trip_and_the_database_knows_them() {
-        let sql = include_str!("../../migrations/0009_stages.sql");
+        let sql = include_str!("../../migrations/0010_stages.sql");
         let names = Stage::ALL.map(|stage| format!("'{}'", stage.as_str()));
         assert!(sql.contains(&format!("CHECK (stage IN ('', {}))", names.join(", "))));
         for stage in Stage::ALL {

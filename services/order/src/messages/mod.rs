@@ -10,6 +10,7 @@ mod payment;
 mod stage;
 mod privacy;
 mod timeline;
+mod webhook;
 
 use oms_core::Currency;
 use oms_proto::common::v1::Money;
@@ -24,6 +25,9 @@ pub(crate) use payment::{collection, payment};
 pub(crate) use stage::{at_risk, backlog};
 pub(crate) use privacy::{address, customer_erased};
 pub(crate) use timeline::timeline_entry;
+pub(crate) use webhook::{
+    webhook_attempt, webhook_delivery, webhook_endpoint, webhook_endpoint_event,
+};
 
 /// An amount of the order's currency.
 #[expect(

@@ -10,12 +10,16 @@ pub(crate) mod get_order_address;
 pub(crate) mod get_order_timeline;
 pub(crate) mod get_store_credit;
 pub(crate) mod list_at_risk;
+pub(crate) mod get_webhook_delivery;
+pub(crate) mod get_webhook_endpoint;
 pub(crate) mod list_channels;
 pub(crate) mod list_exceptions;
 pub(crate) mod list_holds;
 pub(crate) mod list_invoices;
 pub(crate) mod list_orders;
 pub(crate) mod list_payments;
+pub(crate) mod list_webhook_deliveries;
+pub(crate) mod list_webhook_endpoints;
 
 use oms_core::OrderId;
 use sqlx::PgConnection;

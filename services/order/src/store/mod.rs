@@ -29,6 +29,9 @@ pub(crate) mod shipments;
 pub(crate) mod stages;
 pub(crate) mod stuck_tasks;
 pub(crate) mod timeline;
+pub(crate) mod webhook_deliveries;
+pub(crate) mod webhook_endpoints;
+pub(crate) mod webhook_replays;
 pub(crate) mod webhooks;
 
 /// What may go wrong between the service and its tables.

@@ -90,7 +90,17 @@ FROM (SELECT 'order' AS type, order_id::text AS id, generate_series(1, version) 
 UPDATE feed_head SET pos = (SELECT max(pos) FROM feed), epoch = '{epoch_order}';
 INSERT INTO feed_cursors (consumer, source, epoch, pos)
 VALUES ('order', 'inventory', '{epoch_inventory}', 18), ('order', 'fulfillment', '{epoch_fulfillment}', 4),
-    ('order', 'shipping', '{epoch_shipping}', 7), ('order', 'returns', '{epoch_returns}', 3);
+    ('order', 'shipping', '{epoch_shipping}', 7), ('order', 'returns', '{epoch_returns}', 3),
+    ('webhooks', 'order', '{epoch_order}', (SELECT pos FROM feed_head));
+INSERT INTO webhook_endpoints (endpoint_id, url, event_types, channel_ids, description, state, after_pos, version, created_by,
+    created_at, updated_at)
+VALUES (gen_random_uuid(), 'https://erp.example/hooks', ARRAY[]::text[], ARRAY[]::text[], '', 'ENABLED', 0, 1, 'user:test', now(), now());
+INSERT INTO webhook_deliveries (delivery_id, endpoint_id, event_id, event_type, feed_pos, state, attempt, next_attempt_at, created_at,
+    ended_at)
+SELECT gen_random_uuid(), endpoint_id, event_id, event_type, pos, 'DELIVERED', 1, now(), now(), now()
+FROM feed, webhook_endpoints WHERE pos = 1;
+INSERT INTO webhook_attempts (delivery_id, attempt, started_at, status_code, latency_ms, error, response_excerpt)
+SELECT delivery_id, 1, now(), 204, 12, '', '' FROM webhook_deliveries;
 INSERT INTO idempotency (principal, method, request_id, request_hash, resource_id)
 VALUES ('user:test', 'PlaceOrder', '{request_a}', sha256(''), '{order_a}');
 INSERT INTO audit_pending (principal, method, object_id, content_hash, reason, request_id, traceparent)
