@@ -32,7 +32,7 @@ mod scope;
 pub mod tasks;
 mod tx;
 
-pub use db::{Db, DbConfig};
+pub use db::{Db, DbConfig, Pulse};
 pub use error::{Error, ErrorKind};
 pub use migrate::{MIGRATOR, MigrateError, SchemaError, migrate, migrate_url, schema_check};
 pub use names::describe_metrics;

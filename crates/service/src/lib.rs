@@ -29,6 +29,7 @@ mod observe;
 mod page;
 mod peer_error;
 mod program;
+mod ready;
 mod request;
 mod server;
 mod setup;

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future;
 use http::{Request, Response};
@@ -154,6 +155,29 @@ async fn a_handler_calls_a_peer() {
     assert_eq!(error.code(), Code::Unavailable);
     assert_eq!(error.reason(), Some(ErrorReason::Unavailable));
     assert_eq!(error.metadata("peer"), Some("inventory"));
+}
+
+#[tokio::test]
+async fn the_deadline_of_the_door_is_that_of_the_last_hop() {
+    let last = Fixture::new().await;
+    let peer = |of: &Fixture| format!("[peers.inventory]\nurl = {:?}", of.handle.url());
+    let middle = Fixture::with(&peer(&last)).await;
+    let door = Fixture::with(&peer(&middle)).await;
+    let mut request = tonic::Request::new(tell("timeouts"));
+    request.set_timeout(Duration::from_secs(5));
+    let mut client = HoldServiceClient::new(door.channel());
+    let seen = note(client.place_hold(request).await.unwrap().into_inner());
+    let micros = |text: &str| -> u64 {
+        let (number, unit) = text.split_at(text.len() - 1);
+        number.parse::<u64>().unwrap() * if unit == "m" { 1_000 } else { 1 }
+    };
+    let seen: Vec<u64> = seen.split(' ').map(micros).collect();
+    // Five seconds, and always a little less: peers would wait ten.
+    assert_eq!(seen.len(), 3);
+    assert!(
+        seen[0] <= 5_000_000 && seen.is_sorted_by(|a, b| a > b),
+        "{seen:?}"
+    );
 }
 
 /// Serves one connection and closes it after its first answer.
