@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Builds the images: scripts/images.sh build [--full] [--base IMAGE] [--tag TAG]; scripts/images.sh sizes; scripts/images.sh test
 #
-#   build   by Docker where it runs, else by buildah, which apt has. Programs are built by cargo here and copied;
-#           --full builds them in the image of BUILD_BASE instead. --base is the runtime base. Without it: that of the
-#           Dockerfile, and where that cannot be pulled, a base made here of what the programs need.
+#   build   by Docker where it runs, else by buildah, which apt has. Programs are built by cargo here and copied; OMS_PROGRAMS=DIR
+#           takes them from there; --full builds them in the image BUILD_BASE instead. --base is the runtime base. Without
+#           it: that of the Dockerfile, and where that cannot be pulled, a base made here of what the programs need.
 #   sizes   what each image adds to its base
 #   test    runs the five by podman, unprivileged and read-only, and takes an order to cash through them
 set -euo pipefail
@@ -44,13 +44,14 @@ probe_storage() {
 build_programs() {
     local packages=(--package oms) name
     for name in "${services[@]}"; do packages+=(--package "oms-$name"); done
-    cargo build --release --locked "${packages[@]}"
+    [ -n "${OMS_PROGRAMS:-}" ] || cargo build --release --locked "${packages[@]}"
+    local programs=${OMS_PROGRAMS:-${CARGO_TARGET_DIR:-target}/release}
     rm -rf "$work/context"
     mkdir -p "$work/context/bin"
     for name in oms "${services[@]}"; do
         name=$(name_of "$name")
         # Names of functions stay, for backtraces; lines go.
-        strip --strip-debug -o "$work/context/bin/$name" "${CARGO_TARGET_DIR:-target}/release/$name"
+        strip --strip-debug -o "$work/context/bin/$name" "$programs/$name"
     done
 }
 

@@ -341,9 +341,11 @@ impl Failure {
             if let Some(stream) = source.downcast_ref::<h2::Error>() {
                 let is_goodbye = stream.is_go_away() && stream.reason() == Some(Reason::NO_ERROR);
                 let is_refused = stream.reason() == Some(Reason::REFUSED_STREAM);
-                return match stream.is_remote() && (is_goodbye || is_refused) {
-                    true => Self::NotBegun,
-                    false => Self::Broken,
+                let is_not_begun = stream.is_remote() && (is_goodbye || is_refused);
+                return if is_not_begun {
+                    Self::NotBegun
+                } else {
+                    Self::Broken
                 };
             }
             let transport = source.downcast_ref::<hyper::Error>();

@@ -59,6 +59,36 @@ async fn a_peer_that_is_not_there_is_unavailable_and_found_when_it_comes() {
 }
 
 #[tokio::test]
+async fn a_peer_whose_name_is_unknown_is_unavailable_and_named() {
+    // A name that never exists (RFC 6761).
+    let config = PeerConfig::new("http://order.invalid:7001");
+    let channel = client::connect("order", &config, "returns").unwrap();
+    let mut client = HoldServiceClient::new(channel);
+    let error = PeerError::from(client.place_hold(tell("echo")).await.unwrap_err());
+    assert_eq!(error.code(), Code::Unavailable);
+    assert!(error.retryable());
+    assert!(error.message().contains("order.invalid"), "{error}");
+}
+
+#[tokio::test]
+async fn calls_spread_over_the_addresses_that_are_listed() {
+    let (one, other) = (Fixture::new().await, Fixture::new().await);
+    let config = PeerConfig {
+        addresses: vec![one.handle.addr, other.handle.addr],
+        ..PeerConfig::new("http://order.invalid:7001")
+    };
+    let channel = client::connect("order", &config, "returns").unwrap();
+    let mut client = HoldServiceClient::new(channel);
+    for _ in 0..10 {
+        client.place_hold(tell("echo")).await.unwrap();
+    }
+    other.handle.shutdown().await.unwrap();
+    for _ in 0..10 {
+        client.place_hold(tell("echo")).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_peer_that_does_not_answer_in_time_is_told_so() {
     let fixture = Fixture::new().await;
     let config = PeerConfig {
@@ -116,7 +146,6 @@ async fn calls_above_the_limit_wait_for_a_place() {
     let fixture = Fixture::new().await;
     let config = PeerConfig {
         calls_max: 1,
-        timeout_ms: 50,
         ..PeerConfig::new(fixture.handle.url())
     };
     let channel = client::connect("order", &config, "returns").unwrap();
@@ -127,6 +156,12 @@ async fn calls_above_the_limit_wait_for_a_place() {
     for answer in future::join_all(calls).await {
         answer.unwrap();
     }
+    // One takes the place and does not give it back in time.
+    let config = PeerConfig {
+        timeout_ms: 50,
+        ..config
+    };
+    let channel = client::connect("order", &config, "returns").unwrap();
     let mut one = HoldServiceClient::new(channel.clone());
     let mut other = HoldServiceClient::new(channel);
     let (first, second) = tokio::join!(
