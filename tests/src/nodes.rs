@@ -1,12 +1,14 @@
 //! The five services and the payment provider as processes of their own, so that a test can kill them.
 
 use std::collections::HashMap;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use oms::clients::Clients;
 use oms::suite::SERVICES;
 use oms_engines::{Engines, EnginesConfig};
+use oms_service::PeerConfig;
 
 use crate::process::Process;
 use crate::suite::{Actor, engines};
@@ -16,6 +18,10 @@ pub const PROVIDER: &str = "sandbox-psp";
 
 const WEBHOOKS: &str = "/webhooks/payments/sandbox";
 const WEBHOOK_SECRET: &str = "whsec_of_the_processes";
+
+fn twin_of(service: &str) -> String {
+    format!("{service}-twin")
+}
 
 /// Engines, the five services and the payment provider, each in a process of its own. Dropping it kills them.
 #[derive(Debug)]
@@ -95,6 +101,68 @@ impl Nodes {
         Ok(all)
     }
 
+    /// Gives every service a second process, which is not started, and tells all services, which are restarted for it, that
+    /// each peer is at two addresses.
+    ///
+    /// # Errors
+    /// When something cannot start.
+    pub async fn with_twins(mut self) -> anyhow::Result<Self> {
+        for (service, _) in SERVICES {
+            let name = twin_of(service);
+            let node = Process::new(&self.program, service, self.engines.dir(), &name)?;
+            self.nodes.push((name, node));
+        }
+        for (service, _) in SERVICES {
+            let config = self.config(service);
+            self.node(service)?.configure(&config)?;
+            self.node(&twin_of(service))?.configure(&config)?;
+        }
+        for (service, _) in SERVICES {
+            self.crash(service).await?;
+        }
+        Ok(self)
+    }
+
+    /// Replaces the process of a service by its twin, and that by a new process, as a rolling update does: another one is
+    /// ready before one is asked to end. `migrate` runs before, as it does before an update.
+    ///
+    /// # Errors
+    /// When something does not start, or does not end with success.
+    pub async fn roll(&mut self, service: &str) -> anyhow::Result<()> {
+        let migrated = self.node(service)?.run("migrate")?;
+        ensure!(
+            migrated.status.success(),
+            "{}",
+            String::from_utf8_lossy(&migrated.stderr)
+        );
+        let twin = twin_of(service);
+        for (comes, goes) in [(twin.as_str(), service), (service, twin.as_str())] {
+            self.spawn(comes)?;
+            self.until_ready(comes).await?;
+            let leaving = self.node_mut(goes)?;
+            leaving.ask_to_end()?;
+            let code = leaving.until_dead().await?;
+            ensure!(
+                code == Some(0),
+                "{goes} ended with {code:?}: {}",
+                self.log(goes)?
+            );
+        }
+        Ok(())
+    }
+
+    /// Where a service is: at the addresses of its process and of its twin, if it has one.
+    fn peer(&self, service: &str) -> anyhow::Result<PeerConfig> {
+        let mut config = PeerConfig::new(self.node(service)?.url());
+        if let Ok(twin) = self.node(&twin_of(service)) {
+            let ports = [self.node(service)?.port, twin.port];
+            config.addresses = ports
+                .map(|port| (Ipv4Addr::LOCALHOST, port).into())
+                .to_vec();
+        }
+        Ok(config)
+    }
+
     /// What a process of this service is configured with.
     fn config(&self, service: &str) -> String {
         let mut text = format!(
@@ -103,6 +171,10 @@ impl Nodes {
         );
         for (peer, _) in SERVICES.iter().filter(|(peer, _)| *peer != service) {
             text += &format!("[peers.{peer}]\nurl = {:?}\n", self.url(peer));
+            let addresses = self.peer(peer).map(|peer| peer.addresses);
+            let addresses = addresses.unwrap_or_default();
+            let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+            text += &format!("addresses = {addresses:?}\n");
         }
         if service == "inventory" {
             text += &format!("[lease]\nredis_url = {:?}\n", self.engines.redis_url());
@@ -122,7 +194,7 @@ impl Nodes {
     /// # Errors
     /// When it cannot start.
     pub async fn twin(&mut self, service: &'static str) -> anyhow::Result<String> {
-        let name = format!("{service}-twin");
+        let name = twin_of(service);
         let node = Process::new(&self.program, service, self.engines.dir(), &name)?;
         node.configure(&self.config(service))?;
         self.nodes.push((name.clone(), node));
@@ -201,7 +273,7 @@ impl Nodes {
     ///
     /// # Errors
     /// When it is not running, or lives on for two minutes.
-    pub async fn until_dead(&mut self, name: &str) -> anyhow::Result<()> {
+    pub async fn until_dead(&mut self, name: &str) -> anyhow::Result<Option<i32>> {
         self.node_mut(name)?.until_dead().await
     }
 
@@ -257,8 +329,7 @@ impl Nodes {
     /// # Errors
     /// When an address is malformed.
     pub fn actor(&self) -> anyhow::Result<Actor> {
-        let url = |service: &str| Ok(self.node(service)?.url());
-        let clients = Clients::connect(url, "user:test")?;
+        let clients = Clients::connect_to(|service| self.peer(service), "user:test")?;
         Ok(Actor {
             clients,
             postgres_url: self.engines.postgres_url(),

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use anyhow::{Context, bail};
 use nix::sys::signal::{Signal, kill};
@@ -139,6 +139,17 @@ impl Process {
         Ok(())
     }
 
+    /// Runs another command of the service with its configuration, such as `migrate`, to its end.
+    ///
+    /// # Errors
+    /// When the process cannot be made.
+    pub fn run(&self, command: &str) -> anyhow::Result<Output> {
+        let mut process = Command::new(&self.program);
+        process.args([self.service, command, "--insecure-dev", "--config"]);
+        process.arg(&self.config).stdin(Stdio::null());
+        process.output().context("cannot run a service")
+    }
+
     /// Kills it at once, as a crash would (`kill -9`).
     ///
     /// # Errors
@@ -151,11 +162,11 @@ impl Process {
         Ok(())
     }
 
-    /// Waits until it has died by itself.
+    /// Waits until it has died by itself; answers its exit code, `None` when a signal ended it.
     ///
     /// # Errors
     /// When it is not running, or lives on for two minutes.
-    pub async fn until_dead(&mut self) -> anyhow::Result<()> {
+    pub async fn until_dead(&mut self) -> anyhow::Result<Option<i32>> {
         let child = self.child.take();
         let mut child = child.with_context(|| format!("{} is not running", self.service))?;
         let id = Pid::from_raw(i32::try_from(child.id())?);
@@ -164,8 +175,7 @@ impl Process {
             kill(id, Signal::SIGKILL)?;
             bail!("{} lives on", self.service)
         };
-        ended??;
-        Ok(())
+        Ok(ended??.code())
     }
 
     /// Stops it where it is (SIGSTOP): its connections stay open and nobody answers.
@@ -235,17 +245,25 @@ impl Process {
         self.config.with_extension("log")
     }
 
+    /// What the admin port answers, from the status line on.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn admin(&self, path: &str) -> anyhow::Result<String> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.admin_port)).await?;
+        let head = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok(answer)
+    }
+
     /// Its metrics: `name{labels}` as Prometheus reads it, to value.
     ///
     /// # Errors
     /// When it does not answer.
     pub async fn metrics(&self) -> anyhow::Result<HashMap<String, f64>> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.admin_port)).await?;
-        stream
-            .write_all(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
-            .await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
+        let answer = self.admin("/metrics").await?;
         if !answer.starts_with("HTTP/1.1 200") {
             bail!("no metrics: {}", answer.lines().next().unwrap_or_default());
         }

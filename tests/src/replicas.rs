@@ -78,6 +78,16 @@ impl Replicas {
         found.context("no such replica")?.kill()
     }
 
+    /// Asks a replica to end (SIGTERM) and waits until it has; answers its exit code.
+    ///
+    /// # Errors
+    /// When it is not running, or does not end within two minutes.
+    pub async fn end(&mut self, number: usize) -> anyhow::Result<Option<i32>> {
+        let found = self.replicas.get_mut(number).context("no such replica")?;
+        found.ask_to_end()?;
+        found.until_dead().await
+    }
+
     /// Starts a replica that was killed, with its ports and its configuration, and waits until it answers.
     ///
     /// # Errors

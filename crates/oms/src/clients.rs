@@ -155,9 +155,20 @@ impl Clients {
         url: impl Fn(&str) -> anyhow::Result<String>,
         principal: &str,
     ) -> anyhow::Result<Self> {
+        Self::connect_to(|service| Ok(PeerConfig::new(url(service)?)), principal)
+    }
+
+    /// Clients of services that `peer` says how to reach.
+    ///
+    /// # Errors
+    /// When the principal or an address is malformed.
+    pub fn connect_to(
+        peer: impl Fn(&str) -> anyhow::Result<PeerConfig>,
+        principal: &str,
+    ) -> anyhow::Result<Self> {
         let principal: Principal = principal.parse()?;
         let channel = |service: &str| -> anyhow::Result<PeerChannel> {
-            let mut config = PeerConfig::new(url(service)?);
+            let mut config = peer(service)?;
             config.timeout_ms = 30_000;
             Ok(client::connect(service, &config, "oms")?.on_behalf_of(&principal))
         };

@@ -221,10 +221,12 @@ impl Db {
         Ok(options.connect().await?)
     }
 
-    /// Answers when the database answers; for a readiness probe.
-    pub async fn ping(&self) -> Result<(), Error> {
-        let mut conn = self.read().await?;
-        Ok(conn.ping().await?)
+    /// Asks again and again whether the database answers.
+    pub fn pulse(&self) -> Pulse {
+        Pulse {
+            db: self.clone(),
+            conn: None,
+        }
     }
 
     /// The clock that all times in this database are taken from.
@@ -279,6 +281,27 @@ impl Db {
     /// Closes all connections after their current use.
     pub async fn close(&self) {
         self.inner.pool.close().await;
+    }
+}
+
+/// Asks whether the database answers, on a connection of its own: a pool that is all in use says nothing of the database.
+#[derive(Debug)]
+pub struct Pulse {
+    db: Db,
+    conn: Option<sqlx::PgConnection>,
+}
+
+impl Pulse {
+    /// Answers when the database does. May be given up while it waits.
+    pub async fn feel(&mut self) -> Result<(), Error> {
+        // Put back only if it is good: who is given up in the middle, or fails, connects anew.
+        let mut conn = match self.conn.take() {
+            Some(conn) => conn,
+            None => self.db.inner.options.connect().await?,
+        };
+        conn.ping().await?;
+        self.conn = Some(conn);
+        Ok(())
     }
 }
 

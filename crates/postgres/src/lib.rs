@@ -36,7 +36,7 @@ pub mod tasks;
 mod tx;
 
 pub use audit::AuditConfig;
-pub use db::{Db, DbConfig};
+pub use db::{Db, DbConfig, Pulse};
 pub use error::{Error, ErrorKind};
 pub use migrate::{MIGRATOR, MigrateError, SchemaError, migrate, migrate_url, schema_check};
 pub use names::describe_metrics;

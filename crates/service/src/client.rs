@@ -1,20 +1,21 @@
 //! Calls of peers: who calls, on whose behalf, within which trace and deadline.
 
+mod balance;
+mod resolve;
+
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use h2::Reason;
 use http::{HeaderName, HeaderValue, Request, Response};
-use http_body_util::{BodyExt, Full};
 use oms_core::{Principal, PrincipalKind};
 use oms_proto::common::v1::ErrorReason;
 use oms_telemetry::TraceContext;
 use tonic::body::Body;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 use tonic::{Code, Status, TimeoutExpired};
-use tower::{Service, ServiceExt};
+use tower::Service;
 use tracing::{Instrument, Span, field};
 
 use crate::auth::PRINCIPAL_HEADER;
@@ -25,7 +26,11 @@ use crate::observe::{Observed, Side};
 use crate::server::body::ObservedBody;
 use crate::server::deadline;
 use crate::server::method::{self, Method};
-use crate::tls::{Tls, TlsConnect};
+use crate::tls::Tls;
+use balance::{Connector, Replicas};
+use resolve::Listed;
+
+pub use resolve::{Resolve, SystemResolver};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -35,8 +40,6 @@ const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often a request is handed to a connection before the caller hears that none took it.
-const SENDS_MAX: u32 = 8;
 
 /// A channel to a peer, for generated clients: `ReservationServiceClient::new(channel)`. Cheap to clone.
 ///
@@ -44,10 +47,10 @@ const SENDS_MAX: u32 = 8;
 /// timeout, or what is left to the call that is being answered if that is less; a timeout set on the
 /// request wins), and is one client span and one metric. Calls in work at the same time are limited, and a peer that
 /// has not answered many times in a row is left alone for a moment; both are shared by clones. Streams without end
-/// pass freely.
+/// pass freely. Calls spread over all replicas behind the peer's name.
 #[derive(Debug, Clone)]
 pub struct PeerChannel {
-    inner: Channel,
+    replicas: Arc<Replicas>,
     peer: Arc<str>,
     caller: &'static str,
     principal: Option<HeaderValue>,
@@ -75,22 +78,50 @@ pub(crate) fn connect_with(
     caller: &'static str,
     tls: &Tls,
 ) -> Result<PeerChannel, ConfigError> {
+    let resolver: Arc<dyn Resolve> = if config.addresses.is_empty() {
+        Arc::new(SystemResolver)
+    } else {
+        Arc::new(Listed(config.addresses.clone()))
+    };
+    channel(resolver, peer, config, caller, tls)
+}
+
+/// [`connect`] with a resolver of one's own.
+///
+/// # Errors
+/// When the address is malformed.
+pub fn connect_by(
+    resolver: Arc<dyn Resolve>,
+    peer: &str,
+    config: &PeerConfig,
+    caller: &'static str,
+) -> Result<PeerChannel, ConfigError> {
+    channel(resolver, peer, config, caller, &Tls::default())
+}
+
+fn channel(
+    resolver: Arc<dyn Resolve>,
+    peer: &str,
+    config: &PeerConfig,
+    caller: &'static str,
+    tls: &Tls,
+) -> Result<PeerChannel, ConfigError> {
     let endpoint = Endpoint::from_shared(config.url.clone())
         .map_err(|error| ConfigError::Invalid(format!("peers.{peer}.url: {error}")))?
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
+        // Of TCP and TLS together.
+        .connect_timeout(2 * CONNECT_TIMEOUT)
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true);
-    let inner = match &tls.client {
-        Some(client) if endpoint.uri().scheme_str() == Some("https") => {
-            endpoint.connect_with_connector_lazy(TlsConnect(Arc::clone(client)))
-        }
-        _ => endpoint.connect_lazy(),
-    };
     let peer: Arc<str> = Arc::from(peer);
+    let every = Duration::from_millis(config.resolve_ms);
+    let connector = Connector {
+        endpoint,
+        tls: tls.client.clone(),
+    };
+    let replicas = Replicas::new(Arc::clone(&peer), connector, resolver, every);
     let channel = PeerChannel {
-        inner,
+        replicas: Arc::new(replicas),
         gate: Arc::new(Gate::new(Arc::clone(&peer), config)),
         peer,
         caller,
@@ -133,12 +164,16 @@ impl PeerChannel {
         let left = deadline::time_left()
             .unwrap_or(self.timeout)
             .min(self.timeout);
-        // At most eight digits; 27 hours are enough for everybody.
-        let millis = left.as_millis().min(99_999_999);
-        if let Ok(value) = HeaderValue::from_str(&format!("{millis}m")) {
+        if let Some(value) = grpc_timeout(left) {
             headers.insert(GRPC_TIMEOUT, value);
         }
     }
+}
+
+fn grpc_timeout(left: Duration) -> Option<HeaderValue> {
+    // At most eight digits; 27 hours are enough for everybody.
+    let millis = left.as_millis().min(99_999_999);
+    HeaderValue::from_str(&format!("{millis}m")).ok()
 }
 
 impl Service<Request<Body>> for PeerChannel {
@@ -158,7 +193,7 @@ impl Service<Request<Body>> for PeerChannel {
         let is_endless = method.as_ref().is_some_and(|method| method.is_endless);
         let label = method.map_or("unknown", |method| method.label);
         let mut observed = Observed::start(Side::Client, self.caller, label, span.clone());
-        let (channel, peer) = (self.inner.clone(), Arc::clone(&self.peer));
+        let (replicas, peer) = (Arc::clone(&self.replicas), Arc::clone(&self.peer));
         let gate = (!is_endless).then(|| Arc::clone(&self.gate));
         let call = async move {
             let pass = match gate {
@@ -171,7 +206,7 @@ impl Service<Request<Body>> for PeerChannel {
                 },
                 None => None,
             };
-            match send(channel, request).await {
+            match replicas.send(request).await {
                 Ok(response) => {
                     if let Some(pass) = pass {
                         // An error without a message stands in the headers.
@@ -193,42 +228,6 @@ impl Service<Request<Body>> for PeerChannel {
         };
         Box::pin(call.instrument(span))
     }
-}
-
-/// Servers end connections by age and when they stop, so that callers spread anew. Whoever calls at that moment must not
-/// notice.
-async fn send(channel: Channel, request: Request<Body>) -> Result<Response<Body>, BoxError> {
-    let (parts, body) = request.into_parts();
-    let body = body.collect().await?.to_bytes();
-    let mut sends = 1;
-    loop {
-        let body = Body::new(Full::new(body.clone()));
-        let request = Request::from_parts(parts.clone(), body);
-        match channel.clone().oneshot(request).await {
-            Err(error) if sends < SENDS_MAX && was_never_sent(&error) => sends += 1,
-            answered => return answered.map_err(BoxError::from),
-        }
-    }
-}
-
-/// Whether the peer has certainly not begun with a request. hyper calls "canceled" what waited for a connection that
-/// closed before it was written to it. A peer that says goodbye names the last request that it takes, and refuses what
-/// comes later (RFC 9113, sections 6.8 and 8.7).
-fn was_never_sent(error: &tonic::transport::Error) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(source) = cause {
-        if let Some(stream) = source.downcast_ref::<h2::Error>() {
-            let is_goodbye = stream.is_go_away() && stream.reason() == Some(Reason::NO_ERROR);
-            let is_refused = stream.reason() == Some(Reason::REFUSED_STREAM);
-            return stream.is_remote() && (is_goodbye || is_refused);
-        }
-        let transport = source.downcast_ref::<hyper::Error>();
-        if transport.is_some_and(hyper::Error::is_canceled) {
-            return true;
-        }
-        cause = source.source();
-    }
-    false
 }
 
 fn span(peer: &str, method: Option<&Method>) -> Span {

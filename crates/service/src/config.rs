@@ -67,8 +67,14 @@ const COMMON_KEYS: [&str; 10] = [
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PeerConfig {
-    /// `https://host:port`, by the certificates of `[tls]`; or `http://host:port`.
+    /// `https://host:port`, by the certificates of `[tls]`; or `http://host:port`. Calls spread over all addresses of the host.
     pub url: String,
+    /// Addresses of its replicas, such as `10.0.0.7:7002`, instead of those that the host's name has. Default: none.
+    #[serde(default)]
+    pub addresses: Vec<SocketAddr>,
+    /// Age at which the host's addresses are looked up again, as long as calls are made. Default 5 000.
+    #[serde(default = "default_peer_resolve_ms")]
+    pub resolve_ms: u64,
     /// Longest wait for an answer of a call that sets no deadline itself. Default 10 000.
     #[serde(default = "default_peer_timeout_ms")]
     pub timeout_ms: u64,
@@ -88,12 +94,18 @@ impl PeerConfig {
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
+            addresses: Vec::new(),
+            resolve_ms: default_peer_resolve_ms(),
             timeout_ms: default_peer_timeout_ms(),
             calls_max: default_peer_calls_max(),
             failures_max: default_peer_failures_max(),
             pause_ms: default_peer_pause_ms(),
         }
     }
+}
+
+fn default_peer_resolve_ms() -> u64 {
+    5_000
 }
 
 fn default_peer_timeout_ms() -> u64 {

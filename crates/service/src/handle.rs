@@ -6,6 +6,7 @@ use std::time::Duration;
 use oms_postgres::Db;
 use oms_telemetry::Metrics;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
@@ -13,6 +14,7 @@ use tonic_health::ServingStatus;
 use crate::background::Background;
 use crate::config::ServerConfig;
 use crate::program::StartError;
+use crate::ready;
 use crate::server::{Admin, Server};
 
 /// Longest wait for the connections to the database to close.
@@ -116,8 +118,9 @@ impl Running {
         admin_listener: TcpListener,
         stop: CancellationToken,
     ) -> Result<(), StartError> {
+        let ready = watch::Sender::new(true);
         let admin = Admin {
-            db: self.db.clone(),
+            ready: ready.subscribe(),
             metrics: self.metrics.clone(),
             draining: self.draining.clone(),
         };
@@ -129,7 +132,10 @@ impl Running {
             let calls = self.server.serve(listener, refuse_calls.clone());
             let until_drained = async {
                 let background = (&mut self.background, &mut self.plumbing);
-                let failure = until_end(self.name, background, &stop).await;
+                let failure = tokio::select! {
+                    failure = until_end(self.name, background, &stop) => failure,
+                    never = ready::watch(self.name, &self.db, &self.server, &ready) => match never {},
+                };
                 self.server.say(ServingStatus::NotServing).await;
                 self.draining.cancel();
                 tokio::time::sleep(Duration::from_millis(self.limits.drain_delay_ms)).await;

@@ -31,6 +31,7 @@ mod page;
 mod peer_error;
 mod program;
 mod reach;
+mod ready;
 mod request;
 mod server;
 mod setup;

@@ -14,6 +14,8 @@ pub(crate) const FILES_RELOADED: &str = "oms.auth.files_reloaded";
 pub(crate) const CLIENT_DURATION: &str = "oms.rpc.client.duration_seconds";
 pub(crate) const CLIENT_REFUSED: &str = "oms.rpc.client.refused";
 pub(crate) const CLIENT_TRIPPED: &str = "oms.rpc.client.tripped";
+pub(crate) const CLIENT_REPLICAS: &str = "oms.rpc.client.replicas";
+pub(crate) const CLIENT_FAILOVERS: &str = "oms.rpc.client.failovers";
 pub(crate) const FEED_LAG: &str = "oms.feed.lag";
 pub(crate) const FEED_EVENTS: &str = "oms.feed.events_applied";
 pub(crate) const FEED_PARKED: &str = "oms.feed.events_parked";
@@ -59,6 +61,11 @@ pub(crate) fn describe_metrics() {
     describe_gauge!(
         CLIENT_TRIPPED,
         "1 while a peer is left alone because it does not answer"
+    );
+    describe_gauge!(CLIENT_REPLICAS, "replicas found behind a peer's name");
+    describe_counter!(
+        CLIENT_FAILOVERS,
+        "calls made once more at another replica because the first went away, by peer"
     );
     describe_gauge!(FEED_LAG, "events of a peer's feed not yet applied");
     describe_counter!(FEED_EVENTS, "events applied, by source");

@@ -242,7 +242,7 @@ async fn a_connection_inside_of_a_transaction_is_refused() {
 #[tokio::test]
 async fn a_dead_idle_connection_is_replaced_without_an_error() {
     let fixture = Fixture::new().await;
-    fixture.db.ping().await.unwrap();
+    fixture.db.pulse().feel().await.unwrap();
     fixture
         .execute(
             "select pg_terminate_backend(pid) from pg_stat_activity

@@ -1,24 +1,20 @@
 //! The admin port: probes and metrics over HTTP.
 
-use std::time::Duration;
-
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
-use oms_postgres::Db;
 use oms_telemetry::Metrics;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-
-/// A database that answers later than this is not ready.
-const READY_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
 pub(crate) struct Admin {
-    pub(crate) db: Db,
+    /// Whether the database answers.
+    pub(crate) ready: watch::Receiver<bool>,
     pub(crate) metrics: Metrics,
     pub(crate) draining: CancellationToken,
 }
@@ -45,13 +41,11 @@ async fn ready(State(admin): State<Admin>) -> (StatusCode, &'static str) {
     if admin.draining.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining\n");
     }
-    match tokio::time::timeout(READY_TIMEOUT, admin.db.ping()).await {
-        Ok(Ok(())) => (StatusCode::OK, "ok\n"),
-        _ => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the database does not answer\n",
-        ),
+    if !*admin.ready.borrow() {
+        let why = "the database does not answer\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, why);
     }
+    (StatusCode::OK, "ok\n")
 }
 
 async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use crate::auth::watched::{Refresh, Watched};
 use crate::config::ConfigError;
 
-pub(crate) use connect::TlsConnect;
+pub(crate) use connect::secure;
 pub(crate) use names::{ServiceNames, UriNames};
 
 /// The section `[tls]`. Files are PEM, and are read again when they change; new connections then use the new ones.

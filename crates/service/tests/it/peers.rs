@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future;
 use http::{Request, Response};
@@ -55,6 +56,36 @@ async fn a_peer_that_is_not_there_is_unavailable_and_found_when_it_comes() {
     let handle = start_with(&database, "", runtime).await.unwrap();
     assert_eq!(handle.url(), url);
     client.place_hold(tell("echo")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_peer_whose_name_is_unknown_is_unavailable_and_named() {
+    // A name that never exists (RFC 6761).
+    let config = PeerConfig::new("http://order.invalid:7001");
+    let channel = client::connect("order", &config, "returns").unwrap();
+    let mut client = HoldServiceClient::new(channel);
+    let error = PeerError::from(client.place_hold(tell("echo")).await.unwrap_err());
+    assert_eq!(error.code(), Code::Unavailable);
+    assert!(error.retryable());
+    assert!(error.message().contains("order.invalid"), "{error}");
+}
+
+#[tokio::test]
+async fn calls_spread_over_the_addresses_that_are_listed() {
+    let (one, other) = (Fixture::new().await, Fixture::new().await);
+    let config = PeerConfig {
+        addresses: vec![one.handle.addr, other.handle.addr],
+        ..PeerConfig::new("http://order.invalid:7001")
+    };
+    let channel = client::connect("order", &config, "returns").unwrap();
+    let mut client = HoldServiceClient::new(channel);
+    for _ in 0..10 {
+        client.place_hold(tell("echo")).await.unwrap();
+    }
+    other.handle.shutdown().await.unwrap();
+    for _ in 0..10 {
+        client.place_hold(tell("echo")).await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -115,7 +146,6 @@ async fn calls_above_the_limit_wait_for_a_place() {
     let fixture = Fixture::new().await;
     let config = PeerConfig {
         calls_max: 1,
-        timeout_ms: 50,
         ..PeerConfig::new(fixture.handle.url())
     };
     let channel = client::connect("order", &config, "returns").unwrap();
@@ -126,6 +156,12 @@ async fn calls_above_the_limit_wait_for_a_place() {
     for answer in future::join_all(calls).await {
         answer.unwrap();
     }
+    // One takes the place and does not give it back in time.
+    let config = PeerConfig {
+        timeout_ms: 50,
+        ..config
+    };
+    let channel = client::connect("order", &config, "returns").unwrap();
     let mut one = HoldServiceClient::new(channel.clone());
     let mut other = HoldServiceClient::new(channel);
     let (first, second) = tokio::join!(
@@ -154,6 +190,29 @@ async fn a_handler_calls_a_peer() {
     assert_eq!(error.code(), Code::Unavailable);
     assert_eq!(error.reason(), Some(ErrorReason::Unavailable));
     assert_eq!(error.metadata("peer"), Some("inventory"));
+}
+
+#[tokio::test]
+async fn the_deadline_of_the_door_is_that_of_the_last_hop() {
+    let last = Fixture::new().await;
+    let peer = |of: &Fixture| format!("[peers.inventory]\nurl = {:?}", of.handle.url());
+    let middle = Fixture::with(&peer(&last)).await;
+    let door = Fixture::with(&peer(&middle)).await;
+    let mut request = tonic::Request::new(tell("timeouts"));
+    request.set_timeout(Duration::from_secs(5));
+    let mut client = HoldServiceClient::new(door.channel());
+    let seen = note(client.place_hold(request).await.unwrap().into_inner());
+    let micros = |text: &str| -> u64 {
+        let (number, unit) = text.split_at(text.len() - 1);
+        number.parse::<u64>().unwrap() * if unit == "m" { 1_000 } else { 1 }
+    };
+    let seen: Vec<u64> = seen.split(' ').map(micros).collect();
+    // Five seconds, and always a little less: peers would wait ten.
+    assert_eq!(seen.len(), 3);
+    assert!(
+        seen[0] <= 5_000_000 && seen.is_sorted_by(|a, b| a > b),
+        "{seen:?}"
+    );
 }
 
 /// Serves one connection and closes it after its first answer.

@@ -7,6 +7,7 @@ use oms_core::Violations;
 use oms_proto::common::v1::{ErrorReason, Shortage};
 use oms_proto::events::v1::GetHeadRequest;
 use oms_proto::events::v1::event_feed_service_client::EventFeedServiceClient;
+use oms_proto::order::v1::hold_service_client::HoldServiceClient;
 use oms_proto::order::v1::hold_service_server::{HoldService, HoldServiceServer};
 use oms_proto::order::v1::{
     Hold, ListHoldsRequest, ListHoldsResponse, PlaceHoldRequest, PlaceHoldResponse,
@@ -72,9 +73,18 @@ struct Api {
 }
 
 impl Api {
-    async fn act(&self, what: &str, principal: String) -> Result<String, Status> {
+    async fn act(&self, what: &str, principal: String, timeout: &str) -> Result<String, Status> {
         let answer = match what.split_once(':').unwrap_or((what, "")) {
             ("echo", _) => principal,
+            // The time that every hop is given, from here on.
+            ("timeouts", _) => match self.peer.clone() {
+                None => timeout.to_owned(),
+                Some(channel) => {
+                    let mut peer = HoldServiceClient::new(channel);
+                    let answer = peer.place_hold(crate::support::tell(what)).await?;
+                    format!("{timeout} {}", crate::support::note(answer.into_inner()))
+                }
+            },
             ("wait", name) => {
                 gate(&format!("{name}/entered")).add_permits(1);
                 let gate = gate(name);
@@ -117,7 +127,12 @@ impl HoldService for Api {
         request: Request<PlaceHoldRequest>,
     ) -> Result<Response<PlaceHoldResponse>, Status> {
         let principal = oms_service::principal(&request).to_string();
-        let note = self.act(&request.get_ref().order_id, principal).await?;
+        let timeout = request.metadata().get("grpc-timeout");
+        let timeout = timeout.map(|value| value.to_str().unwrap().to_owned());
+        let what = &request.get_ref().order_id;
+        let note = self
+            .act(what, principal, &timeout.unwrap_or_default())
+            .await?;
         let hold = Some(Hold {
             note,
             ..Hold::default()
