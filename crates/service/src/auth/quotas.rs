@@ -60,12 +60,10 @@ mod tests {
             burst: 3,
         };
         let [acme, other] = ["partner:acme", "partner:other"].map(|name| name.parse().unwrap());
-        let taken = (0..100)
-            .filter(|_| quotas.take(slow, &acme).is_ok())
-            .count();
-        // A second may pass meanwhile, and on a slow machine some.
-        assert!((3..50).contains(&taken), "{taken}");
-        assert!(quotas.take(slow, &acme).unwrap_err() <= Duration::from_secs(1));
+        assert!((0..3).all(|_| quotas.take(slow, &acme).is_ok()));
+        // However slow the machine is: one a second is less than it can ask for.
+        let refused = (0..100_000).find_map(|_| quotas.take(slow, &acme).err());
+        assert!(refused.unwrap() <= Duration::from_secs(1));
         assert_eq!(quotas.take(slow, &other), Ok(()));
         let none = Quota {
             calls_per_second: 0,

@@ -103,6 +103,9 @@ pub(crate) fn spawn(
     cancel: CancellationToken,
 ) -> JoinHandle<()> {
     tokio::spawn(async move {
+        if watched.is_empty() {
+            return cancel.cancelled().await;
+        }
         let watched = Arc::new(watched);
         loop {
             tokio::select! {

@@ -79,6 +79,27 @@ fn assert_missing(refused: &PeerError, what: &str) {
     assert_eq!(refused.reason(), Some(ErrorReason::ScopeMissing), "{what}");
 }
 
+/// A key for everybody who has one role, and for somebody who has none; role and key, and the file of keys.
+fn keys(roles: &Roles) -> (Vec<(String, String)>, String) {
+    let (mut keys, mut file) = (Vec::new(), String::new());
+    let named = roles.names().map(str::to_owned);
+    for (n, role) in (1..).zip(named.chain(["nobody".to_owned()])) {
+        let of_role = roles.scopes(&role).map(|_| role.clone());
+        let new = NewApiKey {
+            principal: format!("user:{role}").parse().unwrap(),
+            roles: of_role.into_iter().collect(),
+            scopes: Vec::new(),
+            locations: Vec::new(),
+            channels: Vec::new(),
+            expires_at: MockClock::new().now() + time::Duration::days(1),
+        };
+        let issued = issue_api_key(&new, PEPPER.as_bytes(), &[n; 40]).unwrap();
+        file += &issued.entry;
+        keys.push((role, issued.key));
+    }
+    (keys, file)
+}
+
 #[tokio::test]
 async fn a_role_may_call_a_method_if_and_only_if_it_has_its_scope() {
     let roles = Roles::new(&crate::auth::roles::RolePatterns::new()).unwrap();
@@ -87,29 +108,7 @@ async fn a_role_may_call_a_method_if_and_only_if_it_has_its_scope() {
         folder.path().join("keys.toml"),
         folder.path().join("pepper"),
     );
-    let (mut keys, mut entries) = (Vec::new(), String::new());
-    // Beside the roles somebody who has none.
-    let named = roles
-        .names()
-        .map(str::to_owned)
-        .chain(["nobody".to_owned()]);
-    for (n, role) in (1..).zip(named) {
-        let new = NewApiKey {
-            principal: format!("user:{role}").parse().unwrap(),
-            roles: roles
-                .scopes(&role)
-                .map(|_| role.clone())
-                .into_iter()
-                .collect(),
-            scopes: Vec::new(),
-            locations: Vec::new(),
-            channels: Vec::new(),
-            expires_at: MockClock::new().now() + time::Duration::days(1),
-        };
-        let issued = issue_api_key(&new, PEPPER.as_bytes(), &[n; 40]).unwrap();
-        entries += &issued.entry;
-        keys.push((role, issued.key));
-    }
+    let (keys, entries) = keys(&roles);
     std::fs::write(&file, entries).unwrap();
     std::fs::write(&pepper, PEPPER).unwrap();
     let toml = format!(
