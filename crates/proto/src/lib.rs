@@ -3,9 +3,9 @@
 //! The modules follow the packages of `proto/`: `oms.order.v1` is [`order::v1`]. Everything is made
 //! by the build script from the files that are there, so a new file or package needs nothing here.
 
+mod cloud_event;
 #[cfg(test)]
 mod fuzz;
-mod cloud_event;
 mod time;
 
 #[allow(

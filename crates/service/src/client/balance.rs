@@ -302,14 +302,17 @@ impl Connector {
         let channel = match &self.tls {
             Some(tls) if uri.scheme_str() == Some("https") => {
                 let (tls, host) = (Arc::clone(tls), uri.host().unwrap_or_default().to_owned());
-                self.endpoint.connect_with_connector_lazy(service_fn(move |_: Uri| {
-                    // The certificate that is in force at that moment.
-                    let (config, host) = (tls.get(), host.clone());
-                    async move {
-                        let stream = tcp(addr).await?;
-                        std::io::Result::Ok(TokioIo::new(tls::secure(config, &host, stream).await?))
-                    }
-                }))
+                self.endpoint
+                    .connect_with_connector_lazy(service_fn(move |_: Uri| {
+                        // The certificate that is in force at that moment.
+                        let (config, host) = (tls.get(), host.clone());
+                        async move {
+                            let stream = tcp(addr).await?;
+                            std::io::Result::Ok(TokioIo::new(
+                                tls::secure(config, &host, stream).await?,
+                            ))
+                        }
+                    }))
             }
             _ => self
                 .endpoint

@@ -1,9 +1,9 @@
 //! One file per command. A command opens one named transaction: request id, lock, rules, rows, event.
 
 pub(crate) mod cancel_order;
-pub(crate) mod erase_customer;
 pub(crate) mod create_webhook_endpoint;
 pub(crate) mod delete_webhook_endpoint;
+pub(crate) mod erase_customer;
 pub(crate) mod issue_store_credit;
 pub(crate) mod override_exception;
 pub(crate) mod place_hold;

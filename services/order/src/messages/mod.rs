@@ -7,8 +7,8 @@ mod hold;
 mod invoice;
 mod order;
 mod payment;
-mod stage;
 mod privacy;
+mod stage;
 mod timeline;
 mod webhook;
 
@@ -22,8 +22,8 @@ pub(crate) use hold::hold;
 pub(crate) use invoice::{invoice, invoice_lines};
 pub(crate) use order::{cancellation, fill_policy, order};
 pub(crate) use payment::{collection, payment};
-pub(crate) use stage::{at_risk, backlog};
 pub(crate) use privacy::{address, customer_erased};
+pub(crate) use stage::{at_risk, backlog};
 pub(crate) use timeline::timeline_entry;
 pub(crate) use webhook::{
     webhook_attempt, webhook_delivery, webhook_endpoint, webhook_endpoint_event,

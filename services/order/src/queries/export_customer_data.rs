@@ -57,7 +57,7 @@ async fn load(
                 customer_id: customer_id.clone(),
                 ..OrderFilter::default()
             };
-            let page = lists::list_orders(conn, &filter, after, limit).await?;
+            let page = lists::list_orders(conn, &filter, None, after, limit).await?;
             page.into_iter().map(|(_, order_id)| order_id).collect()
         }
         Subject::Order(order_id) if after.is_none() => vec![order_id.uuid()],

@@ -1,17 +1,17 @@
 //! One file per read.
 
 pub(crate) mod channel_of;
-pub(crate) mod get_backlog;
 pub(crate) mod export_customer_data;
+pub(crate) mod get_backlog;
 pub(crate) mod get_credit_account;
 pub(crate) mod get_invoice_document;
 pub(crate) mod get_order;
 pub(crate) mod get_order_address;
 pub(crate) mod get_order_timeline;
 pub(crate) mod get_store_credit;
-pub(crate) mod list_at_risk;
 pub(crate) mod get_webhook_delivery;
 pub(crate) mod get_webhook_endpoint;
+pub(crate) mod list_at_risk;
 pub(crate) mod list_channels;
 pub(crate) mod list_exceptions;
 pub(crate) mod list_holds;
