@@ -54,7 +54,7 @@ impl WebhookService for Api {
         let created = created.map_err(status)?;
         Ok(Response::new(pb::CreateWebhookEndpointResponse {
             endpoint: Some(messages::webhook_endpoint(&created.endpoint)),
-            secret: created.secret.map(|one| one.reveal()).unwrap_or_default(),
+            secret: created.reveal(),
         }))
     }
 
@@ -168,7 +168,7 @@ impl WebhookService for Api {
         let rotated = rotated.map_err(status)?;
         Ok(Response::new(pb::RotateWebhookSecretResponse {
             endpoint: Some(messages::webhook_endpoint(&rotated.endpoint)),
-            secret: rotated.secret.map(|one| one.reveal()).unwrap_or_default(),
+            secret: rotated.reveal(),
         }))
     }
 

@@ -24,6 +24,13 @@ pub(crate) struct Keyed {
     pub(crate) secret: Option<Secret>,
 }
 
+impl Keyed {
+    /// The secret as its receiver is given it; empty when it is not told any more.
+    pub(crate) fn reveal(&self) -> String {
+        self.secret.as_ref().map(Secret::reveal).unwrap_or_default()
+    }
+}
+
 /// What idempotency keeps of a call that made a secret.
 pub(super) fn resource(endpoint_id: Uuid, secret_id: Uuid) -> String {
     format!("{endpoint_id}/{secret_id}")

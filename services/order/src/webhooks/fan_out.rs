@@ -76,9 +76,7 @@ async fn round(ctx: &Ctx) -> Result<bool, Error> {
 
 /// Makes deliveries of the events after the cursor, and moves it. Answers how many, and whether there are more events.
 async fn fan_out(ctx: &Ctx, conn: &mut PgConnection) -> Result<(u64, bool), Error> {
-    let Some(batch) = next_batch(conn).await? else {
-        return Ok((0, false));
-    };
+    let batch = next_batch(conn).await?;
     if batch.through_pos == batch.from_pos {
         return Ok((0, false));
     }
@@ -102,8 +100,8 @@ async fn fan_out(ctx: &Ctx, conn: &mut PgConnection) -> Result<(u64, bool), Erro
     Ok((made, batch.through_pos < batch.head_pos))
 }
 
-/// The events after the cursor; `None` when the cursor was moved out of the way of what is not kept any more.
-async fn next_batch(conn: &mut PgConnection) -> Result<Option<Batch>, Error> {
+/// The events after the cursor, which is moved before if it stands where nothing is kept any more.
+async fn next_batch(conn: &mut PgConnection) -> Result<Batch, Error> {
     let head = feed::head(conn).await?;
     let stored = cursor::get(conn, CONSUMER, SOURCE).await?;
     let least = head.first_pos - 1;
@@ -124,9 +122,9 @@ async fn next_batch(conn: &mut PgConnection) -> Result<Option<Batch>, Error> {
             pos: kept,
         };
         cursor::reset(conn, CONSUMER, SOURCE, cursor).await?;
-        return Ok(Some(read(conn, kept, BATCH).await?));
+        return read(conn, kept, BATCH).await;
     }
-    Ok(Some(read(conn, pos, BATCH).await?))
+    read(conn, pos, BATCH).await
 }
 
 async fn read(conn: &mut PgConnection, after: i64, limit: i64) -> Result<Batch, Error> {

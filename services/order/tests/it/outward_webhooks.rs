@@ -330,7 +330,10 @@ async fn while_a_secret_is_replaced_both_sign() {
             nanos: 0,
         }),
     };
-    let rotate = || hooks.client.clone().rotate_webhook_secret(request.clone());
+    let rotate = || {
+        let (mut client, request) = (hooks.client.clone(), request.clone());
+        async move { client.rotate_webhook_secret(request).await }
+    };
     let rotated = rotate().await.unwrap().into_inner();
     assert_eq!(rotate().await.unwrap().into_inner().secret, rotated.secret);
     let new = rotated.secret;
@@ -491,10 +494,8 @@ async fn a_repeated_call_makes_one_endpoint_and_no_other_tells_its_secret() {
     let hooks = Hooks::start().await;
     let request = hooks.request("/erp", &[]);
     let create = || {
-        hooks
-            .client
-            .clone()
-            .create_webhook_endpoint(request.clone())
+        let (mut client, request) = (hooks.client.clone(), request.clone());
+        async move { client.create_webhook_endpoint(request).await }
     };
     let first = create().await.unwrap().into_inner();
     let again = create().await.unwrap().into_inner();
