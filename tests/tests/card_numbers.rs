@@ -73,7 +73,8 @@ fn write(message: &mut DynamicMessage, left: &mut usize) -> Option<String> {
     let fields: Vec<_> = message.descriptor().fields().collect();
     for field in fields {
         let is_text = matches!(field.kind(), prost_reflect::Kind::String);
-        if !message.has_field(&field) && !(is_text && !field.is_list() && !field.is_map()) {
+        let is_one_text = is_text && !field.is_list() && !field.is_map();
+        if !(is_one_text || message.has_field(&field)) {
             continue;
         }
         let written = match message.get_field_mut(&field) {

@@ -1,5 +1,7 @@
 //! Master keys, data keys, and what they do not open.
 
+#![allow(clippy::unwrap_used, reason = "helpers of a test may panic")]
+
 use oms_seal::{MasterKeys, MasterKeysError, Plain, SealError};
 use uuid::Uuid;
 
