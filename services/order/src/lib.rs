@@ -29,7 +29,6 @@ mod commands;
 mod config;
 mod consumers;
 mod ctx;
-mod deadlines_config;
 mod domain;
 mod error;
 mod messages;
