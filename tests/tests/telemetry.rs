@@ -12,6 +12,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, ensure};
 use oms::suite::SERVICES;
 use oms_proto::order::v1 as o;
+use oms_tests::crash::say;
 use oms_tests::nodes::Nodes;
 use oms_tests::shop::new_order;
 use oms_tests::suite::{Actor, wait_for};
@@ -203,10 +204,7 @@ async fn order_to_cash(actor: &Actor) -> anyhow::Result<()> {
 async fn prometheus_understands_what_services_tell() -> anyhow::Result<()> {
     let nodes = Nodes::start(env!("CARGO_BIN_EXE_oms-node"), None).await?;
     let Some(prometheus) = Prometheus::start(&nodes)? else {
-        #[expect(clippy::print_stderr, reason = "a test that does not run says so")]
-        {
-            eprintln!("no Prometheus for this machine: skipped");
-        }
+        say("no Prometheus for this machine: skipped");
         return Ok(());
     };
     order_to_cash(&nodes.actor()?).await?;
