@@ -112,9 +112,12 @@ impl Prometheus {
         let dir = nodes.engines.dir().join("prometheus");
         fs::create_dir_all(&dir)?;
         let mut config = format!(
-            "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\nrule_files: [{:?}]\nscrape_configs:\n\
+            "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\nrule_files: [{}]\nscrape_configs:\n\
              - job_name: oms\n  honor_labels: true\n  static_configs:\n",
-            root().canonicalize()?.join("charts/oms/rules/oms.yaml"),
+            root()
+                .canonicalize()?
+                .join("charts/oms/rules/oms.yaml")
+                .display(),
         );
         for (service, _) in SERVICES {
             let target = format!("127.0.0.1:{}", nodes.admin_port(service)?);
