@@ -12,6 +12,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, ensure};
 use oms::suite::SERVICES;
 use oms_proto::order::v1 as o;
+use oms_tests::crash::say;
 use oms_tests::nodes::Nodes;
 use oms_tests::shop::new_order;
 use oms_tests::suite::{Actor, wait_for};
@@ -111,9 +112,12 @@ impl Prometheus {
         let dir = nodes.engines.dir().join("prometheus");
         fs::create_dir_all(&dir)?;
         let mut config = format!(
-            "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\nrule_files: [{:?}]\nscrape_configs:\n\
+            "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\nrule_files: [{}]\nscrape_configs:\n\
              - job_name: oms\n  honor_labels: true\n  static_configs:\n",
-            root().canonicalize()?.join("charts/oms/rules/oms.yaml"),
+            root()
+                .canonicalize()?
+                .join("charts/oms/rules/oms.yaml")
+                .display(),
         );
         for (service, _) in SERVICES {
             let target = format!("127.0.0.1:{}", nodes.admin_port(service)?);
@@ -203,10 +207,7 @@ async fn order_to_cash(actor: &Actor) -> anyhow::Result<()> {
 async fn prometheus_understands_what_services_tell() -> anyhow::Result<()> {
     let nodes = Nodes::start(env!("CARGO_BIN_EXE_oms-node"), None).await?;
     let Some(prometheus) = Prometheus::start(&nodes)? else {
-        #[expect(clippy::print_stderr, reason = "a test that does not run says so")]
-        {
-            eprintln!("no Prometheus for this machine: skipped");
-        }
+        say("no Prometheus for this machine: skipped");
         return Ok(());
     };
     order_to_cash(&nodes.actor()?).await?;

@@ -269,7 +269,7 @@ fn fields(arguments: &str) -> Vec<String> {
     let is_part = |c: char| c.is_ascii_lowercase() || c == '_' || c == '.';
     let is_ours = |name: &str| NAMESPACES.iter().any(|space| name.starts_with(space));
     arguments
-        .split(|c: char| c == ',' || c == '(' || c == ')')
+        .split([',', '(', ')'])
         .filter_map(|field| {
             let name = field.split('=').next()?.trim();
             let is_field = is_ours(name) && name.chars().all(is_part);
