@@ -154,7 +154,7 @@ run_test() {
     if [ "$tool" = buildah ]; then
         need podman podman
         need runc runc
-        run=(podman --runtime=runc run --cgroups=disabled)
+        run=(podman --runtime=runc run)
     fi
     # As in the chart: nothing but the program, and no way to become more. The ports are those of this machine.
     run+=(--rm --network=host --user=65532:65532 --read-only --cap-drop=all --security-opt=no-new-privileges)

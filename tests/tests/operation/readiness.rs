@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::ensure;
+use oms_engines::Postgres;
 use oms_proto::inventory::v1::ListItemsRequest;
 use oms_tests::crash::durable;
 use oms_tests::process::Process;
@@ -57,14 +58,12 @@ async fn a_service_is_ready_while_its_database_answers_whatever_redis_does() -> 
         })
         .await?;
     until_ready_is(false, process).await?;
-    replicas
-        .with_postgres(|postgres| postgres.restart())
-        .await?;
+    replicas.with_postgres(Postgres::restart).await?;
     until_ready_is(true, process).await?;
     // Frozen is as good as gone.
-    replicas.with_postgres(|postgres| postgres.pause()).await?;
+    replicas.with_postgres(Postgres::pause).await?;
     until_ready_is(false, process).await?;
-    replicas.with_postgres(|postgres| postgres.resume()).await?;
+    replicas.with_postgres(Postgres::resume).await?;
     until_ready_is(true, process).await?;
 
     replicas
