@@ -283,6 +283,81 @@ pub(crate) fn next(step: Step, result: &StepResult, cancel_requested: bool, expi
     }
 }
 
+/// Reservations that a saga makes before a person has to look.
+const RESERVATIONS_MOST: i32 = 50;
+
+/// Step, outcome and details, as the step ledger keeps them.
+pub(crate) type Entry = (Step, &'static str, String);
+
+impl Saga {
+    /// Moves to what is next. `signalled` says that something happened outside since the step looked.
+    pub(crate) fn follow(
+        &mut self,
+        what_next: Next,
+        wait_until: Option<OffsetDateTime>,
+        signalled: bool,
+        now: OffsetDateTime,
+        ledger: &mut Vec<Entry>,
+    ) {
+        self.next_run_at = now;
+        self.state = SagaState::Running;
+        match what_next {
+            Next::Run(step) => {
+                self.step = step;
+                self.failures = 0;
+                ledger.push((step, "STARTED", String::new()));
+            }
+            // What happened meanwhile may be what it waits for.
+            Next::Wait(step) if signalled => self.step = step,
+            Next::Wait(step) => {
+                self.step = step;
+                self.failures = 0;
+                if let Some(until) = wait_until {
+                    self.state = SagaState::Waiting;
+                    self.next_run_at = until;
+                }
+            }
+            Next::ReserveAgain => self.reserve_again(ledger),
+            Next::Undo(from, to, reason) => {
+                self.undo_to = Some(to);
+                self.undo_reason = reason;
+                self.failures = 0;
+                self.state = SagaState::Undoing;
+                self.step = from.unwrap_or(self.step);
+                if let Some(step) = undo_from(from) {
+                    self.step = step;
+                    ledger.push((step, "UNDO_STARTED", String::new()));
+                }
+            }
+            Next::Finished if signalled => {}
+            Next::Finished => self.state = SagaState::Done,
+        }
+        self.stamp_stuck(now);
+    }
+
+    fn reserve_again(&mut self, ledger: &mut Vec<Entry>) {
+        self.step = Step::Reserve;
+        self.reservation_attempt += 1;
+        self.reservation_expires_at = None;
+        self.reserved_at = None;
+        if self.reservation_attempt > RESERVATIONS_MOST {
+            self.state = SagaState::Stuck;
+            "reservations are lost again and again".clone_into(&mut self.last_error);
+        }
+        ledger.push((Step::Reserve, "STARTED", String::new()));
+    }
+
+    /// Sets since when it is stuck, if it is.
+    pub(crate) fn stamp_stuck(&mut self, now: OffsetDateTime) {
+        self.stuck_since = (self.state == SagaState::Stuck).then_some(now);
+    }
+
+    /// True while there is something to do for it now: its lease is kept.
+    pub(crate) fn is_busy(&self, now: OffsetDateTime) -> bool {
+        matches!(self.state, SagaState::Running | SagaState::Undoing) && self.next_run_at <= now
+    }
+}
+
 /// The first step from here downwards that has something to undo; `None` when nothing is left.
 pub(crate) fn undo_from(step: Option<Step>) -> Option<Step> {
     let mut at = step;

@@ -3,13 +3,16 @@
 pub(crate) mod backorder_short;
 pub(crate) mod call_back_units;
 pub(crate) mod capture_payment;
+mod hold_back;
 pub(crate) mod issue_invoice;
+mod late_capture;
 pub(crate) mod recall_displaced;
 pub(crate) mod refund_cancellation;
 pub(crate) mod refund_payment;
 pub(crate) mod refund_return;
 mod refunds;
 pub(crate) mod release_hold;
+pub(crate) mod renew_authorization;
 pub(crate) mod run_cancellation;
 pub(crate) mod void_payment;
 

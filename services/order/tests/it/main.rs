@@ -19,6 +19,7 @@ mod money;
 mod payments;
 mod peers;
 mod place_order;
+mod renewals;
 mod replay;
 mod rig;
 mod saga;

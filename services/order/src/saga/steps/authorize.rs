@@ -11,8 +11,7 @@ use crate::domain::order::{HoldBlock, PaymentPolicy};
 use crate::domain::payment::{Answer, Payment, PaymentKind, PaymentState, open_authorizations};
 use crate::domain::saga::StepResult;
 use crate::domain::tender::shares;
-use crate::payments::effects::{self, Found, NewPayment, Ran, Source};
-use crate::saga::millis;
+use crate::payments::effects::{self, NewPayment, Ran, Source};
 use crate::saga::run::{Lost, Run};
 use crate::store::{payments, sagas};
 
@@ -146,7 +145,7 @@ fn answered(payment: Payment, answer: Answer) -> Done {
         Answer::Declined { .. } => StepResult::Refused(DECLINED.to_owned()),
     };
     let note = match &answer {
-        Answer::Approved { reference } => reference.clone(),
+        Answer::Approved { reference, .. } => reference.clone(),
         Answer::Declined { code } => code.clone(),
     };
     Done {
@@ -199,38 +198,16 @@ pub(super) async fn undo(ctx: &Ctx, run: &Run) -> Result<Undone, Failure> {
     for payment in list(ctx, run).await? {
         let open = !payment.state.is_settled();
         if open && payment.kind == PaymentKind::Authorization {
-            find_out(ctx, &payment).await?;
+            let doubt = effects::settle_unwanted(ctx, &payment).await?;
+            if let Some(doubt) = doubt {
+                return Err(Failure::Retry(doubt));
+            }
         }
     }
     for (authorization, left) in open_authorizations(&list(ctx, run).await?) {
         give_up(ctx, run, authorization, left).await?;
     }
     Ok(Undone::Nothing)
-}
-
-/// Settles an authorization that may or may not have happened, without ever sending it.
-async fn find_out(ctx: &Ctx, payment: &Payment) -> Result<(), Failure> {
-    let code = match effects::find_out(ctx, payment).await? {
-        Found::Settled => return Ok(()),
-        Found::Answer(answer) => return write(ctx, payment, &answer).await,
-        Found::NeverSent => "not_sent",
-        Found::NotSeen { since } => {
-            // The call may still be under way; after this time it is not.
-            if ctx.now() - since < millis(ctx.config.payments.reconcile_after_ms) {
-                return Err(Failure::Retry("the authorization is in doubt".to_owned()));
-            }
-            "never_arrived"
-        }
-        Found::Unknown(detail) => return Err(Failure::Retry(detail)),
-    };
-    // What is to be sent again was sent before.
-    if let Some(doubt) = effects::abandon(ctx, payment).await? {
-        return Err(Failure::Retry(doubt));
-    }
-    let answer = Answer::Declined {
-        code: code.to_owned(),
-    };
-    write(ctx, payment, &answer).await
 }
 
 /// Gives up what is left of an authorization.
