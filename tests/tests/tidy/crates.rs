@@ -3,11 +3,13 @@
 use crate::repo::{File, Finding, Repo, SERVICES};
 
 /// Crate, and those of ours it may depend on.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("oms-core", &[]),
     ("oms-engines", &[]),
     ("oms-print", &[]),
     ("oms-proto", &[]),
+    // The pure cores come as source files.
+    ("oms-sim", &["oms-core"]),
     ("oms-telemetry", &["oms-core"]),
     ("oms-lock", &["oms-core", "oms-telemetry"]),
     ("oms-postgres", &["oms-core", "oms-telemetry"]),
