@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::cores::order::order::{FillPolicy, HoldBlock, Order};
 use crate::cores::order::release::{self, FIRST_BATCH, Release, ReleaseState};
-use crate::cores::order::saga::{Next, Saga, SagaState, Step, StepResult, UndoTo, next, undo_from};
+use crate::cores::order::saga::{Next, Saga, SagaState, Step, StepResult, UndoTo, undo_from};
 use crate::cores::order::state::{OrderAction, OrderState};
 use crate::orders::{Orders, Row};
 use crate::rooms::Rooms;
@@ -122,12 +122,11 @@ impl Run {
 
     async fn forward(&self) -> Result<Done, Lost> {
         match self.saga.step {
-            Step::Screen | Step::Source => Ok(Done::of(StepResult::Done)),
+            Step::Screen | Step::Source | Step::Confirm => Ok(Done::of(StepResult::Done)),
             Step::Reserve => self.reserve().await,
             Step::AwaitHolds => self.await_holds().await,
             Step::Authorize => self.authorize().await,
             Step::Allocate => self.allocate().await,
-            Step::Confirm => Ok(Done::of(StepResult::Done)),
             Step::Release => self.release().await,
         }
     }
@@ -236,12 +235,7 @@ fn keep(row: &mut Row, saga: Saga, now: OffsetDateTime) {
 /// A failure: undone if that is wanted by now, else again after a pause.
 fn failed(saga: &mut Saga, now: OffsetDateTime) {
     let expired = now >= saga.expires_at;
-    let what_next = next(
-        saga.step,
-        &StepResult::NotYet,
-        saga.cancel_requested,
-        expired,
-    );
+    let what_next = saga.next(&StepResult::NotYet, expired);
     if matches!(what_next, Next::Undo(..)) {
         saga.follow(what_next, None, false, now, &mut Vec::new());
     } else {
@@ -279,7 +273,7 @@ fn written(rooms: &Rooms, row: &mut Row, saga: &mut Saga, done: &Done, seen: i64
         saga.reservation_expires_at = Some(saga.expires_at);
         saga.reserved_at = Some(now);
     }
-    let what_next = next(saga.step, &result, saga.cancel_requested, expired);
+    let what_next = saga.next(&result, expired);
     let ended = match &what_next {
         Next::Undo(from, to, _) if undo_from(*from).is_none() => {
             end(rooms, row, *to);

@@ -155,6 +155,8 @@ impl Run {
         let amount = self.order.reserved_amount();
         let now = self.rooms.world.now();
         if self.saga.reservation_attempt > 1 {
+            self.settle_unwanted(&format!("order/{}", self.saga.reservation_attempt))
+                .await?;
             let open = self.open_authorizations().await;
             if let Some((id, left)) = open.first().copied() {
                 if left >= amount {
@@ -307,20 +309,29 @@ impl Run {
     }
 
     pub(crate) async fn undo_authorize(&self) -> Result<(), Lost> {
+        self.settle_unwanted("").await?;
+        for (authorization, left) in self.open_authorizations().await {
+            self.give_up(authorization, left).await?;
+        }
+        Ok(())
+    }
+
+    /// Finds out about all authorizations whose answers are not known, but for that with this cause.
+    async fn settle_unwanted(&self, but_for: &str) -> Result<(), Lost> {
         self.rooms.world.time_passes(4).await;
-        let open: Vec<_> = {
+        let open: Vec<PaymentId> = {
             let orders = self.rooms.orders.borrow();
             let ledger = orders.rows.get(&self.id()).map(|row| row.ledger.clone());
-            let is_open =
-                |one: &Payment| one.kind == PaymentKind::Authorization && !one.state.is_settled();
+            let is_open = |one: &Payment| {
+                one.kind == PaymentKind::Authorization
+                    && !one.state.is_settled()
+                    && one.cause != but_for
+            };
             let open = ledger.unwrap_or_default().into_iter().filter(is_open);
             open.map(|one| one.payment_id).collect()
         };
         for payment in open {
             payments::settle_unwanted(&self.rooms, self.id(), payment).await?;
-        }
-        for (authorization, left) in self.open_authorizations().await {
-            self.give_up(authorization, left).await?;
         }
         Ok(())
     }

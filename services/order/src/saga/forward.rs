@@ -9,7 +9,7 @@ use super::run::{Committed, Flow, Lost, Run};
 use super::steps::{self, Done, Failure};
 use crate::changes;
 use crate::ctx::Ctx;
-use crate::domain::saga::{Entry, Next, SagaState, StepResult, next, undo_from};
+use crate::domain::saga::{Entry, Next, SagaState, StepResult, undo_from};
 use crate::store::reservations;
 
 impl Run {
@@ -44,7 +44,7 @@ impl Run {
             result = steps::record(conn, ctx, order, &mut saga, done).await?;
         }
         steps::remember(&mut saga, done, now);
-        let what_next = next(saga.step, &result, saga.cancel_requested, expired);
+        let what_next = saga.next(&result, expired);
         let seen = saga.signals != self.saga.signals;
         let ended = match (&what_next, locked.as_mut()) {
             (Next::Undo(from, to, reason), Some(order)) if undo_from(*from).is_none() => {
@@ -129,12 +129,7 @@ impl Run {
         let outcome = if undoing { "UNDO_FAILED" } else { "FAILED" };
         let mut ledger = self.passed.clone();
         ledger.push((saga.step, outcome, message.to_owned()));
-        let what_next = next(
-            saga.step,
-            &StepResult::NotYet,
-            saga.cancel_requested,
-            expired,
-        );
+        let what_next = saga.next(&StepResult::NotYet, expired);
         if !undoing && matches!(what_next, Next::Undo(..)) {
             saga.follow(what_next, None, false, now, &mut ledger);
         } else if hopeless || saga.failures >= ctx.config.saga.failures_max {

@@ -23,7 +23,7 @@ enum Step {
     /// These are to be sent; some may be settled.
     Ready(Vec<Payment>),
     /// Bring this authorization to the provider.
-    Run(Payment),
+    Run(Box<Payment>),
     /// A part has a new attempt.
     Again,
 }
@@ -66,7 +66,7 @@ async fn step(
     for part in &all {
         match before_capture(&ledger, part, ctx.now()) {
             Before::Send => {}
-            Before::Run(authorization) => return Ok(Step::Run(authorization.clone())),
+            Before::Run(authorization) => return Ok(Step::Run(Box::new(authorization.clone()))),
             Before::Refused(_) if part.state.is_settled() => {}
             Before::Refused(_) => {
                 lapse(conn, ctx, &mut order, part).await?;
@@ -81,7 +81,8 @@ async fn step(
                     actor: SERVICE_ACTOR,
                     send_now: false,
                 };
-                return Ok(Step::Run(effects::plan(conn, ctx, &order, &new).await?.0));
+                let planned = effects::plan(conn, ctx, &order, &new).await?;
+                return Ok(Step::Run(Box::new(planned.0)));
             }
             Before::Switch(authorization) => {
                 lapse(conn, ctx, &mut order, part).await?;

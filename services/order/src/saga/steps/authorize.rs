@@ -30,6 +30,9 @@ pub(super) async fn forward(ctx: &Ctx, run: &Run) -> Result<Done, Failure> {
         .zip(shares(&order.tenders, amount))
         .filter(|(_, share)| *share > 0)
         .collect();
+    if run.saga().reservation_attempt > 1 {
+        settle_earlier(ctx, run).await?;
+    }
     let mut done = Done::pass("authorized before");
     for (tender, share) in due {
         // The answer of the last tender is written with the step, those of the others before.
@@ -189,6 +192,25 @@ async fn earlier_suffices(ctx: &Ctx, run: &Run, tender: i32, amount: i64) -> Res
     Ok(false)
 }
 
+/// Finds out about authorizations for earlier reservations whose answers are not known; nobody sends those again.
+async fn settle_earlier(ctx: &Ctx, run: &Run) -> Result<(), Failure> {
+    let present = cause(run.saga().reservation_attempt, 1);
+    for payment in list(ctx, run).await? {
+        let is_open = payment.kind == PaymentKind::Authorization && !payment.state.is_settled();
+        if is_open && !payment.cause.starts_with(&present) {
+            settle_unwanted(ctx, &payment).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn settle_unwanted(ctx: &Ctx, payment: &Payment) -> Result<(), Failure> {
+    match effects::settle_unwanted(ctx, payment).await? {
+        Some(doubt) => Err(Failure::Retry(doubt)),
+        None => Ok(()),
+    }
+}
+
 async fn list(ctx: &Ctx, run: &Run) -> Result<Vec<Payment>, Failure> {
     let mut conn = ctx.db.read().await?;
     Ok(payments::list(&mut conn, run.order_id()).await?)
@@ -198,10 +220,7 @@ pub(super) async fn undo(ctx: &Ctx, run: &Run) -> Result<Undone, Failure> {
     for payment in list(ctx, run).await? {
         let open = !payment.state.is_settled();
         if open && payment.kind == PaymentKind::Authorization {
-            let doubt = effects::settle_unwanted(ctx, &payment).await?;
-            if let Some(doubt) = doubt {
-                return Err(Failure::Retry(doubt));
-            }
+            settle_unwanted(ctx, &payment).await?;
         }
     }
     for (authorization, left) in open_authorizations(&list(ctx, run).await?) {
