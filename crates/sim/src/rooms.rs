@@ -92,6 +92,11 @@ impl Rooms {
             Feed::of(&feed, |room| &room.feed),
             move |event| own.borrow_mut().on_returns(&world, event),
         );
+        self.follow_each_other();
+    }
+
+    /// What the rooms but the order service follow.
+    fn follow_each_other(self: &Rc<Self>) {
         let (own, feed) = (Rc::clone(&self.dock), Rc::clone(&self.floor));
         self.follow(
             "fulfillment",

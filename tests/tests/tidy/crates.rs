@@ -76,12 +76,14 @@ pub(crate) fn inherited(repo: &Repo) -> Vec<Finding> {
     for manifest in manifests(repo) {
         for dependency in dependencies(manifest) {
             let inherits = format!("{}.workspace = true", dependency.name);
-            // A virtual clock must not ship: in the root manifest its feature would be everybody's.
+            // A virtual clock must not ship: in the root manifest its feature would be everybody's. The simulation is
+            // no part of what ships.
             let for_tests = format!(
                 "{} = {{ workspace = true, features = [\"test-util\"] }}",
                 dependency.name
             );
-            let is_for_tests = dependency.for_tests && dependency.text.trim() == for_tests;
+            let never_ships = dependency.for_tests || package(manifest) == "oms-sim";
+            let is_for_tests = never_ships && dependency.text.trim() == for_tests;
             if dependency.text.trim() != inherits && !is_for_tests {
                 let message = format!(
                     "`{}`: write `{}.workspace = true`, version and features stand in the root manifest",

@@ -263,6 +263,11 @@ mod tests {
             self.with(Authorization, state, amount, 0, &cause)
         }
 
+        /// What the second payment, a capture, needs an hour later.
+        fn before(&self) -> Before<'_> {
+            before_capture(&self.0, &self.0[1], NOW + HOUR)
+        }
+
         fn next(&self, owed: i64) -> Renewal<'_> {
             next(OrderState::Confirmed, owed, &self.0, &self.0[0])
         }
@@ -368,12 +373,11 @@ mod tests {
         );
         let cause = capture_cause(&ledger.0[1]);
         let mut own = ledger.with(Authorization, Pending, 30, 0, &cause);
-        let before = |ledger: &Ledger| before_capture(&ledger.0, &ledger.0[1], NOW + HOUR);
-        assert_eq!(before(&own), Before::Run(&own.0[2]));
+        assert_eq!(own.before(), Before::Run(&own.0[2]));
         own.0[2].state = Failed;
-        assert_eq!(before(&own), Before::Refused(&own.0[2]));
+        assert_eq!(own.before(), Before::Refused(&own.0[2]));
         own.0[2].state = Succeeded;
-        assert_eq!(before(&own), Before::Switch(&own.0[2]));
+        assert_eq!(own.before(), Before::Switch(&own.0[2]));
     }
 
     #[test]
