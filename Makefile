@@ -37,12 +37,15 @@ clean-data: ## Forgets the data below .oms/ (asks nothing; downloaded engines st
 	@scripts/clean-data.sh
 
 ##@ Test
-.PHONY: test $(SERVICES:%=test-%) crash tidy ci
+.PHONY: test $(SERVICES:%=test-%) sim crash tidy ci
 test: setup ## Runs every test
 	@scripts/test.sh
 
 $(SERVICES:%=test-%): test-%: setup ## Runs the tests of one service: test-order, test-inventory ..
 	@scripts/test.sh oms-$* $(ARGS)
+
+sim: setup ## Simulates the five services' pure cores (SEED=7: one seed with its history; ARGS: --seeds, --from, --sabotage)
+	@cargo run --release --locked --quiet --package oms-sim -- $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 crash: setup ## Sales, orders, payments and feeds while engines and services die (the long form; ARGS: --seed, --rounds, --only, --release)
 	@scripts/crash.sh $(ARGS)

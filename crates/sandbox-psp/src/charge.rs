@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use oms_core::Currency;
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 /// Longest idempotency key, token or reference, in bytes.
@@ -140,6 +140,9 @@ pub(crate) struct Charge {
     /// When it was booked.
     #[serde(with = "time::serde::rfc3339")]
     pub(crate) created_at: OffsetDateTime,
+    /// When an approved authorization ends.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub(crate) expires_at: Option<OffsetDateTime>,
 }
 
 impl Charge {
@@ -163,12 +166,21 @@ pub(crate) fn refuse_authorization(token: &str) -> Option<&'static str> {
     }
 }
 
-/// Why what hangs on this charge is declined; `used` is what was taken from it before, in minor units.
+/// How long an authorization lasts: a week, or what its token says.
+pub(crate) fn lifetime(token: &str) -> Duration {
+    let seconds = token.strip_prefix("tok_expires_");
+    let seconds = seconds.and_then(|seconds| seconds.parse::<u32>().ok());
+    seconds.map_or(Duration::WEEK, |seconds| Duration::seconds(seconds.into()))
+}
+
+/// Why what hangs on this charge is declined; `used` is what was taken from it before, in minor units. What has ended
+/// can be given up, not captured.
 pub(crate) fn refuse_dependent(
     operation: Operation,
     asked: &Asked,
     parent: &Charge,
     used: i64,
+    now: OffsetDateTime,
 ) -> Option<&'static str> {
     if parent.kind != operation.parent_kind() || !parent.approved {
         return Some("wrong_charge");
@@ -179,12 +191,18 @@ pub(crate) fn refuse_dependent(
     if operation == Operation::Capture && parent.token == "tok_capture_fails" {
         return Some("capture_declined");
     }
+    let has_ended = parent.expires_at.is_some_and(|end| end <= now);
+    if operation == Operation::Capture && has_ended {
+        return Some("authorization_expired");
+    }
     (asked.amount > parent.amount - used).then_some("amount_exceeds_charge")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 
     fn asked(amount: i64) -> Asked {
         Asked {
@@ -206,7 +224,8 @@ mod tests {
             currency: "USD".to_owned(),
             approved,
             decline_code: String::new(),
-            created_at: OffsetDateTime::UNIX_EPOCH,
+            created_at: NOW,
+            expires_at: None,
         }
     }
 
@@ -226,7 +245,7 @@ mod tests {
     fn never_more_is_taken_than_was_set_aside() {
         let of = |operation, amount, used| {
             let parent = authorization("tok_approve", true);
-            refuse_dependent(operation, &asked(amount), &parent, used)
+            refuse_dependent(operation, &asked(amount), &parent, used, NOW)
         };
         assert_eq!(of(Operation::Capture, 1_000, 0), None);
         assert_eq!(of(Operation::Void, 400, 600), None);
@@ -239,8 +258,9 @@ mod tests {
 
     #[test]
     fn only_an_approved_charge_in_the_same_currency_is_good_for_more() {
-        let refused =
-            |asked: &Asked, parent: &Charge| refuse_dependent(Operation::Capture, asked, parent, 0);
+        let refused = |asked: &Asked, parent: &Charge| {
+            refuse_dependent(Operation::Capture, asked, parent, 0, NOW)
+        };
         let declined = authorization("tok_decline", false);
         assert_eq!(refused(&asked(1), &declined), Some("wrong_charge"));
         let mut euros = asked(1);
@@ -249,5 +269,21 @@ mod tests {
         assert_eq!(refused(&euros, &approved), Some("wrong_currency"));
         let fails = authorization("tok_capture_fails", true);
         assert_eq!(refused(&asked(1), &fails), Some("capture_declined"));
+    }
+
+    #[test]
+    fn what_has_ended_is_given_up_but_not_captured() {
+        assert_eq!(lifetime("tok_approve"), Duration::WEEK);
+        assert_eq!(lifetime("tok_expires_90"), Duration::seconds(90));
+        assert_eq!(lifetime("tok_expires_soon"), Duration::WEEK);
+        let mut parent = authorization("tok_expires_90", true);
+        parent.expires_at = Some(NOW + lifetime(&parent.token));
+        let at = |operation, seconds| {
+            let now = NOW + Duration::seconds(seconds);
+            refuse_dependent(operation, &asked(1), &parent, 0, now)
+        };
+        assert_eq!(at(Operation::Capture, 89), None);
+        assert_eq!(at(Operation::Capture, 90), Some("authorization_expired"));
+        assert_eq!(at(Operation::Void, 90), None);
     }
 }

@@ -2,8 +2,9 @@
 
 use oms_postgres::{Db, Error};
 use sqlx::PgConnection;
+use time::OffsetDateTime;
 
-use crate::charge::{Asked, Charge, Operation, refuse_authorization, refuse_dependent};
+use crate::charge::{Asked, Charge, Operation, lifetime, refuse_authorization, refuse_dependent};
 use crate::store;
 
 /// What booking came to.
@@ -34,8 +35,9 @@ pub(crate) async fn book(
             }
             let refusal = match declined {
                 Some(code) => Some(code),
-                None => refuse(conn, operation, asked).await?,
+                None => refuse(conn, operation, asked, now).await?,
             };
+            let ends = operation == Operation::Authorize && refusal.is_none();
             let charge = Charge {
                 idempotency_key: key.to_owned(),
                 kind: operation.kind().to_owned(),
@@ -47,6 +49,7 @@ pub(crate) async fn book(
                 approved: refusal.is_none(),
                 decline_code: refusal.unwrap_or_default().to_owned(),
                 created_at: now,
+                expires_at: ends.then(|| now + lifetime(&asked.token)),
             };
             if store::insert(conn, &charge).await? {
                 return Ok(Booked::Fresh(charge));
@@ -71,6 +74,7 @@ async fn refuse(
     conn: &mut PgConnection,
     operation: Operation,
     asked: &Asked,
+    now: OffsetDateTime,
 ) -> Result<Option<&'static str>, Error> {
     if operation == Operation::Authorize {
         return Ok(refuse_authorization(&asked.token));
@@ -79,5 +83,5 @@ async fn refuse(
         return Ok(Some("unknown_charge"));
     };
     let used = store::used(conn, &parent.reference).await?;
-    Ok(refuse_dependent(operation, asked, &parent, used))
+    Ok(refuse_dependent(operation, asked, &parent, used, now))
 }

@@ -12,7 +12,8 @@
 //! The same key with the same body gives the same answer, with another body 409. What is declined follows
 //! from the token of the authorization: `tok_approve` and unknown `tok_*` tokens approve, `tok_decline` and
 //! `tok_insufficient_funds` decline, `tok_capture_fails` approves and then declines captures, `tok_timeout`
-//! does it and loses the answer once. Never is more captured or voided than was authorized, nor more
+//! does it and loses the answer once, `tok_expires_90` approves for 90 seconds, all others for a week: from then on captures
+//! are declined with `authorization_expired`. Never is more captured or voided than was authorized, nor more
 //! refunded than was captured.
 //!
 //! Every new charge is told by a webhook, where one is configured: `{"id": .., "type": "charge.approved",

@@ -28,8 +28,8 @@ fn is_there(error: &sqlx::Error) -> bool {
 pub(crate) async fn insert(conn: &mut PgConnection, charge: &Charge) -> Result<bool, Error> {
     let inserted = sqlx::query!(
         "INSERT INTO charges (idempotency_key, kind, reference, parent_reference, token, amount, currency,
-             approved, decline_code, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+             approved, decline_code, created_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
          ON CONFLICT ON CONSTRAINT charges_pkey DO NOTHING",
         charge.idempotency_key,
         charge.kind,
@@ -41,6 +41,7 @@ pub(crate) async fn insert(conn: &mut PgConnection, charge: &Charge) -> Result<b
         charge.approved,
         charge.decline_code,
         charge.created_at,
+        charge.expires_at,
     )
     .execute(conn)
     .await?;
@@ -55,7 +56,7 @@ pub(crate) async fn find(
     let charge = sqlx::query_as!(
         Charge,
         "SELECT idempotency_key, kind, reference, parent_reference, token, amount, currency, approved,
-             decline_code, created_at
+             decline_code, created_at, expires_at
          FROM charges WHERE idempotency_key = $1",
         idempotency_key
     )
@@ -72,7 +73,7 @@ pub(crate) async fn lock(
     let charge = sqlx::query_as!(
         Charge,
         "SELECT idempotency_key, kind, reference, parent_reference, token, amount, currency, approved,
-             decline_code, created_at
+             decline_code, created_at, expires_at
          FROM charges WHERE reference = $1 FOR UPDATE",
         reference
     )
@@ -102,7 +103,7 @@ pub(crate) async fn list(
     let charges = sqlx::query_as!(
         Charge,
         "SELECT idempotency_key, kind, reference, parent_reference, token, amount, currency, approved,
-             decline_code, created_at
+             decline_code, created_at, expires_at
          FROM charges WHERE idempotency_key > $1 ORDER BY idempotency_key LIMIT $2",
         after_key,
         limit

@@ -36,6 +36,7 @@ use crate::domain::credit::Book;
 use crate::payments::cash_on_delivery::CashOnDelivery;
 use crate::payments::credit::CreditBook;
 use crate::payments::reconciler;
+use crate::payments::renewal::RENEW_AUTHORIZATION_TASK;
 use crate::payments::sandbox::Sandbox;
 use crate::payments::stripe::Stripe;
 use crate::payments::webhooks as provider_webhooks;
@@ -151,6 +152,7 @@ fn work(ctx: &Arc<Ctx>, setup: &mut Setup) {
             tasks::call_back_units::CALL_BACK_UNITS_TASK,
             tasks::call_back_units::run,
         )
+        .handle(RENEW_AUTHORIZATION_TASK, tasks::renew_authorization::run)
         .handle(RUN_CANCELLATION_TASK, tasks::run_cancellation::run);
     setup.background("tasks", |cancel| runner.spawn(cancel));
 

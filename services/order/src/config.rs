@@ -7,9 +7,10 @@ use serde::Deserialize;
 use time::{Duration, OffsetDateTime, Time, UtcOffset};
 
 use crate::domain::order::Order;
+use crate::domain::payment::{Payment, PaymentKind};
 use crate::domain::stage::{Promise, deadlines};
 use crate::payments::sandbox::SandboxConfig;
-use crate::payments::stripe::StripeConfig;
+use crate::payments::stripe::{self, StripeConfig};
 use crate::privacy::PrivacyConfig;
 use crate::webhooks::config::WebhooksConfig;
 
@@ -52,6 +53,7 @@ impl Config {
                 "payments.reconcile_after_ms",
                 self.payments.reconcile_after_ms,
             ),
+            ("payments.renew_before_ms", self.payments.renew_before_ms),
             (
                 "payments.reconcile_poll_ms",
                 self.payments.reconcile_poll_ms,
@@ -137,10 +139,31 @@ pub struct PaymentsConfig {
     pub reconcile_after_ms: u64,
     /// Pause between two rounds of looking.
     pub reconcile_poll_ms: u64,
+    /// So long before its end an authorization is renewed; one that lasts less than twice as long, after half of its time.
+    pub renew_before_ms: u64,
     /// The sandbox provider.
     pub sandbox: SandboxConfig,
     /// Stripe.
     pub stripe: StripeConfig,
+}
+
+impl PaymentsConfig {
+    /// When an authorization ends: as its provider told, else as it is configured; `None` for everything else.
+    pub(crate) fn expiry(
+        &self,
+        payment: &Payment,
+        told: Option<OffsetDateTime>,
+    ) -> Option<OffsetDateTime> {
+        if payment.kind != PaymentKind::Authorization {
+            return None;
+        }
+        let days = match payment.provider.as_str() {
+            stripe::NAME => self.stripe.authorization_days,
+            _ => 0,
+        };
+        let configured = payment.created_at + Duration::days(days.into());
+        told.or((days > 0).then_some(configured))
+    }
 }
 
 /// Durable tasks.

@@ -3,12 +3,14 @@
 use crate::repo::{File, Finding, Repo, SERVICES};
 
 /// Crate, and those of ours it may depend on.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("oms-core", &[]),
     ("oms-engines", &[]),
     ("oms-print", &[]),
     ("oms-proto", &[]),
     ("oms-seal", &[]),
+    // The pure cores come as source files.
+    ("oms-sim", &["oms-core"]),
     ("oms-telemetry", &["oms-core"]),
     ("oms-lock", &["oms-core", "oms-telemetry"]),
     ("oms-postgres", &["oms-core", "oms-telemetry"]),
@@ -76,12 +78,14 @@ pub(crate) fn inherited(repo: &Repo) -> Vec<Finding> {
     for manifest in manifests(repo) {
         for dependency in dependencies(manifest) {
             let inherits = format!("{}.workspace = true", dependency.name);
-            // A virtual clock must not ship: in the root manifest its feature would be everybody's.
+            // A virtual clock must not ship: in the root manifest its feature would be everybody's. The simulation is
+            // no part of what ships.
             let for_tests = format!(
                 "{} = {{ workspace = true, features = [\"test-util\"] }}",
                 dependency.name
             );
-            let is_for_tests = dependency.for_tests && dependency.text.trim() == for_tests;
+            let never_ships = dependency.for_tests || package(manifest) == "oms-sim";
+            let is_for_tests = never_ships && dependency.text.trim() == for_tests;
             if dependency.text.trim() != inherits && !is_for_tests {
                 let message = format!(
                     "`{}`: write `{}.workspace = true`, version and features stand in the root manifest",

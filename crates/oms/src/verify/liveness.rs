@@ -16,11 +16,11 @@ pub(super) const ALL: &[Invariant] = &[
     ),
     always(
         "liveness.no_task_is_stuck",
-        "no task has given up, but for captures that were declined",
+        "no task has given up, but for captures and renewals of authorizations that were declined",
         &Database::ALL,
         "tasks",
         "SELECT kind || ' ' || key || coalesce(': ' || last_error, '') FROM tasks
-         WHERE state = 'STUCK' AND kind <> 'capture_payment'",
+         WHERE state = 'STUCK' AND kind NOT IN ('capture_payment', 'renew_authorization')",
     ),
     always(
         "liveness.declined_captures_hold_their_order",
@@ -31,6 +31,17 @@ pub(super) const ALL: &[Invariant] = &[
         "SELECT kind || ' ' || key || coalesce(': ' || last_error, '') FROM tasks
          WHERE state = 'STUCK' AND kind = 'capture_payment' AND NOT EXISTS (SELECT FROM holds
              WHERE holds.order_id::text = tasks.key AND holds.state = 'ACTIVE' AND holds.reason = 'CAPTURE_FAILED')",
+    ),
+    always(
+        "liveness.declined_renewals_hold_their_order",
+        "a renewal of an authorization that gave up waits for a person on purpose: its order carries the hold \
+         AWAITING_PAYMENT, or has ended; counts how many wait",
+        ORDER,
+        "(SELECT FROM tasks WHERE state = 'STUCK' AND kind = 'renew_authorization') AS waiting",
+        "SELECT kind || ' ' || key || coalesce(': ' || last_error, '') FROM tasks
+         WHERE state = 'STUCK' AND kind = 'renew_authorization' AND NOT EXISTS (SELECT FROM holds
+                 WHERE holds.order_id::text = tasks.key AND holds.state = 'ACTIVE' AND holds.reason = 'AWAITING_PAYMENT')
+             AND EXISTS (SELECT FROM orders WHERE orders.order_id::text = tasks.key AND state IN ('PENDING', 'CONFIRMED'))",
     ),
     always(
         "liveness.sagas_run_on_time",

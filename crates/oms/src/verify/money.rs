@@ -50,6 +50,37 @@ pub(super) const ALL: &[Invariant] = &[
          FROM payments JOIN used ON used.parent_payment_id = payment_id WHERE used.amount > payments.amount",
     ),
     always(
+        "money.captured_in_time",
+        "nothing is captured of an authorization that had ended when the capture was begun",
+        ORDER,
+        "payments",
+        "SELECT 'payment ' || child.payment_id || ' of ' || child.created_at || ', its authorization ended ' || parent.expires_at
+         FROM payments child JOIN payments parent ON parent.payment_id = child.parent_payment_id
+         WHERE child.kind = 'CAPTURE' AND child.state = 'SUCCEEDED' AND child.created_at >= parent.expires_at",
+    ),
+    settled(
+        "money.uncaptured_is_authorized",
+        "what a confirmed order that pays per shipment still has to capture is set aside by authorizations that have not \
+         ended, or a hold says that its payment was declined",
+        ORDER,
+        "orders",
+        "SELECT 'order ' || o.order_id || ': ' || owed - captured || ' to capture, ' || open || ' authorized', o.order_id
+         FROM orders o
+         CROSS JOIN LATERAL (SELECT coalesce(sum(
+                 div(subtotal::numeric * live, ordered) - div(discount_total::numeric * live, ordered)
+                 + div(tax::numeric * live, ordered) + div(shipping::numeric * live, ordered)), 0) AS owed
+             FROM (SELECT *, ordered - canceled AS live FROM order_lines l WHERE l.order_id = o.order_id) AS lines) AS lines
+         CROSS JOIN LATERAL (SELECT coalesce(sum(amount), 0) AS captured FROM payments
+             WHERE order_id = o.order_id AND kind = 'CAPTURE' AND state = 'SUCCEEDED') AS captures
+         CROSS JOIN LATERAL (SELECT coalesce(sum(a.amount - (SELECT coalesce(sum(amount), 0) FROM payments child
+                 WHERE child.parent_payment_id = a.payment_id AND child.state = 'SUCCEEDED')), 0) AS open
+             FROM payments a WHERE a.order_id = o.order_id AND a.kind = 'AUTHORIZATION' AND a.state = 'SUCCEEDED'
+                 AND (a.expires_at IS NULL OR a.expires_at > now())) AS authorizations
+         WHERE o.state = 'CONFIRMED' AND o.payment_policy = 'AUTH_THEN_CAPTURE_ON_SHIP' AND open < owed - captured
+             AND NOT EXISTS (SELECT FROM holds h WHERE h.order_id = o.order_id AND h.state = 'ACTIVE'
+                 AND h.reason IN ('AWAITING_PAYMENT', 'CAPTURE_FAILED'))",
+    ),
+    always(
         "money.one_payment_per_cause",
         "a shipment is captured once per tender, and every other cause of a payment succeeds once: what was tried again \
          after a refusal counts as the same cause",

@@ -25,7 +25,7 @@ pub(super) const ALL: &[Invariant] = &[
 ];
 
 /// Codes of payments that were given up before the provider had seen them.
-const NEVER_SEEN: [&str; 2] = ["not_sent", "never_arrived"];
+const NEVER_SEEN: [&str; 3] = ["not_sent", "never_arrived", "authorization_lapsed"];
 
 /// A row of the provider's ledger.
 #[derive(Debug, sqlx::FromRow)]

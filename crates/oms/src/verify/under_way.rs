@@ -10,9 +10,11 @@ use uuid::Uuid;
 use super::invariant::Database;
 use super::snapshot::Snapshot;
 
-/// Aggregates with open tasks, events on their way out, unread events and parked events.
+/// Aggregates with open tasks, events on their way out, unread events and parked events. The renewal of an authorization
+/// waits for days until it is due; nothing is under way till then.
 const TOUCHED: &str = "
     SELECT key FROM tasks WHERE state IN ('READY', 'STUCK')
+        AND NOT (kind = 'renew_authorization' AND state = 'READY' AND failures = 0 AND run_at > now())
     UNION SELECT aggregate_id FROM outbox
     UNION SELECT aggregate_id FROM feed WHERE pos > $1
     UNION SELECT aggregate_id FROM parked_events";

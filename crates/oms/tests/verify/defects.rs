@@ -183,6 +183,16 @@ const DEFECTS: &[Defect] = &[
         "UPDATE payments SET parent_payment_id = NULL WHERE payment_id = '{refund_a}'",
     ),
     only(
+        "money.captured_in_time",
+        Order,
+        "UPDATE payments SET expires_at = created_at WHERE payment_id = '{auth_a}'",
+    ),
+    only(
+        "money.uncaptured_is_authorized",
+        Order,
+        "UPDATE payments SET expires_at = now() - interval '1 minute' WHERE payment_id = '{auth_b}'",
+    ),
+    only(
         "money.tenders_within_their_amount",
         Order,
         "UPDATE orders SET tenders = jsonb_build_array(
@@ -732,6 +742,12 @@ const DEFECTS: &[Defect] = &[
         Order,
         "INSERT INTO tasks (id, kind, key, payload, state, run_at, ended_at, actor, traceparent)
          VALUES ('{x}', 'capture_payment', '{order_b}', '', 'STUCK', now(), now(), '', '')",
+    ),
+    only(
+        "liveness.declined_renewals_hold_their_order",
+        Order,
+        "INSERT INTO tasks (id, kind, key, payload, state, run_at, ended_at, actor, traceparent)
+         VALUES ('{x}', 'renew_authorization', '{order_b}', '', 'STUCK', now(), now(), '', '')",
     ),
     only(
         "liveness.sagas_run_on_time",

@@ -16,8 +16,10 @@ use crate::domain::capture;
 use crate::domain::order::Order;
 use crate::domain::payment::{Payment, PaymentKind, PaymentState};
 use crate::domain::refund::{next_cause, parts, voids};
+use crate::domain::renewal::{self, Renewal};
 use crate::error::Error;
 use crate::payments::effects::{self, NewPayment, Source};
+use crate::payments::renewal::{RENEW_AUTHORIZATION_TASK, payment_id_of};
 use crate::store::stuck_tasks::{self, StuckTask};
 use crate::store::{payments, sagas};
 
@@ -135,6 +137,7 @@ fn declined<'a>(order: &Order, task: &StuckTask, ledger: &'a [Payment]) -> Vec<(
     let refund = |cause: &str| parts(ledger, PaymentKind::Refund, cause);
     let found: Vec<&Payment> = match task.kind.as_str() {
         CAPTURE_PAYMENT_TASK => return capture::declined(ledger, text, order.owed()),
+        RENEW_AUTHORIZATION_TASK => return declined_renewal(order, payload, ledger),
         VOID_PAYMENT_TASK => voids(ledger),
         REFUND_PAYMENT_TASK => refund(text),
         REFUND_RETURN_TASK => match decode::<RefundReturn>(payload) {
@@ -152,4 +155,21 @@ fn declined<'a>(order: &Order, task: &StuckTask, ledger: &'a [Payment]) -> Vec<(
         .filter(|payment| payment.state == PaymentState::Failed)
         .map(|payment| (payment, payment.amount))
         .collect()
+}
+
+/// The declined renewal of an authorization, while anything depends on it.
+fn declined_renewal<'a>(
+    order: &Order,
+    payload: &[u8],
+    ledger: &'a [Payment],
+) -> Vec<(&'a Payment, i64)> {
+    let id = payment_id_of(payload);
+    let Some(old) = ledger.iter().find(|one| Some(one.payment_id) == id) else {
+        return Vec::new();
+    };
+    let owed = order.owed();
+    match renewal::next(order.state, owed, ledger, old) {
+        Renewal::Declined(failed) => vec![(failed, renewal::needed(ledger, owed, old))],
+        _ => Vec::new(),
+    }
 }

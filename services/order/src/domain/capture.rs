@@ -9,12 +9,13 @@ use oms_core::PaymentId;
 use super::collection::{Collection, CollectionState};
 use super::payment::{Payment, PaymentKind, PaymentState, by_tender};
 use super::refund::{base_cause, latest, parts, spread};
+use super::renewal::is_superseded;
 
 /// Cause of a capture of a whole order.
 pub(crate) const ORDER_CAUSE: &str = "order";
 
-/// Authorizations that succeeded, in the order in which money is taken from them, with what neither a capture nor a
-/// void has claimed, nor is to be collected, in minor units.
+/// Authorizations that succeeded and are not superseded, in the order in which money is taken from them, with what neither a
+/// capture nor a void has claimed, nor is to be collected, in minor units.
 fn unclaimed<'a>(payments: &'a [Payment], collections: &[Collection]) -> Vec<(&'a Payment, i64)> {
     let claims = |child: &Payment| match child.kind {
         PaymentKind::Void => child.state != PaymentState::Failed,
@@ -40,6 +41,7 @@ fn unclaimed<'a>(payments: &'a [Payment], collections: &[Collection]) -> Vec<(&'
     };
     by_tender(payments)
         .into_iter()
+        .filter(|one| !is_superseded(payments, one))
         .map(|one| (one, one.amount - claimed(one.payment_id)))
         .collect()
 }
@@ -74,7 +76,8 @@ pub(crate) fn capturable(payments: &[Payment]) -> i64 {
 /// The authorization of the next attempt of a declined capture: its own, or another one when that was given up.
 pub(crate) fn source<'a>(payments: &'a [Payment], failed: &Payment) -> Option<&'a Payment> {
     let own = |(one, _): &(&Payment, i64)| Some(one.payment_id) == failed.parent_payment_id;
-    let open = super::payment::open_authorizations(payments);
+    let mut open = super::payment::open_authorizations(payments);
+    open.retain(|(one, _)| !is_superseded(payments, one));
     let found = open.iter().find(|one| own(one)).or(open.first());
     let parent = |one: &&Payment| Some(one.payment_id) == failed.parent_payment_id;
     found
@@ -196,6 +199,7 @@ mod tests {
                 parent_payment_id: parent,
                 cause: cause.into(),
                 failure_code: String::new(),
+                expires_at: None,
                 actor: "service:order".into(),
                 created_at: OffsetDateTime::UNIX_EPOCH,
                 updated_at: OffsetDateTime::UNIX_EPOCH,

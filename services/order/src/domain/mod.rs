@@ -13,6 +13,7 @@
 //! | [`sourcing`], [`reservation`], [`release`] | where it may come from, what inventory reserved, and what of it is handed to fulfillment |
 //! | [`tender`] | what an order is paid with, and how an amount is shared among that |
 //! | [`payment`], [`capture`], [`refund`], [`invoice`] | what is asked of providers, over which authorizations and captures, and what is billed |
+//! | [`renewal`] | authorizations that run out |
 //! | [`credit`] | what a customer may spend without paying now |
 //! | [`collection`] | what the carrier takes at the door |
 //! | [`cancellation`], [`cancellation_plan`] | what is asked of others who may refuse |
@@ -37,6 +38,7 @@ pub(crate) mod payment;
 pub(crate) mod pricing;
 pub(crate) mod refund;
 pub(crate) mod release;
+pub(crate) mod renewal;
 pub(crate) mod reservation;
 pub(crate) mod ruling;
 pub(crate) mod saga;

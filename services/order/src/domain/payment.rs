@@ -121,6 +121,8 @@ pub(crate) struct Payment {
     pub(crate) cause: String,
     /// Code of the refusal; empty otherwise.
     pub(crate) failure_code: String,
+    /// When what it sets aside is given up by the provider; `None` when that is not known to happen.
+    pub(crate) expires_at: Option<OffsetDateTime>,
     /// Who caused it.
     pub(crate) actor: String,
     /// When it was written.
@@ -165,6 +167,8 @@ pub(crate) enum Answer {
     Approved {
         /// The provider's reference.
         reference: String,
+        /// When an authorization ends, if the provider tells.
+        expires_at: Option<OffsetDateTime>,
     },
     /// Refused for good, with the provider's code.
     Declined {

@@ -154,6 +154,7 @@ mod tests {
             parent_payment_id: parent.map(|id| PaymentId::new(Uuid::from_u128(id))),
             cause: cause.into(),
             failure_code: String::new(),
+            expires_at: None,
             actor: "service:order".into(),
             created_at: OffsetDateTime::UNIX_EPOCH,
             updated_at: OffsetDateTime::UNIX_EPOCH,

@@ -250,7 +250,7 @@ impl Step {
 ///
 /// A cancellation that was asked for before the pivot, and an expiry, win over everything but a result
 /// that already refuses; after the pivot the saga only goes forward.
-pub(crate) fn next(step: Step, result: &StepResult, cancel_requested: bool, expired: bool) -> Next {
+fn next(step: Step, result: &StepResult, cancel_requested: bool, expired: bool) -> Next {
     if let StepResult::Refused(reason) = result
         && !step.is_at_or_past_pivot()
     {
@@ -283,6 +283,94 @@ pub(crate) fn next(step: Step, result: &StepResult, cancel_requested: bool, expi
     }
 }
 
+/// Reservations that a saga makes before a person has to look.
+const RESERVATIONS_MOST: i32 = 50;
+
+/// Step, outcome and details, as the step ledger keeps them.
+pub(crate) type Entry = (Step, &'static str, String);
+
+impl Saga {
+    /// What is next after the present step, as [`next`] has it. A saga that went back to an earlier step may have
+    /// authorized before, or have asked to without hearing the answer: its undoing begins there. Undoing what was never
+    /// done does nothing.
+    pub(crate) fn next(&self, result: &StepResult, expired: bool) -> Next {
+        let may_have_gone_back = self.reservation_attempt > 1 || self.step == Step::AwaitHolds;
+        match next(self.step, result, self.cancel_requested, expired) {
+            Next::Undo(from, to, reason) if may_have_gone_back => {
+                Next::Undo(from.max(Some(Step::Authorize)), to, reason)
+            }
+            what_next => what_next,
+        }
+    }
+
+    /// Moves to what is next. `signalled` says that something happened outside since the step looked.
+    pub(crate) fn follow(
+        &mut self,
+        what_next: Next,
+        wait_until: Option<OffsetDateTime>,
+        signalled: bool,
+        now: OffsetDateTime,
+        ledger: &mut Vec<Entry>,
+    ) {
+        self.next_run_at = now;
+        self.state = SagaState::Running;
+        match what_next {
+            Next::Run(step) => {
+                self.step = step;
+                self.failures = 0;
+                ledger.push((step, "STARTED", String::new()));
+            }
+            // What happened meanwhile may be what it waits for.
+            Next::Wait(step) if signalled => self.step = step,
+            Next::Wait(step) => {
+                self.step = step;
+                self.failures = 0;
+                if let Some(until) = wait_until {
+                    self.state = SagaState::Waiting;
+                    self.next_run_at = until;
+                }
+            }
+            Next::ReserveAgain => self.reserve_again(ledger),
+            Next::Undo(from, to, reason) => {
+                self.undo_to = Some(to);
+                self.undo_reason = reason;
+                self.failures = 0;
+                self.state = SagaState::Undoing;
+                self.step = from.unwrap_or(self.step);
+                if let Some(step) = undo_from(from) {
+                    self.step = step;
+                    ledger.push((step, "UNDO_STARTED", String::new()));
+                }
+            }
+            Next::Finished if signalled => {}
+            Next::Finished => self.state = SagaState::Done,
+        }
+        self.stamp_stuck(now);
+    }
+
+    fn reserve_again(&mut self, ledger: &mut Vec<Entry>) {
+        self.step = Step::Reserve;
+        self.reservation_attempt += 1;
+        self.reservation_expires_at = None;
+        self.reserved_at = None;
+        if self.reservation_attempt > RESERVATIONS_MOST {
+            self.state = SagaState::Stuck;
+            "reservations are lost again and again".clone_into(&mut self.last_error);
+        }
+        ledger.push((Step::Reserve, "STARTED", String::new()));
+    }
+
+    /// Sets since when it is stuck, if it is.
+    pub(crate) fn stamp_stuck(&mut self, now: OffsetDateTime) {
+        self.stuck_since = (self.state == SagaState::Stuck).then_some(now);
+    }
+
+    /// True while there is something to do for it now: its lease is kept.
+    pub(crate) fn is_busy(&self, now: OffsetDateTime) -> bool {
+        matches!(self.state, SagaState::Running | SagaState::Undoing) && self.next_run_at <= now
+    }
+}
+
 /// The first step from here downwards that has something to undo; `None` when nothing is left.
 pub(crate) fn undo_from(step: Option<Step>) -> Option<Step> {
     let mut at = step;
@@ -296,119 +384,5 @@ pub(crate) fn undo_from(step: Option<Step>) -> Option<Step> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_step_but_the_last_is_followed_by_the_next() {
-        for pair in Step::ALL.windows(2) {
-            assert_eq!(pair[0].following(), Some(pair[1]));
-            assert_eq!(pair[1].preceding(), Some(pair[0]));
-            assert_eq!(
-                next(pair[0], &StepResult::Done, false, false),
-                Next::Run(pair[1])
-            );
-        }
-        assert_eq!(
-            next(Step::Release, &StepResult::Done, false, false),
-            Next::Finished
-        );
-    }
-
-    #[test]
-    fn before_the_pivot_everything_can_be_undone_and_after_it_nothing() {
-        let refused = StepResult::Refused("OUT_OF_STOCK".into());
-        for step in Step::ALL {
-            for result in [StepResult::Done, StepResult::NotYet, refused.clone()] {
-                let next = next(step, &result, true, true);
-                let undone = matches!(next, Next::Undo(..));
-                assert_eq!(
-                    undone,
-                    !step.is_at_or_past_pivot(),
-                    "{step:?} {result:?} {next:?}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn a_refusal_is_told_rather_than_the_cancellation_that_came_meanwhile() {
-        let refused = StepResult::Refused("PAYMENT_DECLINED".into());
-        assert_eq!(
-            next(Step::Authorize, &refused, true, false),
-            Next::Undo(
-                Some(Step::AwaitHolds),
-                UndoTo::Rejected,
-                "PAYMENT_DECLINED".into()
-            )
-        );
-    }
-
-    #[test]
-    fn a_step_that_has_done_a_part_is_undone_when_the_rest_is_refused() {
-        let refused = StepResult::RefusedInPart("PAYMENT_DECLINED".into());
-        let rejected = |from| Next::Undo(from, UndoTo::Rejected, "PAYMENT_DECLINED".into());
-        assert_eq!(
-            next(Step::Authorize, &refused, true, false),
-            rejected(Some(Step::Authorize))
-        );
-    }
-
-    #[test]
-    fn a_hold_that_came_meanwhile_is_waited_for() {
-        assert_eq!(
-            next(Step::Authorize, &StepResult::HeldUp, false, false),
-            Next::Run(Step::AwaitHolds)
-        );
-    }
-
-    #[test]
-    fn undoing_passes_over_what_took_nothing() {
-        assert_eq!(undo_from(Some(Step::Allocate)), Some(Step::Authorize));
-        assert_eq!(undo_from(Some(Step::AwaitHolds)), Some(Step::Reserve));
-        assert_eq!(undo_from(Some(Step::Source)), None);
-        assert_eq!(undo_from(None), None);
-    }
-
-    #[test]
-    fn a_lost_reservation_is_made_again() {
-        assert_eq!(
-            next(Step::Allocate, &StepResult::ReservationLost, false, false),
-            Next::ReserveAgain
-        );
-    }
-
-    #[test]
-    fn an_order_expires_only_while_it_waits() {
-        assert!(matches!(
-            next(Step::AwaitHolds, &StepResult::NotYet, false, true),
-            Next::Undo(_, UndoTo::Expired, _)
-        ));
-        assert_eq!(
-            next(Step::Allocate, &StepResult::Done, false, true),
-            Next::Run(Step::Confirm)
-        );
-    }
-
-    #[test]
-    fn the_database_knows_the_same_names() {
-        let sql = include_str!("../../migrations/0002_saga.sql");
-        let list = |names: &[&str]| format!("IN ('{}')", names.join("', '"));
-        let steps: Vec<&str> = Step::ALL.map(Step::as_str).to_vec();
-        let states: Vec<&str> = SagaState::ALL.map(SagaState::as_str).to_vec();
-        assert!(sql.contains(&list(&steps)) && sql.contains(&list(&states)));
-    }
-
-    #[test]
-    fn names_round_trip() {
-        for step in Step::ALL {
-            assert_eq!(Step::parse(step.as_str()), Some(step));
-        }
-        for state in SagaState::ALL {
-            assert_eq!(SagaState::parse(state.as_str()), Some(state));
-        }
-        for to in [UndoTo::Rejected, UndoTo::Canceled, UndoTo::Expired] {
-            assert_eq!(UndoTo::parse(to.as_str()), Some(to));
-        }
-    }
-}
+#[path = "saga_tests.rs"]
+mod tests;

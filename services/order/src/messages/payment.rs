@@ -29,6 +29,7 @@ pub(crate) fn payment(payment: &Payment) -> pb::PaymentTransaction {
         update_time: Some(time_to_proto(payment.updated_at)),
         actor: payment.actor.clone(),
         tender: payment.tender,
+        expire_time: payment.expires_at.map(time_to_proto),
     }
 }
 

@@ -16,6 +16,7 @@ pub(crate) struct CashOnDelivery;
 fn agreed(key: &str) -> Answer {
     Answer::Approved {
         reference: format!("cod_{key}"),
+        expires_at: None,
     }
 }
 

@@ -100,6 +100,7 @@ async fn enter(
 fn approved(key: &str) -> Answer {
     Answer::Approved {
         reference: key.to_owned(),
+        expires_at: None,
     }
 }
 

@@ -8,9 +8,9 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use tracing::Instrument;
 
-use super::{Provider, ProviderRequest, Unanswered};
+use super::{Provider, ProviderRequest, Unanswered, renewal};
 use crate::changes::{self, Change, Event, Locked};
-use crate::ctx::Ctx;
+use crate::ctx::{Ctx, SERVICE_ACTOR};
 use crate::domain::order::Order;
 use crate::domain::payment::{Answer, Payment, PaymentKind, PaymentState};
 use crate::error::Error;
@@ -62,7 +62,7 @@ pub(crate) enum Ran {
 
 /// What is known of a payment that is not to be sent any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Found {
+enum Found {
     /// Its answer is written down.
     Settled,
     /// The provider's answer; to be written by [`record`].
@@ -79,7 +79,7 @@ pub(crate) enum Found {
 }
 
 /// Finds out what became of a payment, without sending it.
-pub(crate) async fn find_out(ctx: &Ctx, payment: &Payment) -> Result<Found, Error> {
+async fn find_out(ctx: &Ctx, payment: &Payment) -> Result<Found, Error> {
     let state = {
         let mut conn = ctx.db.read().await?;
         effects::state(&mut conn, payment.payment_id).await?
@@ -104,13 +104,45 @@ pub(crate) async fn find_out(ctx: &Ctx, payment: &Payment) -> Result<Found, Erro
 
 /// Makes sure that an authorization which the provider has not seen never comes true; `Some` says why that
 /// is not known.
-pub(crate) async fn abandon(ctx: &Ctx, payment: &Payment) -> Result<Option<String>, Error> {
+async fn abandon(ctx: &Ctx, payment: &Payment) -> Result<Option<String>, Error> {
     let Some(provider) = ctx.providers.get(&payment.provider) else {
         return Ok(Some(format!("no provider {}", payment.provider)));
     };
     let request = request(ctx, payment).await?;
     let abandoned = provider.abandon(&request).await;
     Ok(abandoned.err().map(|unanswered| unanswered.to_string()))
+}
+
+/// Settles an authorization that nobody wants any more, whether it has happened or not, without ever sending it. `Some` says
+/// why it is not known yet whether it has.
+pub(crate) async fn settle_unwanted(ctx: &Ctx, payment: &Payment) -> Result<Option<String>, Error> {
+    let code = match find_out(ctx, payment).await? {
+        Found::Settled => return Ok(None),
+        Found::Answer(answer) => {
+            write(ctx, payment, &answer, SERVICE_ACTOR).await?;
+            return Ok(None);
+        }
+        Found::NeverSent => "not_sent",
+        Found::NotSeen { since } => {
+            // The call may still be under way; after this time it is not.
+            let patience = i64::try_from(ctx.config.payments.reconcile_after_ms);
+            let patience = time::Duration::milliseconds(patience.unwrap_or(i64::MAX));
+            if ctx.now() - since < patience {
+                return Ok(Some("the authorization is in doubt".to_owned()));
+            }
+            "never_arrived"
+        }
+        Found::Unknown(detail) => return Ok(Some(detail)),
+    };
+    // What is to be sent again was sent before.
+    if let Some(doubt) = abandon(ctx, payment).await? {
+        return Ok(Some(doubt));
+    }
+    let answer = Answer::Declined {
+        code: code.to_owned(),
+    };
+    write(ctx, payment, &answer, SERVICE_ACTOR).await?;
+    Ok(None)
 }
 
 /// Id of the payment of an order, kind and cause.
@@ -154,6 +186,7 @@ pub(crate) async fn plan(
         parent_payment_id: parent,
         cause: new.cause.to_owned(),
         failure_code: String::new(),
+        expires_at: None,
         actor: new.actor.to_owned(),
         created_at: now,
         updated_at: now,
@@ -372,9 +405,13 @@ pub(crate) async fn record(
         ..payment.clone()
     };
     let effect = match answer {
-        Answer::Approved { reference } => {
+        Answer::Approved {
+            reference,
+            expires_at,
+        } => {
             settled.state = PaymentState::Succeeded;
             settled.provider_reference.clone_from(reference);
+            settled.expires_at = ctx.config.payments.expiry(payment, *expires_at);
             EffectState::Confirmed
         }
         Answer::Declined { code } => {
@@ -402,6 +439,9 @@ pub(crate) async fn record(
         event: Event::PaymentSettled(settled.clone()),
     };
     order.write(conn, ctx, &change).await?;
+    if let Some(end) = settled.expires_at {
+        renewal::schedule(conn, ctx, &settled, end).await?;
+    }
     Ok(settled)
 }
 

@@ -15,6 +15,7 @@ pub(crate) mod credit;
 pub(crate) mod effects;
 mod http_client;
 pub(crate) mod reconciler;
+pub(crate) mod renewal;
 pub(crate) mod sandbox;
 mod signature;
 pub(crate) mod stripe;

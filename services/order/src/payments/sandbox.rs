@@ -52,6 +52,8 @@ struct Charge {
     reference: String,
     approved: bool,
     decline_code: String,
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    expires_at: Option<OffsetDateTime>,
 }
 
 #[derive(Deserialize)]
@@ -114,6 +116,7 @@ impl From<Charge> for Answer {
         if charge.approved {
             return Self::Approved {
                 reference: charge.reference,
+                expires_at: charge.expires_at,
             };
         }
         Self::Declined {

@@ -4,12 +4,12 @@ use sqlx::PgConnection;
 use tracing::Span;
 
 use super::ending;
-use super::next::{Entry, backoff, follow, stamp_stuck, tx_name};
+use super::next::{backoff, tx_name};
 use super::run::{Committed, Flow, Lost, Run};
 use super::steps::{self, Done, Failure};
 use crate::changes;
 use crate::ctx::Ctx;
-use crate::domain::saga::{Next, SagaState, StepResult, next, undo_from};
+use crate::domain::saga::{Entry, Next, SagaState, StepResult, undo_from};
 use crate::store::reservations;
 
 impl Run {
@@ -44,7 +44,7 @@ impl Run {
             result = steps::record(conn, ctx, order, &mut saga, done).await?;
         }
         steps::remember(&mut saga, done, now);
-        let what_next = next(saga.step, &result, saga.cancel_requested, expired);
+        let what_next = saga.next(&result, expired);
         let seen = saga.signals != self.saga.signals;
         let ended = match (&what_next, locked.as_mut()) {
             (Next::Undo(from, to, reason), Some(order)) if undo_from(*from).is_none() => {
@@ -57,14 +57,7 @@ impl Run {
             reservations::mark_lost(conn, saga.reservation_id()).await?;
         }
         let mut ledger = self.ledger_of(&result, &done.note);
-        follow(
-            ctx,
-            &mut saga,
-            what_next,
-            done.wait_until,
-            seen,
-            &mut ledger,
-        );
+        saga.follow(what_next, done.wait_until, seen, now, &mut ledger);
         if ended {
             saga.state = SagaState::Done;
         }
@@ -136,20 +129,15 @@ impl Run {
         let outcome = if undoing { "UNDO_FAILED" } else { "FAILED" };
         let mut ledger = self.passed.clone();
         ledger.push((saga.step, outcome, message.to_owned()));
-        let what_next = next(
-            saga.step,
-            &StepResult::NotYet,
-            saga.cancel_requested,
-            expired,
-        );
+        let what_next = saga.next(&StepResult::NotYet, expired);
         if !undoing && matches!(what_next, Next::Undo(..)) {
-            follow(ctx, &mut saga, what_next, None, false, &mut ledger);
+            saga.follow(what_next, None, false, now, &mut ledger);
         } else if hopeless || saga.failures >= ctx.config.saga.failures_max {
             saga.state = SagaState::Stuck;
         } else {
             saga.next_run_at = now + backoff(ctx, saga.failures);
         }
-        stamp_stuck(&mut saga, now);
+        saga.stamp_stuck(now);
         let kept = self.write(ctx, conn, &saga, &ledger, now).await?;
         Ok(Committed {
             saga,

@@ -11,11 +11,10 @@ use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use super::lease;
-use super::next::{Entry, keeps_lease};
 use super::steps::{self, Done, Failure};
 use crate::ctx::Ctx;
 use crate::domain::order::Order;
-use crate::domain::saga::{Saga, SagaState};
+use crate::domain::saga::{Entry, Saga, SagaState};
 use crate::domain::state::OrderState;
 use crate::error::Error;
 use crate::store::sagas::{self, LedgerEntry};
@@ -282,7 +281,7 @@ impl Run {
                 detail,
             })
             .collect();
-        let keep = keeps_lease(saga, now) && !ctx.draining.is_cancelled();
+        let keep = saga.is_busy(now) && !ctx.draining.is_cancelled();
         let lease = keep.then(|| lease(ctx, self.holder));
         if sagas::advance(conn, saga, self.holder, lease, &entries, now).await? {
             return Ok(keep);

@@ -3,7 +3,6 @@
 use sqlx::PgConnection;
 
 use super::ending;
-use super::next::stamp_stuck;
 use super::run::{Committed, Flow, Lost, Run};
 use super::steps::{self, Failure, Undone};
 use crate::changes;
@@ -71,7 +70,7 @@ impl Run {
             // An undoing saga always knows how it ends.
             (None, None) => saga.state = SagaState::Stuck,
         }
-        stamp_stuck(&mut saga, now);
+        saga.stamp_stuck(now);
         let kept = self.write(ctx, conn, &saga, &ledger, now).await?;
         Ok(Committed {
             saga,

@@ -44,13 +44,14 @@ pub(crate) async fn set_state(
     payment: &Payment,
 ) -> Result<bool, StoreError> {
     let moved = sqlx::query!(
-        "UPDATE payments SET state = $2, provider_reference = $3, failure_code = $4, updated_at = $5
+        "UPDATE payments SET state = $2, provider_reference = $3, failure_code = $4, updated_at = $5, expires_at = $6
          WHERE payment_id = $1 AND state NOT IN ('SUCCEEDED', 'FAILED')",
         payment.payment_id.uuid(),
         payment.state.as_str(),
         payment.provider_reference,
         payment.failure_code,
         payment.updated_at,
+        payment.expires_at,
     )
     .execute(conn)
     .await?;
@@ -65,7 +66,7 @@ pub(crate) async fn load(
     let row = sqlx::query_as!(
         PaymentRow,
         "SELECT payment_id, order_id, kind, state, amount, currency, tender, provider, provider_reference,
-             parent_payment_id, cause, failure_code, actor, created_at, updated_at
+             parent_payment_id, cause, failure_code, expires_at, actor, created_at, updated_at
          FROM payments WHERE payment_id = $1",
         payment_id.uuid()
     )
@@ -84,7 +85,7 @@ pub(crate) async fn find(
     let row = sqlx::query_as!(
         PaymentRow,
         "SELECT payment_id, order_id, kind, state, amount, currency, tender, provider, provider_reference,
-             parent_payment_id, cause, failure_code, actor, created_at, updated_at
+             parent_payment_id, cause, failure_code, expires_at, actor, created_at, updated_at
          FROM payments WHERE order_id = $1 AND kind = $2 AND cause = $3",
         order_id.uuid(),
         kind.as_str(),
@@ -103,7 +104,7 @@ pub(crate) async fn list(
     let rows = sqlx::query_as!(
         PaymentRow,
         "SELECT payment_id, order_id, kind, state, amount, currency, tender, provider, provider_reference,
-             parent_payment_id, cause, failure_code, actor, created_at, updated_at
+             parent_payment_id, cause, failure_code, expires_at, actor, created_at, updated_at
          FROM payments WHERE order_id = $1 ORDER BY created_at, tender, payment_id",
         order_id.uuid()
     )
@@ -149,6 +150,7 @@ struct PaymentRow {
     parent_payment_id: Option<Uuid>,
     cause: String,
     failure_code: String,
+    expires_at: Option<OffsetDateTime>,
     actor: String,
     created_at: OffsetDateTime,
     updated_at: OffsetDateTime,
@@ -172,6 +174,7 @@ impl TryFrom<PaymentRow> for Payment {
             parent_payment_id: row.parent_payment_id.map(PaymentId::new),
             cause: row.cause,
             failure_code: row.failure_code,
+            expires_at: row.expires_at,
             actor: row.actor,
             created_at: row.created_at,
             updated_at: row.updated_at,

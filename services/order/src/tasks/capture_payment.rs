@@ -10,8 +10,9 @@ use oms_postgres::{Outcome, Task, TaskError};
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 
-use super::{order_id_of, task_error};
-use crate::changes::{self, Change, Event, Locked};
+use super::hold_back::{self, HoldBack};
+use super::{late_capture, order_id_of, task_error};
+use crate::changes::{self, Locked};
 use crate::commands::release_hold;
 use crate::commands::settle_order::settle_order;
 use crate::ctx::{Ctx, SERVICE_ACTOR};
@@ -21,7 +22,7 @@ use crate::domain::payment::{Answer, Payment, PaymentKind};
 use crate::domain::refund::{part_cause, parts};
 use crate::error::Error;
 use crate::payments::effects::{self, NewPayment, Ran, Source};
-use crate::store::{holds, payments};
+use crate::store::payments;
 
 /// While a hold stops captures.
 const LOOK_AGAIN: Duration = Duration::seconds(5);
@@ -32,8 +33,18 @@ enum Begun {
     Nothing,
     /// A hold stops it.
     Later(OffsetDateTime),
-    /// Bring what has no answer of this to the provider.
-    Run(Vec<Payment>),
+    /// Bring what has no answer to the provider.
+    Run,
+}
+
+/// What the answers came to.
+enum Ended {
+    /// Everything is captured and the task is finished.
+    Captured,
+    /// An authorization had ended: once more, over another one.
+    Again,
+    /// The order is held and the task stays; why.
+    Declined(String),
 }
 
 /// Handler; the payload is the cause of the capture.
@@ -49,11 +60,12 @@ pub(crate) async fn run(ctx: Arc<Ctx>, task: Task) -> Result<Outcome, TaskError>
         })
         .await
         .map_err(task_error)?;
-    let parts = match begun {
+    match begun {
         Begun::Nothing => return Ok(Outcome::AlreadyFinished),
         Begun::Later(until) => return Ok(Outcome::RetryAt(until)),
-        Begun::Run(parts) => parts,
-    };
+        Begun::Run => {}
+    }
+    let parts = late_capture::prepare(ctx, order_id, cause).await?;
     // The answer of the last part is written with the end of the task, those of the others before.
     let mut answered: Option<(Payment, Answer)> = None;
     for part in parts.into_iter().filter(|part| !part.state.is_settled()) {
@@ -70,7 +82,7 @@ pub(crate) async fn run(ctx: Arc<Ctx>, task: Task) -> Result<Outcome, TaskError>
         }
     }
     let answered = answered.as_ref();
-    let declined = ctx
+    let ended = ctx
         .db
         .run_tx("capture_payment", |tx| {
             Box::pin(async move { finish(tx.conn(), ctx, task, order_id, cause, answered).await })
@@ -78,10 +90,11 @@ pub(crate) async fn run(ctx: Arc<Ctx>, task: Task) -> Result<Outcome, TaskError>
         .await
         .map_err(task_error)?;
     ctx.wake_sagas();
-    match declined {
-        None => Ok(Outcome::AlreadyFinished),
-        Some(code) => Err(TaskError::Stuck(format!(
-            "capture for {cause} declined: {code}"
+    match ended {
+        Ended::Captured => Ok(Outcome::AlreadyFinished),
+        Ended::Again => Ok(Outcome::RetryAt(ctx.now())),
+        Ended::Declined(why) => Err(TaskError::Stuck(format!(
+            "capture for {cause} declined: {why}"
         ))),
     }
 }
@@ -95,12 +108,9 @@ async fn begin(
 ) -> Result<Begun, Error> {
     let order = changes::lock(conn, order_id).await?;
     let ledger = payments::list(conn, order_id).await?;
-    let known: Vec<Payment> = parts(&ledger, PaymentKind::Capture, cause)
-        .into_iter()
-        .cloned()
-        .collect();
+    let known = parts(&ledger, PaymentKind::Capture, cause);
     if !known.is_empty() && known.iter().all(|part| part.state.is_settled()) {
-        return Ok(Begun::Run(known));
+        return Ok(Begun::Run);
     }
     let own = hold_id(order_id, cause);
     let stops = |hold: &Hold| {
@@ -110,28 +120,24 @@ async fn begin(
         return Ok(Begun::Later(ctx.now() + LOOK_AGAIN));
     }
     if !known.is_empty() {
-        return Ok(Begun::Run(known));
+        return Ok(Begun::Run);
     }
-    let planned = match cause {
-        ORDER_CAUSE => plan_order(conn, ctx, &order, &ledger).await?,
-        _ => Vec::new(),
-    };
-    if !planned.is_empty() {
-        return Ok(Begun::Run(planned));
+    if cause == ORDER_CAUSE && plan_order(conn, ctx, &order, &ledger).await? {
+        return Ok(Begun::Run);
     }
     task.finish(conn).await?;
     Ok(Begun::Nothing)
 }
 
-/// Plans the capture of everything that a prepaid order owes by now.
+/// Plans the capture of everything that a prepaid order owes by now; false when that is nothing.
 async fn plan_order(
     conn: &mut PgConnection,
     ctx: &Ctx,
     order: &Locked,
     ledger: &[Payment],
-) -> Result<Vec<Payment>, Error> {
+) -> Result<bool, Error> {
     let amount = capture::capturable(ledger).min(order.owed() - order.money.captured);
-    let mut planned = Vec::new();
+    let mut is_planned = false;
     for (number, (authorization, part)) in
         capture::draw(amount, ledger, &[]).into_iter().enumerate()
     {
@@ -143,12 +149,13 @@ async fn plan_order(
             actor: SERVICE_ACTOR,
             send_now: false,
         };
-        planned.push(effects::plan(conn, ctx, order, &new).await?.0);
+        effects::plan(conn, ctx, order, &new).await?;
+        is_planned = true;
     }
-    Ok(planned)
+    Ok(is_planned)
 }
 
-/// Writes the last answer. `Some` is the code of a refusal: the order is held and the task stays.
+/// Writes the last answer. A refusal holds the order.
 async fn finish(
     conn: &mut PgConnection,
     ctx: &Ctx,
@@ -156,22 +163,26 @@ async fn finish(
     order_id: OrderId,
     cause: &str,
     answered: Option<&(Payment, Answer)>,
-) -> Result<Option<String>, Error> {
+) -> Result<Ended, Error> {
     let mut order = changes::lock(conn, order_id).await?;
     if let Some((payment, answer)) = answered {
         effects::record(conn, ctx, &mut order, payment, answer, SERVICE_ACTOR).await?;
     }
     let ledger = payments::list(conn, order_id).await?;
     if let Some((failed, _)) = capture::declined(&ledger, cause, order.owed()).first() {
-        hold(conn, ctx, &mut order, cause, &failed.failure_code).await?;
-        return Ok(Some(failed.failure_code.clone()));
+        if late_capture::is_tried_again(ctx, &ledger, failed) {
+            return Ok(Ended::Again);
+        }
+        let why = late_capture::why(&ledger, failed);
+        hold(conn, ctx, &mut order, cause, &why).await?;
+        return Ok(Ended::Declined(why));
     }
     let own = hold_id(order.order_id, cause);
     let note = "the capture succeeded";
     release_hold::end(conn, ctx, &mut order, own, SERVICE_ACTOR, note).await?;
     settle_order(conn, ctx, &mut order).await?;
     task.finish(conn).await?;
-    Ok(None)
+    Ok(Ended::Captured)
 }
 
 fn hold_id(order_id: OrderId, cause: &str) -> HoldId {
@@ -187,32 +198,13 @@ async fn hold(
     ctx: &Ctx,
     order: &mut Locked,
     cause: &str,
-    code: &str,
+    why: &str,
 ) -> Result<(), Error> {
-    let hold_id = hold_id(order.order_id, cause);
-    if order.holds.iter().any(|hold| hold.hold_id == hold_id) {
-        return Ok(());
-    }
-    let hold = Hold {
-        hold_id,
-        order_line_id: None,
-        reason: "CAPTURE_FAILED".to_owned(),
+    let hold = HoldBack {
+        hold_id: hold_id(order.order_id, cause),
+        reason: "CAPTURE_FAILED",
         blocks: vec![HoldBlock::ReleaseToNode, HoldBlock::Capture],
-        active: true,
-        note: format!("capture for {cause} declined: {code}"),
-        placed_by: SERVICE_ACTOR.to_owned(),
-        created_at: ctx.now(),
-        release_at: None,
-        released_by: String::new(),
-        released_at: None,
+        note: format!("capture for {cause} declined: {why}"),
     };
-    holds::insert(conn, order.order_id, &hold).await?;
-    order.holds.push(hold.clone());
-    let change = Change {
-        actor: SERVICE_ACTOR,
-        action: "place_hold",
-        detail: hold.note.clone(),
-        event: Event::HoldPlaced(hold),
-    };
-    Ok(order.write(conn, ctx, &change).await?)
+    hold_back::place(conn, ctx, order, hold).await
 }

@@ -24,6 +24,7 @@ mod peers;
 mod place_order;
 mod privacy;
 mod receiver;
+mod renewals;
 mod replay;
 mod rig;
 mod saga;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use time::OffsetDateTime;
 
 use super::super::Unanswered;
 use super::api::{ApiError, unanswered};
@@ -68,6 +69,8 @@ struct Details {
 #[derive(Debug, Clone, Deserialize)]
 struct Card {
     multicapture: Option<Multicapture>,
+    /// Seconds since 1970.
+    capture_before: Option<i64>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -130,14 +133,23 @@ impl Intent {
         }
     }
 
+    /// The card that was charged, when its charge was asked for.
+    fn card(&self) -> Option<&Card> {
+        let Some(LatestCharge::Charge(charge)) = &self.latest_charge else {
+            return None;
+        };
+        charge.payment_method_details.as_ref()?.card.as_ref()
+    }
+
+    /// When the card's bank gives up what is set aside, if Stripe tells.
+    pub(super) fn capture_before(&self) -> Option<OffsetDateTime> {
+        let seconds = self.card()?.capture_before?;
+        OffsetDateTime::from_unix_timestamp(seconds).ok()
+    }
+
     /// True when this capture leaves something that a later one can take.
     pub(super) fn keeps_rest(&self, amount: i64) -> bool {
-        let Some(LatestCharge::Charge(charge)) = &self.latest_charge else {
-            return false;
-        };
-        let card = charge.payment_method_details.as_ref();
-        let card = card.and_then(|details| details.card.as_ref());
-        let multicapture = card.and_then(|card| card.multicapture.as_ref());
+        let multicapture = self.card().and_then(|card| card.multicapture.as_ref());
         multicapture.is_some_and(|is| is.status == "available")
             && self.amount_capturable.is_some_and(|left| amount < left)
     }
@@ -157,7 +169,10 @@ impl Refund {
     /// A refund that is on its way to the bank is made.
     pub(super) fn answer(self) -> Result<Answer, Unanswered> {
         match self.status.as_deref() {
-            Some("succeeded" | "pending") => Ok(Answer::Approved { reference: self.id }),
+            Some("succeeded" | "pending") => Ok(Answer::Approved {
+                reference: self.id,
+                expires_at: None,
+            }),
             Some("failed" | "canceled") => Ok(Answer::Declined {
                 code: self
                     .failure_reason

@@ -37,7 +37,7 @@ use self::intent::{Intent, Outcome, Refund, Status};
 use super::{Hint, Provider, ProviderRequest, Refusal, Secret, Unanswered, signature};
 use crate::domain::payment::{Answer, PaymentKind};
 
-const NAME: &str = "stripe";
+pub(crate) const NAME: &str = "stripe";
 const SIGNATURE: &str = "stripe-signature";
 const INTENTS: &str = "/v1/payment_intents";
 /// Metadata of an intent or a refund: the key of what made it.
@@ -53,6 +53,8 @@ const AUTHENTICATION_REQUIRED: &str = "authentication_required";
 pub struct StripeConfig {
     /// `https://host`; `http://host:port` under `insecure_dev` only.
     pub url: String,
+    /// When an authorization ends of which Stripe does not tell it; 0: never.
+    pub authorization_days: u16,
     /// Secret or restricted key. Empty: orders cannot choose Stripe.
     pub api_key: Secret,
     /// Secret of its webhooks. Empty: they are refused.
@@ -106,7 +108,9 @@ impl Stripe {
             Reply::Declined(code) => return Ok(Answer::Declined { code }),
         };
         let path = format!("{INTENTS}/{}/confirm", intent_id(&intent.id)?);
-        let form = Form::new().with("off_session", "true");
+        let form = Form::new()
+            .with("off_session", "true")
+            .with("expand[]", "latest_charge");
         match self.api.post(&path, charge.key, "confirm", &form).await? {
             Reply::Done(confirmed) => self
                 .outcome(&confirmed, charge.key)
@@ -154,7 +158,10 @@ impl Stripe {
     /// cannot come true later.
     async fn outcome(&self, intent: &Intent, key: &str) -> Result<Option<Answer>, Unanswered> {
         match intent.outcome() {
-            Outcome::Charged => Ok(Some(approved(&intent.id))),
+            Outcome::Charged => Ok(Some(Answer::Approved {
+                reference: intent.id.clone(),
+                expires_at: intent.capture_before(),
+            })),
             Outcome::Declined(code) => Ok(Some(Answer::Declined { code })),
             Outcome::NotConfirmed => Ok(None),
             Outcome::Unknown => Err(unanswered(format!("the intent is {:?}", intent.status))),
@@ -428,6 +435,7 @@ impl Provider for Stripe {
 fn approved(reference: &str) -> Answer {
     Answer::Approved {
         reference: reference.to_owned(),
+        expires_at: None,
     }
 }
 

@@ -46,6 +46,7 @@ async fn stripe(answers: &[(u16, Value)]) -> (Stripe, Script) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let config = json!({
         "url": format!("http://{}", listener.local_addr().unwrap()),
+        "authorization_days": 7,
         "api_key": "sk_test_1",
         "webhook_secret": "",
     });
@@ -107,7 +108,7 @@ async fn an_authorization_is_created_and_then_confirmed() {
         "POST /v1/payment_intents -create {CREATE}&capture_method=manual\
          &payment_method_options%5Bcard%5D%5Brequest_multicapture%5D=if_available"
     );
-    let confirm = "POST /v1/payment_intents/pi_1/confirm -confirm off_session=true";
+    let confirm = "POST /v1/payment_intents/pi_1/confirm -confirm off_session=true&expand%5B%5D=latest_charge";
     assert_eq!(script.asked(), [create, confirm.to_owned()]);
 }
 
@@ -376,7 +377,7 @@ fn an_event_hints_at_the_key_that_its_object_carries() {
 
 #[test]
 fn the_key_is_never_shown() {
-    let config = json!({ "url": "https://x", "api_key": "sk_live_1", "webhook_secret": "whsec_1" });
+    let config = json!({ "url": "https://x", "authorization_days": 7, "api_key": "sk_live_1", "webhook_secret": "whsec_1" });
     let config: StripeConfig = serde_json::from_value(config).unwrap();
     let shown = format!("{config:?}");
     assert!(

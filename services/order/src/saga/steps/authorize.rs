@@ -11,8 +11,7 @@ use crate::domain::order::{HoldBlock, PaymentPolicy};
 use crate::domain::payment::{Answer, Payment, PaymentKind, PaymentState, open_authorizations};
 use crate::domain::saga::StepResult;
 use crate::domain::tender::shares;
-use crate::payments::effects::{self, Found, NewPayment, Ran, Source};
-use crate::saga::millis;
+use crate::payments::effects::{self, NewPayment, Ran, Source};
 use crate::saga::run::{Lost, Run};
 use crate::store::{payments, sagas};
 
@@ -31,6 +30,9 @@ pub(super) async fn forward(ctx: &Ctx, run: &Run) -> Result<Done, Failure> {
         .zip(shares(&order.tenders, amount))
         .filter(|(_, share)| *share > 0)
         .collect();
+    if run.saga().reservation_attempt > 1 {
+        settle_earlier(ctx, run).await?;
+    }
     let mut done = Done::pass("authorized before");
     for (tender, share) in due {
         // The answer of the last tender is written with the step, those of the others before.
@@ -146,7 +148,7 @@ fn answered(payment: Payment, answer: Answer) -> Done {
         Answer::Declined { .. } => StepResult::Refused(DECLINED.to_owned()),
     };
     let note = match &answer {
-        Answer::Approved { reference } => reference.clone(),
+        Answer::Approved { reference, .. } => reference.clone(),
         Answer::Declined { code } => code.clone(),
     };
     Done {
@@ -190,6 +192,25 @@ async fn earlier_suffices(ctx: &Ctx, run: &Run, tender: i32, amount: i64) -> Res
     Ok(false)
 }
 
+/// Finds out about authorizations for earlier reservations whose answers are not known; nobody sends those again.
+async fn settle_earlier(ctx: &Ctx, run: &Run) -> Result<(), Failure> {
+    let present = cause(run.saga().reservation_attempt, 1);
+    for payment in list(ctx, run).await? {
+        let is_open = payment.kind == PaymentKind::Authorization && !payment.state.is_settled();
+        if is_open && !payment.cause.starts_with(&present) {
+            settle_unwanted(ctx, &payment).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn settle_unwanted(ctx: &Ctx, payment: &Payment) -> Result<(), Failure> {
+    match effects::settle_unwanted(ctx, payment).await? {
+        Some(doubt) => Err(Failure::Retry(doubt)),
+        None => Ok(()),
+    }
+}
+
 async fn list(ctx: &Ctx, run: &Run) -> Result<Vec<Payment>, Failure> {
     let mut conn = ctx.db.read().await?;
     Ok(payments::list(&mut conn, run.order_id()).await?)
@@ -199,38 +220,13 @@ pub(super) async fn undo(ctx: &Ctx, run: &Run) -> Result<Undone, Failure> {
     for payment in list(ctx, run).await? {
         let open = !payment.state.is_settled();
         if open && payment.kind == PaymentKind::Authorization {
-            find_out(ctx, &payment).await?;
+            settle_unwanted(ctx, &payment).await?;
         }
     }
     for (authorization, left) in open_authorizations(&list(ctx, run).await?) {
         give_up(ctx, run, authorization, left).await?;
     }
     Ok(Undone::Nothing)
-}
-
-/// Settles an authorization that may or may not have happened, without ever sending it.
-async fn find_out(ctx: &Ctx, payment: &Payment) -> Result<(), Failure> {
-    let code = match effects::find_out(ctx, payment).await? {
-        Found::Settled => return Ok(()),
-        Found::Answer(answer) => return write(ctx, payment, &answer).await,
-        Found::NeverSent => "not_sent",
-        Found::NotSeen { since } => {
-            // The call may still be under way; after this time it is not.
-            if ctx.now() - since < millis(ctx.config.payments.reconcile_after_ms) {
-                return Err(Failure::Retry("the authorization is in doubt".to_owned()));
-            }
-            "never_arrived"
-        }
-        Found::Unknown(detail) => return Err(Failure::Retry(detail)),
-    };
-    // What is to be sent again was sent before.
-    if let Some(doubt) = effects::abandon(ctx, payment).await? {
-        return Err(Failure::Retry(doubt));
-    }
-    let answer = Answer::Declined {
-        code: code.to_owned(),
-    };
-    write(ctx, payment, &answer).await
 }
 
 /// Gives up what is left of an authorization.
