@@ -435,6 +435,7 @@ fn new_order(rooms: &Rooms, id: OrderId) -> Order {
         placed_by: String::new(),
         created_at: now,
         updated_at: now,
+        deadlines: None,
         lines,
         holds: Vec::new(),
         cancellations: Vec::new(),

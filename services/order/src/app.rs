@@ -191,6 +191,7 @@ fn push(ctx: &Arc<Ctx>, setup: &mut Setup) {
         tokio::spawn(async move { fan_out::run(&own, &cancel).await })
     });
     let own = Arc::clone(ctx);
+    deliver::describe_metrics();
     setup.background("webhooks", |cancel| deliver::spawn(own, cancel));
 }
 

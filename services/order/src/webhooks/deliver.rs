@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use metrics::{counter, gauge, histogram};
+use metrics::{
+    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 use oms_postgres::feed::{self, Filter};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -56,6 +58,30 @@ pub(crate) fn spawn(ctx: Arc<Ctx>, cancel: CancellationToken) -> JoinHandle<()> 
 }
 
 /// Requests of this process.
+/// Tells the metrics recorder what the metrics of webhooks mean. Call once after installing one.
+pub(crate) fn describe_metrics() {
+    describe_counter!(
+        "oms_webhook_deliveries_created",
+        "deliveries to endpoints outside, by cause"
+    );
+    describe_counter!("oms_webhook_attempts", "attempts to deliver, by outcome");
+    describe_histogram!(
+        "oms_webhook_request_duration_seconds",
+        Unit::Seconds,
+        "from the request to the end of the answer"
+    );
+    describe_gauge!("oms_webhook_requests_under_way", "requests under way");
+    describe_gauge!(
+        "oms_webhook_oldest_due_seconds",
+        Unit::Seconds,
+        "how long the oldest due delivery has been due"
+    );
+    describe_counter!(
+        "oms_webhook_endpoints_disabled",
+        "endpoints disabled because they are gone or failing, by reason"
+    );
+}
+
 #[derive(Default)]
 struct UnderWay {
     requests: JoinSet<()>,
