@@ -58,11 +58,12 @@ refuses production 'monitoring.serviceMonitor.enabled needs networkPolicy.metric
 accepts production --set-json networkPolicy.metrics=[] --set networkPolicy.enabled=false
 refuses production 'services.order.autoscaling.maxReplicas is 2, below its 3 replicas' --set services.order.autoscaling.maxReplicas=2
 refuses dev 'auth.jwt.issuer, auth.jwt.audience and auth.jwt.jwksUrl belong together' --set auth.jwt.issuer=https://a.example.com
-accepts existing-databases --set tls.enabled=true
-accepts existing-databases --set tls.terminatedByProxy=true
-accepts existing-databases --set tls.terminatedByProxy=true --set tls.clientCertificateHeader=x-forwarded-client-cert
+accepts existing-databases --set tls.enabled=true --set tls.terminatedByProxy=false --set tls.clientCertificateHeader=
+accepts existing-databases --set tls.clientCertificateHeader=
 refuses existing-databases 'tls.clientCertificateHeader is believed only from a proxy' \
-    --set tls.clientCertificateHeader=x-forwarded-client-cert
+    --set tls.enabled=true --set tls.terminatedByProxy=false
+refuses existing-databases 'tls.enabled is required' --set tls.terminatedByProxy=false --set tls.clientCertificateHeader=
+refuses production 'privacy.existingSecret is required' --set privacy.existingSecret=
 accepts existing-databases --set auth.apiKeys.existingSecret=oms-api-keys
 # What the chart sets itself.
 refuses dev 'services.order.config.INSECURE_DEV: the chart sets this one' --set-string services.order.config.INSECURE_DEV=true

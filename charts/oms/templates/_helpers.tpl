@@ -153,8 +153,24 @@ key: {{ if .root.Values.dev.enabled }}redis-url{{ else }}{{ .root.Values.redis.k
       key: {{ $stripe.webhookSecretKey }}
 {{- end }}
 
+{{- define "oms.privacyEnv" -}}
+- name: OMS_ORDER__PRIVACY__MASTER_KEYS
+  {{- if .root.Values.dev.enabled }}
+  # Everybody knows it, like the passwords of the engines beside it.
+  value: dev:b21zLWRldmVsb3BtZW50LWtleS1vbmx5LTAxMjM0NTY=
+  {{- else }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ .root.Values.privacy.existingSecret }}
+      key: {{ .root.Values.privacy.key }}
+  {{- end }}
+{{- end }}
+
 {{- define "oms.secretEnv" -}}
 {{ include "oms.databaseEnv" . }}
+{{- if eq .service "order" }}
+{{ include "oms.privacyEnv" . }}
+{{- end }}
 {{- if and (eq .service "order") .root.Values.payments.stripe.existingSecret }}
 {{ include "oms.stripeEnv" . }}
 {{- end }}

@@ -24,8 +24,8 @@
     {{- $_ := set $seen $place $service -}}
   {{- end -}}
   {{- range $key, $value := $of.config -}}
-    {{- if has $key (list "LISTEN" "ADMIN_LISTEN" "INSECURE_DEV" "DATABASE__URL" "DATABASE__MAX_CONNECTIONS" "LEASE__REDIS_URL" "PAYMENTS__STRIPE__API_KEY" "PAYMENTS__STRIPE__WEBHOOK_SECRET") -}}
-      {{- fail (printf "services.%s.config.%s: the chart sets this one; INSECURE_DEV works on one machine only, see connections, database, redis and payments for the others" $service $key) -}}
+    {{- if has $key (list "LISTEN" "ADMIN_LISTEN" "INSECURE_DEV" "DATABASE__URL" "DATABASE__MAX_CONNECTIONS" "LEASE__REDIS_URL" "PAYMENTS__STRIPE__API_KEY" "PAYMENTS__STRIPE__WEBHOOK_SECRET" "PRIVACY__MASTER_KEYS" "PRIVACY__MASTER_KEYS_FILE") -}}
+      {{- fail (printf "services.%s.config.%s: the chart sets this one; INSECURE_DEV works on one machine only, see connections, database, redis, privacy and payments for the others" $service $key) -}}
     {{- end -}}
     {{- if or (hasPrefix "PEERS__" $key) (hasPrefix "TELEMETRY__" $key) (hasPrefix "TLS__" $key) -}}
       {{- fail (printf "services.%s.config.%s: the chart sets this one; see telemetry and tls" $service $key) -}}
@@ -56,6 +56,12 @@
 {{- end -}}
 {{- if and $values.tls.enabled $values.tls.terminatedByProxy -}}
   {{- fail "tls.enabled and tls.terminatedByProxy exclude each other: either the services do TLS, or a proxy beside them" -}}
+{{- end -}}
+{{- if not (or $values.dev.enabled $values.privacy.existingSecret) -}}
+  {{- fail (printf "privacy.existingSecret is required: name a Secret whose key %q holds the master keys of personal data, or set dev.enabled=true to try things" $values.privacy.key) -}}
+{{- end -}}
+{{- if not (or $values.tls.enabled $values.tls.terminatedByProxy) -}}
+  {{- fail "tls.enabled is required: the services listen in plain text only where a proxy beside each pod does TLS for them, which tls.terminatedByProxy says" -}}
 {{- end -}}
 {{- if and $values.tls.clientCertificateHeader (not $values.tls.terminatedByProxy) -}}
   {{- fail "tls.clientCertificateHeader is believed only from a proxy: it needs tls.terminatedByProxy" -}}

@@ -57,7 +57,6 @@ pub(crate) fn spawn(ctx: Arc<Ctx>, cancel: CancellationToken) -> JoinHandle<()> 
     })
 }
 
-/// Requests of this process.
 /// Tells the metrics recorder what the metrics of webhooks mean. Call once after installing one.
 pub(crate) fn describe_metrics() {
     describe_counter!(
@@ -82,6 +81,7 @@ pub(crate) fn describe_metrics() {
     );
 }
 
+/// Requests of this process.
 #[derive(Default)]
 struct UnderWay {
     requests: JoinSet<()>,
