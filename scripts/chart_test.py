@@ -118,6 +118,8 @@ def check_services(manifests: Manifests) -> None:
         expected = {f"OMS_{service.upper()}__DATABASE__URL"}
         if service == "inventory":
             expected.add("OMS_INVENTORY__LEASE__REDIS_URL")
+        if service == "order":
+            expected.add("OMS_ORDER__PRIVACY__MASTER_KEYS")
         if service == "order" and manifests.example != "dev":
             expected |= {f"OMS_ORDER__PAYMENTS__STRIPE__{name}" for name in ("API_KEY", "WEBHOOK_SECRET")}
         check(secrets == expected, f"{where}: environment from Secrets is {sorted(secrets)}")
