@@ -182,7 +182,8 @@ async fn a_python_program_receives_webhooks_and_takes_no_forged_ones() -> anyhow
         event_types: vec!["OrderPlaced".to_owned()],
         ..CreateWebhookEndpointRequest::default()
     };
-    let created = suite.clients.webhooks().create_webhook_endpoint(request);
+    let mut webhooks = suite.clients.webhooks();
+    let created = webhooks.create_webhook_endpoint(request);
     let created = created.await?.into_inner();
     let mut receiver = Command::new(&python)
         .arg(root().join("tests/foreign/receive_webhooks.py"))

@@ -96,6 +96,10 @@ pub async fn leave(
     )
     .fetch_one(conn)
     .await?;
+    after(events, recorded, calls)
+}
+
+fn after(events: &[NewEvent], recorded: i64, calls: &[Call<'_>]) -> Result<(), Error> {
     if !events.is_empty() {
         scope::note_events();
     }

@@ -81,7 +81,8 @@ fn issuer(dir: &Path) -> anyhow::Result<(EncodingKey, Jwk)> {
         let public = public.canonicalize().unwrap_or(public);
         explain(&format!(
             "A new issuer. Servers take its tokens with\n\n[auth.jwt]\nissuer = {ISSUER:?}\naudience = {AUDIENCE:?}\n\
-             jwks_file = {public:?}\n"
+             jwks_file = '{}'\n",
+            public.display()
         ));
     }
     Ok((key, jwk))

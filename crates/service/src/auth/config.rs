@@ -123,7 +123,7 @@ impl Default for Quota {
 }
 
 impl Quota {
-    pub(crate) fn check(&self, key: &str) -> Result<(), ConfigError> {
+    pub(crate) fn check(self, key: &str) -> Result<(), ConfigError> {
         if self.calls_per_second > 0 && self.burst == 0 {
             return Err(ConfigError::Invalid(format!(
                 "{key}.burst: must be at least 1"

@@ -34,7 +34,9 @@ impl World {
         // With the line end that editors leave.
         std::fs::write(&pepper, [PEPPER, b"\n"].concat()).unwrap();
         let toml = format!(
-            "insecure_dev = false\nserver.files_reload_ms = 20\n[auth.api_keys]\nfile = {file:?}\npepper_file = {pepper:?}"
+            "insecure_dev = false\nserver.files_reload_ms = 20\n[auth.api_keys]\nfile = '{}'\npepper_file = '{}'",
+            file.display(),
+            pepper.display()
         );
         let (clock, database) = (MockClock::new(), database().await);
         let handle = start_at(&database, &toml, Runtime::default(), clock.clone())
@@ -150,7 +152,10 @@ async fn keys_are_rotated_while_the_server_runs() {
     wait_for("the end of the old key", async || {
         match world.call(&old.key).await {
             Ok(_) => Err("it is still good".to_owned()),
-            Err(error) => Ok(assert_eq!(error.code(), Code::Unauthenticated)),
+            Err(error) => {
+                assert_eq!(error.code(), Code::Unauthenticated);
+                Ok(())
+            }
         }
     })
     .await;

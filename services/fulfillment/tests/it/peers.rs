@@ -381,6 +381,20 @@ impl OrderService for Peers {
         refused()
     }
 
+    async fn list_at_risk(
+        &self,
+        _: Request<ord::ListAtRiskRequest>,
+    ) -> Result<Response<ord::ListAtRiskResponse>, Status> {
+        refused()
+    }
+
+    async fn get_backlog(
+        &self,
+        _: Request<ord::GetBacklogRequest>,
+    ) -> Result<Response<ord::GetBacklogResponse>, Status> {
+        refused()
+    }
+
     async fn get_order_address(
         &self,
         request: Request<ord::GetOrderAddressRequest>,

@@ -215,6 +215,20 @@ impl OrderService for Orders {
     ) -> Result<Response<order::GetOrderTimelineResponse>, Status> {
         refused()
     }
+
+    async fn list_at_risk(
+        &self,
+        _: Request<order::ListAtRiskRequest>,
+    ) -> Result<Response<order::ListAtRiskResponse>, Status> {
+        refused()
+    }
+
+    async fn get_backlog(
+        &self,
+        _: Request<order::GetBacklogRequest>,
+    ) -> Result<Response<order::GetBacklogResponse>, Status> {
+        refused()
+    }
 }
 
 impl Shipments {
