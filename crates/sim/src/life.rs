@@ -198,7 +198,7 @@ async fn clients(rooms: &Rc<Rooms>) {
     let mut held: Vec<OrderId> = Vec::new();
     for _ in 0..3 + world.below(6) {
         place(rooms);
-        for _ in 0..1 + world.below(4) {
+        for _ in 0..=world.below(4) {
             world.time_passes(20_000).await;
             match world.below(8) {
                 0 => held.extend(hold(rooms)),

@@ -331,7 +331,7 @@ impl Orders {
         };
         if let Some(row) = self.rows.get_mut(order) {
             count(row, std::slice::from_ref(units), |counters, quantity| {
-                counters.canceled += quantity
+                counters.canceled += quantity;
             });
             self.settle(world, *order);
         }
@@ -361,7 +361,7 @@ impl Orders {
                 cost += line.part(from, from + unit.quantity).total;
             }
             count(row, std::slice::from_ref(unit), |counters, quantity| {
-                counters.shipped += quantity
+                counters.shipped += quantity;
             });
         }
         let base = format!("shipment/{}", shipment.id);
@@ -389,7 +389,7 @@ impl Orders {
         };
         if row.delivered.insert(shipment.id) {
             count(row, &shipment.units, |counters, quantity| {
-                counters.delivered += quantity
+                counters.delivered += quantity;
             });
             self.settle(world, shipment.order);
         }

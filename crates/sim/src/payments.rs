@@ -170,7 +170,7 @@ async fn write(
         rooms
             .orders
             .borrow_mut()
-            .record(&rooms.world, order, id, &answer)
+            .record(&rooms.world, order, id, &answer);
     };
     rooms.world.commit(commit).await
 }

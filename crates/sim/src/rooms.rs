@@ -180,7 +180,9 @@ impl Rooms {
                         ours.saw("stale batch dropped");
                         return;
                     }
-                    batch.iter().for_each(|event| apply(event));
+                    for event in &batch {
+                        apply(event);
+                    }
                     place.set(place.get().max(from + batch.len()));
                 };
                 // The same batch again, some time later.

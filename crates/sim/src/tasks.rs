@@ -91,7 +91,7 @@ async fn run(rooms: &Rc<Rooms>, holder: Uuid, id: Uuid, task: &Task) -> Result<(
         match step {
             Step::Bring(payment) => payments::bring(rooms, task.order, payment).await?,
             Step::Unwanted(payment) => {
-                payments::settle_unwanted(rooms, task.order, payment).await?
+                payments::settle_unwanted(rooms, task.order, payment).await?;
             }
             Step::Again => {}
             Step::Later | Step::Stuck | Step::Done => return Ok(()),

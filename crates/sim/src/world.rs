@@ -171,7 +171,7 @@ impl World {
         }
         if self.chance(weather.late) {
             self.saw("request late");
-            self.again_later(
+            Self::again_later(
                 PATIENCE + Duration::from_millis(1 + self.below(LATE_MOST_MS)),
                 serve,
             );
@@ -180,7 +180,7 @@ impl World {
         }
         if self.chance(weather.twice) {
             self.saw("request twice");
-            self.again_later(
+            Self::again_later(
                 Duration::from_millis(1 + self.below(LATE_MOST_MS)),
                 serve.clone(),
             );
@@ -196,7 +196,7 @@ impl World {
         Ok(answer)
     }
 
-    fn again_later<T: 'static>(self: &Rc<Self>, after: Duration, serve: impl Fn() -> T + 'static) {
+    fn again_later<T: 'static>(after: Duration, serve: impl Fn() -> T + 'static) {
         tokio::task::spawn_local(async move {
             sleep(after).await;
             serve();
