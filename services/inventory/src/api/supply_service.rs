@@ -88,11 +88,7 @@ impl SupplyService for Api {
         let mut request = request.into_inner();
         let mut violations = Violations::default();
         let size = oms_service::page_size(request.page_size, &mut violations);
-        let mut filter = filter(&request, &mut violations);
-        let location: Option<LocationId> = match &*request.location_id {
-            "" => None,
-            id => checks::required("location_id", id, &mut violations),
-        };
+        let (mut filter, location) = filter(&request, &mut violations);
         violations.into_result().map_err(ApiError::from)?;
         filter.locations =
             oms_service::locations(&access, location.as_ref().map(LocationId::as_str))?;
@@ -174,25 +170,33 @@ fn time(field: &str, given: Timestamp, violations: &mut Violations) -> Option<Of
     read
 }
 
-fn filter(request: &ListExpectedReceiptsRequest, violations: &mut Violations) -> ReceiptFilter {
-    let reference = &request.reference;
-    ReceiptFilter {
-        sku: match &*request.sku {
-            "" => None,
-            sku => checks::required("sku", sku, violations),
-        },
+/// What to list, and the location that is asked for.
+fn filter(
+    request: &ListExpectedReceiptsRequest,
+    violations: &mut Violations,
+) -> (ReceiptFilter, Option<LocationId>) {
+    let sku = match &*request.sku {
+        "" => None,
+        sku => checks::required("sku", sku, violations),
+    };
+    let location = match &*request.location_id {
+        "" => None,
+        id => checks::required("location_id", id, violations),
+    };
+    let reference = match &*request.reference {
+        "" => None,
+        text => {
+            let length = 1..=REFERENCE_CHARS_MAX;
+            Some(checks::text("reference", text, length, violations))
+        }
+    };
+    let filter = ReceiptFilter {
+        sku,
         locations: None,
-        reference: match &**reference {
-            "" => None,
-            text => Some(checks::text(
-                "reference",
-                text,
-                1..=REFERENCE_CHARS_MAX,
-                violations,
-            )),
-        },
+        reference,
         include_closed: request.include_closed,
-    }
+    };
+    (filter, location)
 }
 
 fn to_promise(

@@ -233,6 +233,7 @@ fn check_header(order: &NewOrder, known: &Known<'_>, violations: &mut Violations
         violations,
     );
     check_custom_fields(&order.custom_fields, "custom_fields", violations);
+    check_discounts(&order.discounts, violations);
     violations.check(
         order
             .priority

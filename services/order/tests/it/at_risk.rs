@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use oms_proto::fulfillment::v1 as ff;
+use oms_proto::fulfillment::v1::fulfillment_event::Event as Fulfillment;
 use oms_proto::order::v1 as pb;
 use oms_proto::order::v1::OrderStage::{Authorize, Pick, Release, Ship, Unspecified};
 use oms_testkit::wait_for;
@@ -57,7 +59,18 @@ async fn an_order_goes_through_its_stages_and_leaves_the_list() {
     assert_eq!(soon.len(), 1, "{soon:?}");
     assert!(soon[0].1 == Pick && soon[0].2 < 0, "{soon:?}");
 
-    rig.peers.pick(&order.order_id, 2);
+    let work = order.fulfillment_order_ids[0].clone();
+    let picked = Fulfillment::FulfillmentOrderPicked(ff::FulfillmentOrderPicked {
+        fulfillment_order_id: work.clone(),
+        order_id: order.order_id.clone(),
+        lines: vec![ff::LineProgress {
+            order_line_id: order.lines[0].order_line_id.clone(),
+            quantity: 2,
+            picked: 2,
+            packed: 0,
+        }],
+    });
+    rig.tell_fulfillment(&work, picked);
     rig.until(&order.order_id, "every unit to be picked", |order| {
         order.stage() == Ship
     })

@@ -160,7 +160,8 @@ pub(super) async fn empty(conn: &mut PgConnection, samples: &[Sample]) -> anyhow
 /// Sagas and tasks of the order service that have something left to do.
 pub(super) async fn open_work(conn: &mut PgConnection) -> anyhow::Result<i64> {
     let sql = "SELECT (SELECT count(*) FROM sagas WHERE state IN ('RUNNING', 'UNDOING'))
-                    + (SELECT count(*) FROM tasks WHERE state = 'READY') + (SELECT count(*) FROM outbox)";
+                    + (SELECT count(*) FROM tasks WHERE state = 'READY' AND run_at < now() + interval '1 hour')
+                    + (SELECT count(*) FROM outbox)";
     Ok(sqlx::query_scalar(sql).fetch_one(conn).await?)
 }
 

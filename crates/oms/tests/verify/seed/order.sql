@@ -101,6 +101,10 @@ SELECT gen_random_uuid(), endpoint_id, event_id, event_type, pos, 'DELIVERED', 1
 FROM feed, webhook_endpoints WHERE pos = 1;
 INSERT INTO webhook_attempts (delivery_id, attempt, started_at, status_code, latency_ms, error, response_excerpt)
 SELECT delivery_id, 1, now(), 204, 12, '', '' FROM webhook_deliveries;
+INSERT INTO data_keys (key_id, order_id, master_key_id, wrapped, created_at, erased_at)
+VALUES ('{key_d}', '{order_d}', 'test', 'x', now(), NULL), ('{key_c}', '{order_c}', NULL, NULL, now(), now());
+INSERT INTO addresses (address_id, order_id, key_id, sealed)
+VALUES (gen_random_uuid(), '{order_d}', '{key_d}', 'x'), (gen_random_uuid(), '{order_c}', '{key_c}', 'x');
 INSERT INTO idempotency (principal, method, request_id, request_hash, resource_id)
 VALUES ('user:test', 'PlaceOrder', '{request_a}', sha256(''), '{order_a}');
 INSERT INTO audit_pending (principal, method, object_id, content_hash, reason, request_id, traceparent)
