@@ -246,10 +246,10 @@ async fn a_persons_data_shows_nowhere_but_in_print() -> anyhow::Result<()> {
         let line = log.lines().find(|line| line.contains(CANARY));
         ensure!(line.is_none(), "{service} has logged {line:?}");
     }
-    ensure!(
-        nodes.log("order")?.lines().count() > 10,
-        "a log that tells nothing proves nothing"
-    );
+    for service in &SERVICES[..5] {
+        let log = nodes.log(service)?;
+        ensure!(!log.is_empty(), "a log that tells nothing proves nothing");
+    }
     let spans = collector.spans();
     ensure!(spans.len() > 50, "{} spans", spans.len());
     let told = spans

