@@ -96,10 +96,11 @@ pub async fn leave(
     )
     .fetch_one(conn)
     .await?;
-    after(events, recorded, calls)
+    settle(events, recorded, calls)
 }
 
-fn after(events: &[NewEvent], recorded: i64, calls: &[Call<'_>]) -> Result<(), Error> {
+/// Wakes the relay with the commit when there are events, and fails when not every call could be recorded.
+fn settle(events: &[NewEvent], recorded: i64, calls: &[Call<'_>]) -> Result<(), Error> {
     if !events.is_empty() {
         scope::note_events();
     }

@@ -117,7 +117,7 @@ mod tests {
         assert!(!may("read_only", "privacy.read"));
         let changes = |scope: &&str| scope.rsplit('.').next() != Some("read");
         assert!(!all().filter(changes).any(|scope| may("read_only", scope)));
-        // What a partner must never have, as it is not bound to a location.
+        // What the embedded role keeps from partners; a configuration may give them more, within their reach.
         for scope in [
             "orders.read",
             "events.read",
