@@ -186,7 +186,8 @@ impl Db {
         }
     }
 
-    /// A connection for reading. Statements on it are not in a transaction.
+    /// A connection for one statement that reads, or for several that need not agree: each sees what was committed
+    /// when it began. For several that must agree there is [`Db::snapshot`].
     ///
     /// # Errors
     /// [`Error::Nested`] inside of `run_tx`: read on the transaction's connection there.

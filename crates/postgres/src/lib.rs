@@ -32,6 +32,7 @@ pub mod parked;
 mod partitions;
 pub mod relay;
 mod scope;
+mod snapshot;
 pub mod tasks;
 mod tx;
 
@@ -40,5 +41,6 @@ pub use db::{Db, DbConfig, Pulse};
 pub use error::{Error, ErrorKind};
 pub use migrate::{MIGRATOR, MigrateError, SchemaError, migrate, migrate_url, schema_check};
 pub use names::describe_metrics;
+pub use snapshot::Snapshot;
 pub use tasks::{NewTask, Outcome, RunnerConfig, Task, TaskError, TaskRunner};
 pub use tx::Tx;

@@ -228,6 +228,37 @@ async fn after_commit_runs_only_then() {
 }
 
 #[tokio::test]
+async fn a_snapshot_sees_one_moment_and_writes_nothing() {
+    let fixture = Fixture::new().await;
+    let count = "select count(*) from accounts";
+    let mut snapshot = fixture.db.snapshot().await.unwrap();
+    let before: i64 = sqlx::query_scalar(count)
+        .fetch_one(&mut *snapshot)
+        .await
+        .unwrap();
+    fixture
+        .execute("insert into accounts (id, balance) values (77, 1)")
+        .await;
+    let still: i64 = sqlx::query_scalar(count)
+        .fetch_one(&mut *snapshot)
+        .await
+        .unwrap();
+    assert_eq!(still, before);
+    let refused = sqlx::query("delete from accounts")
+        .execute(&mut *snapshot)
+        .await
+        .unwrap_err();
+    assert!(refused.to_string().contains("read-only"), "{refused}");
+    drop(snapshot);
+    let mut after = fixture.db.snapshot().await.unwrap();
+    let after: i64 = sqlx::query_scalar(count)
+        .fetch_one(&mut *after)
+        .await
+        .unwrap();
+    assert_eq!(after, before + 1);
+}
+
+#[tokio::test]
 async fn a_connection_inside_of_a_transaction_is_refused() {
     let fixture = Fixture::new().await;
     let db = &fixture.db;

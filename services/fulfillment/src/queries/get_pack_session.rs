@@ -13,7 +13,7 @@ pub(crate) async fn get_pack_session(
     ctx: &Ctx,
     id: PackSessionId,
 ) -> Result<(PackSession, FulfillmentOrder), Error> {
-    let mut conn = ctx.db.read().await?;
+    let mut conn = ctx.db.snapshot().await?;
     let session = store::pack_sessions::get(&mut conn, id).await?;
     let session = session.ok_or_else(|| Error::not_found("pack_session", id))?;
     let order_id = session.fulfillment_order_id;

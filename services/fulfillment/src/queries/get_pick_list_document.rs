@@ -28,7 +28,7 @@ pub(crate) async fn get_pick_list_document(ctx: &Ctx, id: PickListId) -> Result<
         .collect();
     ids.sort();
     ids.dedup();
-    let mut conn = ctx.db.read().await?;
+    let mut conn = ctx.db.snapshot().await?;
     let orders = store::fulfillment_orders::get_many(&mut conn, &ids).await?;
     // Orders get totes in the order of their age.
     let totes: Totes = (1_usize..)

@@ -46,7 +46,7 @@ pub(crate) async fn list_fulfillment_orders(
         after,
         limit: page_size + 1,
     };
-    let mut conn = ctx.db.read().await?;
+    let mut conn = ctx.db.snapshot().await?;
     let mut orders = store::fulfillment_orders::list(&mut conn, &filter, page).await?;
     let is_more = i64::try_from(orders.len()).is_ok_and(|count| count > page_size);
     if !is_more {

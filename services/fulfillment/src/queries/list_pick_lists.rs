@@ -31,7 +31,7 @@ pub(crate) async fn list_pick_lists(
         after: list.after,
         limit: list.page_size + 1,
     };
-    let mut conn = ctx.db.read().await?;
+    let mut conn = ctx.db.snapshot().await?;
     let mut lists =
         store::pick_lists::list(&mut conn, &list.location_id, &list.states, page).await?;
     let is_more = i64::try_from(lists.len()).is_ok_and(|count| count > list.page_size);

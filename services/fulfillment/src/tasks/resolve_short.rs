@@ -57,7 +57,7 @@ pub(crate) async fn resolve_short(ctx: Arc<Ctx>, task: Task) -> Result<Outcome, 
 async fn load(ctx: &Ctx, task: &Task) -> Result<Option<Case>, TaskError> {
     let id = Uuid::from_slice(&task.payload)
         .map_err(|_| TaskError::Stuck("the payload is no id".to_owned()))?;
-    let mut conn = ctx.db.read().await?;
+    let mut conn = ctx.db.snapshot().await?;
     let missing = || TaskError::Stuck(format!("short {id} is not there"));
     let short = store::shorts::get(&mut conn, id)
         .await?
@@ -91,7 +91,7 @@ fn short_call(case: &Case) -> ShortCall<'_> {
 async fn propose(ctx: &Ctx, task: &Task, case: &Case) -> Result<Proposal, TaskError> {
     let id = ProposalId::new(derive(case.short.id, "proposal"));
     let (known, excluded) = {
-        let mut conn = ctx.db.read().await?;
+        let mut conn = ctx.db.snapshot().await?;
         let known = store::proposals::get(&mut conn, id).await?;
         let (order_id, sku) = (case.short.order_id, &case.short.sku);
         (

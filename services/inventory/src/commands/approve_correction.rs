@@ -34,7 +34,7 @@ pub(crate) async fn approve_correction(
 ) -> Result<Correction, Error> {
     let id = approve.id;
     let found = {
-        let mut conn = ctx.db.read().await?;
+        let mut conn = ctx.db.snapshot().await?;
         let found = store::corrections::get(&mut conn, &[id.uuid()])
             .await?
             .pop();

@@ -47,7 +47,7 @@ pub(crate) async fn verify_ledger(
     let id = begin(ctx, &call, &what).await?;
     loop {
         let run = {
-            let mut conn = ctx.db.read().await?;
+            let mut conn = ctx.db.snapshot().await?;
             let run = store::ledger_runs::get(&mut conn, id).await?;
             run.ok_or(Error::Conflict)?
         };
@@ -55,7 +55,7 @@ pub(crate) async fn verify_ledger(
             step(ctx, &run, what.skus.as_ref()).await?;
             continue;
         }
-        let mut conn = ctx.db.read().await?;
+        let mut conn = ctx.db.snapshot().await?;
         let corrections = store::corrections::get(&mut conn, &run.corrections).await?;
         return Ok(Verified { run, corrections });
     }
@@ -111,7 +111,7 @@ async fn step(ctx: &Ctx, run: &Run, of: Option<&BTreeSet<Sku>>) -> Result<(), Er
     let limit = ctx.verified_skus_max;
     let page = {
         let of: Option<Vec<&str>> = of.map(|skus| skus.iter().map(Sku::as_str).collect());
-        let mut conn = ctx.db.read().await?;
+        let mut conn = ctx.db.snapshot().await?;
         store::ledger_runs::next_skus(&mut conn, &run.after_sku, of.as_deref(), limit).await?
     };
     let examined = &examine(ctx, &page, run.is_full).await?;

@@ -14,7 +14,7 @@ pub(crate) async fn batch_get_items(
     skus: &BTreeSet<Sku>,
 ) -> Result<(Vec<Item>, Vec<Sku>), Error> {
     let asked: Vec<Sku> = skus.iter().cloned().collect();
-    let mut conn = db.read().await?;
+    let mut conn = db.snapshot().await?;
     let items = store::items::get(&mut conn, &asked).await?;
     let known: BTreeSet<&Sku> = items.iter().map(|item| &item.sku).collect();
     let unknown = asked

@@ -27,7 +27,7 @@ pub(crate) async fn get_available_to_promise(
     asked: &ToPromise,
     now: OffsetDateTime,
 ) -> Result<Option<(Promise, i64)>, Error> {
-    let mut conn = db.read().await?;
+    let mut conn = db.snapshot().await?;
     let ask = Ask {
         skus: std::slice::from_ref(&asked.sku),
         locations: None,

@@ -19,7 +19,7 @@ pub(crate) async fn list_corrections(
     size: i64,
 ) -> Result<Page<Correction, Uuid>, Error> {
     let filter = Filter { state, sku };
-    let mut conn = db.read().await?;
+    let mut conn = db.snapshot().await?;
     let rows = store::corrections::list(&mut conn, filter, before, size + 1).await?;
     Ok(Page::cut(rows, size, |one| one.id.uuid()))
 }

@@ -13,7 +13,7 @@ pub(crate) async fn list_items(
     after: Option<String>,
     size: i64,
 ) -> Result<Page<Item, String>, Error> {
-    let mut conn = db.read().await?;
+    let mut conn = db.snapshot().await?;
     let rows = store::items::list(&mut conn, &after.unwrap_or_default(), size + 1).await?;
     Ok(Page::cut(rows, size, |item| item.sku.to_string()))
 }

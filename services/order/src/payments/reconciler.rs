@@ -69,7 +69,7 @@ pub(crate) async fn sweep(ctx: &Ctx) -> Result<usize, Error> {
 
 async fn reconcile(ctx: &Ctx, payment_id: PaymentId) -> Result<(), Error> {
     let found = {
-        let mut conn = ctx.db.read().await?;
+        let mut conn = ctx.db.snapshot().await?;
         payments::load(&mut conn, payment_id).await?
     };
     let Some(payment) = found else {
@@ -129,7 +129,7 @@ async fn hinted(ctx: &Ctx, provider: &str, key: &str) -> Result<Option<Payment>,
     let Ok(payment_id) = key.parse::<PaymentId>() else {
         return Ok(None);
     };
-    let mut conn = ctx.db.read().await?;
+    let mut conn = ctx.db.snapshot().await?;
     let state = effects::state(&mut conn, payment_id).await?;
     if !matches!(state, Some(EffectState::Sent | EffectState::InDoubt)) {
         return Ok(None);

@@ -28,7 +28,7 @@ pub(crate) async fn export_customer_data(
     after: Option<Position>,
     limit: i64,
 ) -> Result<Vec<(Position, CustomerOrder)>, Error> {
-    let mut conn = ctx.db.read().await?;
+    let mut conn = ctx.db.snapshot().await?;
     let found = load(&mut conn, subject, after, limit).await?;
     let mut page = Vec::with_capacity(found.len());
     for order in found {

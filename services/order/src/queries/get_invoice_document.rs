@@ -25,7 +25,7 @@ pub(crate) async fn get_invoice_document(
     ctx: &Ctx,
     invoice_id: InvoiceId,
 ) -> Result<InvoiceDocument, Error> {
-    let mut conn = ctx.db.read().await?;
+    let mut conn = ctx.db.snapshot().await?;
     let not_found = || Error::NotFound {
         resource: "invoice",
         id: invoice_id.to_string(),

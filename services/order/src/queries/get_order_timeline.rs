@@ -14,7 +14,7 @@ pub(crate) async fn get_order_timeline(
     after: i64,
     limit: i64,
 ) -> Result<Vec<TimelineRow>, Error> {
-    let mut conn = ctx.db.read().await?;
+    let mut conn = ctx.db.snapshot().await?;
     let rows = timeline::list(&mut conn, order_id, after, limit).await?;
     // An order has a row from its first moment on.
     if rows.is_empty() && !orders::exists(&mut conn, order_id).await? {

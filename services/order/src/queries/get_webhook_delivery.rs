@@ -12,7 +12,7 @@ pub(crate) async fn get_webhook_delivery(
     ctx: &Ctx,
     delivery_id: Uuid,
 ) -> Result<(Delivery, Vec<Attempt>), Error> {
-    let mut conn = ctx.db.read().await?;
+    let mut conn = ctx.db.snapshot().await?;
     let found = webhook_deliveries::load(&mut conn, delivery_id).await?;
     let delivery = found.ok_or_else(|| Error::NotFound {
         resource: "webhook_delivery",

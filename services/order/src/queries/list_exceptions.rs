@@ -35,7 +35,7 @@ pub(crate) async fn list_exceptions(
     after: Option<(OffsetDateTime, Uuid)>,
     limit: i64,
 ) -> Result<Vec<Exception>, Error> {
-    let mut conn = ctx.db.read().await?;
+    let mut conn = ctx.db.snapshot().await?;
     let mut found: Vec<Exception> = sagas::list_stuck(&mut conn, after, limit)
         .await?
         .into_iter()

@@ -13,7 +13,7 @@ pub(crate) async fn list_invoices(
     ctx: &Ctx,
     order_id: OrderId,
 ) -> Result<(Order, Vec<Invoice>), Error> {
-    let mut conn = ctx.db.read().await?;
+    let mut conn = ctx.db.snapshot().await?;
     let order = orders::load(&mut conn, order_id)
         .await?
         .ok_or_else(|| Error::order_not_found(order_id))?;

@@ -17,7 +17,7 @@ pub(crate) async fn list_orders(
     after: Option<(OffsetDateTime, Uuid)>,
     limit: i64,
 ) -> Result<Vec<Order>, Error> {
-    let mut conn = ctx.db.read().await?;
+    let mut conn = ctx.db.snapshot().await?;
     let page = lists::list_orders(&mut conn, filter, channels.as_deref(), after, limit).await?;
     let ids: Vec<Uuid> = page.into_iter().map(|(_, order_id)| order_id).collect();
     Ok(orders::load_many(&mut conn, &ids).await?)

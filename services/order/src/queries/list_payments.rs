@@ -14,7 +14,7 @@ pub(crate) async fn list_payments(
     ctx: &Ctx,
     order_id: OrderId,
 ) -> Result<(Vec<Payment>, Vec<Collection>), Error> {
-    let mut conn = ctx.db.read().await?;
+    let mut conn = ctx.db.snapshot().await?;
     known(&mut conn, order_id).await?;
     let payments = payments::list(&mut conn, order_id).await?;
     Ok((payments, collections::list(&mut conn, order_id).await?))

@@ -14,7 +14,7 @@ pub(crate) async fn list_webhook_deliveries(
     after: Option<(i64, Uuid)>,
     limit: i64,
 ) -> Result<Vec<Delivery>, Error> {
-    let mut conn = ctx.db.read().await?;
+    let mut conn = ctx.db.snapshot().await?;
     if let Some(endpoint_id) = filter.endpoint_id {
         let found = webhook_endpoints::load(&mut conn, endpoint_id).await?;
         found.ok_or_else(|| Error::webhook_endpoint_not_found(endpoint_id))?;

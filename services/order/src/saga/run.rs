@@ -191,7 +191,7 @@ impl Run {
     }
 
     async fn read_again(&mut self, ctx: &Ctx) -> Result<bool, Error> {
-        let mut conn = ctx.db.read().await?;
+        let mut conn = ctx.db.snapshot().await?;
         let (order_id, attempt) = (self.saga.order_id, self.saga.attempt);
         let saga = sagas::load_claimed(&mut conn, order_id, self.holder, attempt).await?;
         let order = orders::load(&mut conn, order_id).await?;
@@ -322,7 +322,7 @@ impl Run {
     }
 
     async fn reload(&mut self, ctx: &Ctx) -> Result<(), Lost> {
-        let mut conn = ctx.db.read().await?;
+        let mut conn = ctx.db.snapshot().await?;
         if let Some(order) = orders::load(&mut conn, self.order_id()).await? {
             self.order = order;
         }

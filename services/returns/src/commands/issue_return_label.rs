@@ -89,7 +89,7 @@ pub(crate) async fn buy_label(
     actor: &Principal,
 ) -> Result<Return, Error> {
     let ret = {
-        let mut conn = ctx.db.read().await?;
+        let mut conn = ctx.db.snapshot().await?;
         load(&mut conn, return_id).await?
     };
     let Some(shipment_id) = ret.label_to_buy() else {

@@ -76,7 +76,7 @@ pub(crate) async fn request_return(
 
 /// What an earlier call with the same request id made: a repeat asks no peer.
 async fn done_before(ctx: &Ctx, key: &RequestKey) -> Result<Option<Return>, Error> {
-    let mut conn = ctx.db.read().await?;
+    let mut conn = ctx.db.snapshot().await?;
     match idempotency::find(&mut conn, key).await? {
         Some(id) => Ok(Some(load(&mut conn, recorded(&id)?).await?)),
         None => Ok(None),

@@ -26,7 +26,7 @@ pub(crate) async fn list_returns(
     after: Option<(OffsetDateTime, Uuid)>,
     size: i64,
 ) -> Result<Page, Error> {
-    let mut conn = ctx.db.read().await?;
+    let mut conn = ctx.db.snapshot().await?;
     // One more than asked for tells whether another page follows.
     let mut rows = store::returns::list(&mut conn, filter, after, size + 1).await?;
     let wanted = usize::try_from(size).unwrap_or(usize::MAX);

@@ -17,7 +17,7 @@ pub(crate) async fn list_shipments(
     after: Option<Position>,
     size: i64,
 ) -> Result<(Vec<Shipment>, Option<Position>), StoreError> {
-    let mut conn = db.read().await?;
+    let mut conn = db.snapshot().await?;
     // One more than asked for tells whether there is a next page.
     let mut positions = lists::page(&mut conn, filter, after, size + 1).await?;
     let is_last = i64::try_from(positions.len()).unwrap_or(i64::MAX) <= size;

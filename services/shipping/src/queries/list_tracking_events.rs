@@ -12,7 +12,7 @@ pub(crate) async fn list_tracking_events(
     db: &Db,
     id: ShipmentId,
 ) -> Result<Option<Vec<TrackingEvent>>, StoreError> {
-    let mut conn = db.read().await?;
+    let mut conn = db.snapshot().await?;
     if shipments::load(&mut conn, id).await?.is_none() {
         return Ok(None);
     }

@@ -18,7 +18,7 @@ const LOOK_AGAIN: Duration = Duration::hours(1);
 
 pub(super) async fn forward(ctx: &Ctx, run: &Run) -> Result<Done, Failure> {
     let batches = {
-        let mut conn = ctx.db.read().await?;
+        let mut conn = ctx.db.snapshot().await?;
         releases::list(&mut conn, run.order_id()).await?
     };
     let mut open = batches
