@@ -7,7 +7,9 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use prost_reflect::{DescriptorPool, Kind, MessageDescriptor, MethodDescriptor, ServiceDescriptor};
+use prost_reflect::{
+    DescriptorPool, Kind, MessageDescriptor, MethodDescriptor, ServiceDescriptor, Value,
+};
 use protox::Compiler;
 use tonic_prost_build::Config;
 
@@ -16,6 +18,9 @@ const SCOPE_OPTION: &str = "oms.common.v1.required_scope";
 
 /// The method option that names the kinds of bounds which the RPC keeps.
 const REACH_OPTION: &str = "oms.common.v1.reach";
+
+/// Those kinds.
+const REACHES: [&str; 2] = ["location", "channel"];
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -47,7 +52,7 @@ fn main() -> Result<()> {
     )?;
     let pool = plain.descriptor_pool();
     fs::write(out_dir.join("methods.rs"), methods(&pool)?)?;
-    for kind in ["location", "channel"] {
+    for kind in REACHES {
         let file = out_dir.join(format!("bound_by_{kind}.rs"));
         fs::write(file, bound_by(&pool, kind)?)?;
     }
@@ -133,18 +138,21 @@ fn bound_by(pool: &DescriptorPool, kind: &str) -> Result<String> {
     let option = pool
         .get_extension_by_name(REACH_OPTION)
         .ok_or_else(|| format!("{REACH_OPTION} is not declared"))?;
-    let keeps = |method: &MethodDescriptor| {
+    let mut paths = Vec::new();
+    let services = pool.services().collect::<Vec<_>>();
+    for method in services.iter().flat_map(ServiceDescriptor::methods) {
+        let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
         let options = method.options();
         let kinds = options.get_extension(&option);
-        let kinds = kinds.as_list().unwrap_or_default().to_vec();
-        kinds.iter().any(|one| one.as_str() == Some(kind))
-    };
-    let services = pool.services().collect::<Vec<_>>();
-    let methods = services.iter().flat_map(ServiceDescriptor::methods);
-    let mut paths: Vec<String> = methods
-        .filter(keeps)
-        .map(|method| format!("/{}/{}", method.parent_service().full_name(), method.name()))
-        .collect();
+        let kinds = kinds.as_list().unwrap_or_default();
+        let is_unknown = |one: &&Value| one.as_str().is_none_or(|one| !REACHES.contains(&one));
+        if let Some(unknown) = kinds.iter().find(is_unknown) {
+            return Err(format!("{path}: reach is one of {REACHES:?}, not {unknown:?}").into());
+        }
+        if kinds.iter().any(|one| one.as_str() == Some(kind)) {
+            paths.push(path);
+        }
+    }
     paths.sort();
     Ok(format!("&{paths:?}"))
 }

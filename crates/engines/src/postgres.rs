@@ -251,6 +251,8 @@ fn initialise(dir: &Path, data: &Path, home: &PostgresHome, run_as: &RunAs) -> R
             "--auth=trust".into(),
             "--encoding=UTF8".into(),
             format!("--locale={locale}").into(),
+            // Both order text by code points; C compares bytes without asking the system's library.
+            "--lc-collate=C".into(),
             "--no-instructions".into(),
             "--no-sync".into(),
         ];

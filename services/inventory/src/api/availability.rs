@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use futures::stream::{self, BoxStream, StreamExt};
-use oms_core::{Access, ChannelId, LocationId, Reach, Violations};
+use oms_core::{Access, ChannelId, LocationId, Reach, Sku, Violations};
 use oms_proto::inventory::v1::{SkuAvailability, StockLevel, WatchAvailabilityResponse};
 use oms_service::ApiError;
 use tonic::Status;
@@ -109,7 +109,17 @@ pub(super) fn status(error: WatchError) -> Status {
     let error = match error {
         WatchError::TooMany => ApiError::overloaded(),
         WatchError::Over => ApiError::unavailable("inventory"),
+        WatchError::Kits(kits) => are_kits(&kits),
         WatchError::Store(error) => error.into(),
     };
     error.into()
+}
+
+fn are_kits(kits: &[Sku]) -> ApiError {
+    let mut violations = Violations::default();
+    for sku in kits {
+        let message = format!("{sku} is a kit: its components can be followed");
+        violations.check(false, "skus", "SKU_IS_KIT", message);
+    }
+    violations.into()
 }

@@ -26,6 +26,17 @@ pub(crate) struct Availability {
     pub(crate) supplies: Vec<Supply>,
     /// Units of demand that waits; 0 when it was not asked for.
     pub(crate) backordered: i64,
+    /// Its components when it is a kit, which has no stock of its own; else none.
+    pub(crate) parts: Vec<Component>,
+}
+
+/// A component of a kit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Component {
+    /// Units in one kit, above zero.
+    pub(crate) quantity: i64,
+    /// What there is of it.
+    pub(crate) stock: Availability,
 }
 
 /// Supply that is still to come.
@@ -86,6 +97,9 @@ impl Availability {
 
     /// Sums these locations up for an order of the channel.
     pub(crate) fn totals(&self, locations: Asked<'_>, channel: Option<&ChannelId>) -> Totals {
+        if self.is_kit() {
+            return self.kit_totals(locations, channel);
+        }
         let levels = || self.levels_at(locations);
         let places: BTreeSet<&LocationId> = levels().map(|level| &level.key.location).collect();
         let from_here = places
@@ -122,11 +136,18 @@ impl Availability {
         times: &[OffsetDateTime],
         now: OffsetDateTime,
     ) -> Promise {
-        let at = |time| self.promised_by(time, now, channel);
+        let at = |time| {
+            if self.is_kit() {
+                return self.kits_promised_by(time, now, channel);
+            }
+            self.promised_by(time, now, channel)
+        };
         // What can be promised only rises when supply comes, so no other times have to be looked at.
+        let parts = self.parts.iter().flat_map(|part| &part.stock.supplies);
         let arrivals: BTreeSet<OffsetDateTime> = self
             .supplies
             .iter()
+            .chain(parts)
             .map(|supply| supply.expected_at)
             .collect();
         let later = arrivals.into_iter().filter(|time| *time > now);
@@ -176,6 +197,81 @@ impl Availability {
             .iter()
             .filter(|level| level.key.location == *location);
         sum(here.map(|level| level.buckets.get(Account::Available)))
+    }
+}
+
+/// Kits: sold as one, on the shelf as several. A kit is taken whole from one location.
+impl Availability {
+    /// Whether it is a kit.
+    pub(crate) fn is_kit(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
+    fn kit_totals(&self, locations: Asked<'_>, channel: Option<&ChannelId>) -> Totals {
+        let offered = self.parts.iter().map(|part| {
+            let alone = part.stock.totals(locations, channel);
+            alone.available_to_promise / part.quantity
+        });
+        let free = |stock: &Self, location: &LocationId| stock.available_at(location);
+        let from_here = |stock: &Self, location: &LocationId| {
+            stock.policy.free_at(location, stock.available_at(location))
+        };
+        let whole = self.whole_kits(locations, from_here);
+        Totals {
+            on_hand: 0,
+            available: self.whole_kits(locations, free),
+            safety_stock: 0,
+            buffer: 0,
+            available_to_promise: offered.fold(whole, i64::min),
+            incoming: 0,
+        }
+    }
+
+    /// Kits that can be promised at a time: no more than any component allows by itself, and no more than can be put
+    /// together where all of them are.
+    fn kits_promised_by(
+        &self,
+        time: OffsetDateTime,
+        now: OffsetDateTime,
+        channel: Option<&ChannelId>,
+    ) -> i64 {
+        let alone = self.parts.iter().map(|part| {
+            let promised = part.stock.promised_by(time, now, channel);
+            promised / part.quantity
+        });
+        let whole = self.whole_kits(None, |stock, location| {
+            let comes = stock.supplies.iter().filter(|supply| {
+                supply.location == *location
+                    && now < supply.expected_at
+                    && supply.expected_at <= time
+            });
+            let comes = sum(comes.map(|supply| supply.units));
+            let there = stock.available_at(location).saturating_add(comes);
+            stock.policy.free_at(location, there)
+        });
+        alone.fold(whole, i64::min)
+    }
+
+    /// Kits that can be put together location by location, of so many units of each component there.
+    fn whole_kits(&self, locations: Asked<'_>, units: impl Fn(&Self, &LocationId) -> i64) -> i64 {
+        let parts = || self.parts.iter().map(|part| &part.stock);
+        let stands = parts()
+            .flat_map(|stock| &stock.levels)
+            .map(|level| &level.key.location);
+        let comes = parts()
+            .flat_map(|stock| &stock.supplies)
+            .map(|supply| &supply.location);
+        let places: BTreeSet<&LocationId> = stands
+            .chain(comes)
+            .filter(|location| is_asked(locations, location))
+            .collect();
+        let kits_at = |location: &LocationId| {
+            let each = self.parts.iter();
+            each.map(|part| units(&part.stock, location) / part.quantity)
+                .min()
+                .unwrap_or(0)
+        };
+        sum(places.into_iter().map(kits_at))
     }
 }
 
@@ -236,6 +332,7 @@ mod tests {
             policy: Policy::default(),
             supplies: supplies.iter().map(supply).collect(),
             backordered: 0,
+            parts: Vec::new(),
         }
     }
 
@@ -348,5 +445,25 @@ mod tests {
                 prop_assert!(stock.totals(Some(&one), Some(&web())).available_to_promise <= together);
             }
         }
+    }
+
+    #[test]
+    fn a_kit_is_promised_where_and_when_all_of_it_is() {
+        let part = |quantity, stock| Component { quantity, stock };
+        let mut kit = availability(&[], &[]);
+        // At x: 4 of the one, and of the other 3 now and 4 on the second day. At y there is nothing of the one.
+        kit.parts = vec![
+            part(1, availability(&[(0, 4)], &[])),
+            part(2, availability(&[(0, 3), (1, 9)], &[(0, 2, 4), (1, 1, 8)])),
+        ];
+        let promise = kit.promise(3, None, &[days(1), days(2)], now());
+        assert_eq!((promise.now, promise.at), (1, vec![1, 3]));
+        assert_eq!(promise.earliest, Some(days(2)));
+        // What a component keeps back is not there for the kit.
+        kit.parts[0].stock.policy = rules(0, 3, 0);
+        let totals = kit.totals(None, Some(&web()));
+        assert_eq!((totals.available, totals.available_to_promise), (1, 1));
+        kit.parts[0].stock.policy = rules(4, 0, 0);
+        assert_eq!(kit.totals(None, None).available_to_promise, 0);
     }
 }

@@ -7,7 +7,8 @@ use oms_postgres::Error;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use crate::domain::availability::{Availability, Supply};
+use crate::domain::availability::{Availability, Component, Supply};
+use crate::domain::kit::Part;
 use crate::domain::level::{Buckets, Level, LevelKey};
 use crate::domain::policy::Policy;
 
@@ -25,7 +26,7 @@ pub(crate) struct Ask<'a> {
     pub(crate) waiting: bool,
 }
 
-/// These SKUs by SKU, as of one moment, with one statement. Those that do not exist are missing.
+/// These SKUs by SKU, kits with their components, as of one moment, with one statement. Those that do not exist are missing.
 pub(crate) async fn of(conn: &mut PgConnection, ask: Ask<'_>) -> Result<Vec<Availability>, Error> {
     let locations: Option<Vec<&str>> = ask
         .locations
@@ -39,7 +40,7 @@ pub(crate) async fn of(conn: &mut PgConnection, ask: Ask<'_>) -> Result<Vec<Avai
     )
     .fetch_all(conn)
     .await?;
-    gather(rows)
+    gather(rows, ask.skus)
 }
 
 /// A row about a SKU; what `units` are depends on the kind.
@@ -52,7 +53,7 @@ struct Row {
     expected_at: Option<OffsetDateTime>,
 }
 
-fn gather(rows: Vec<Row>) -> Result<Vec<Availability>, Error> {
+fn gather(rows: Vec<Row>, asked: &[Sku]) -> Result<Vec<Availability>, Error> {
     let mut found: BTreeMap<String, Availability> = BTreeMap::new();
     let (lanes, parts): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| row.kind == "lane");
     for row in lanes {
@@ -65,10 +66,12 @@ fn gather(rows: Vec<Row>) -> Result<Vec<Availability>, Error> {
             policy: Policy::default(),
             supplies: Vec::new(),
             backordered: 0,
+            parts: Vec::new(),
         };
         found.insert(row.sku, one);
     }
     let mut rules = Vec::new();
+    let mut made_of: BTreeMap<Sku, Vec<Part>> = BTreeMap::new();
     for row in parts {
         // Levels, policies and receipts refer to the lane.
         let Some(one) = found.get_mut(&row.sku) else {
@@ -78,6 +81,10 @@ fn gather(rows: Vec<Row>) -> Result<Vec<Availability>, Error> {
             "level" => one.levels.push(level(row)?),
             "supply" => one.supplies.push(supply(&row)?),
             "waiting" => [one.backordered] = units(&row)?,
+            "part" => made_of
+                .entry(one.sku.clone())
+                .or_default()
+                .push(part(&row)?),
             _ => rules.push(rule(row)?),
         }
     }
@@ -86,7 +93,48 @@ fn gather(rows: Vec<Row>) -> Result<Vec<Availability>, Error> {
         policy: policies.remove(&one.sku).unwrap_or_default(),
         ..one
     });
-    Ok(with_policy.collect())
+    Ok(assemble(with_policy.collect(), &made_of, asked))
+}
+
+/// What was asked for; kits get their components, which were read with them.
+fn assemble(
+    found: Vec<Availability>,
+    made_of: &BTreeMap<Sku, Vec<Part>>,
+    asked: &[Sku],
+) -> Vec<Availability> {
+    if made_of.is_empty() {
+        return found;
+    }
+    let by_sku: BTreeMap<Sku, Availability> = found
+        .into_iter()
+        .map(|one| (one.sku.clone(), one))
+        .collect();
+    let component = |part: &Part| {
+        let stock = by_sku.get(&part.sku)?.clone();
+        Some(Component {
+            quantity: part.quantity,
+            stock,
+        })
+    };
+    let asked: BTreeSet<&Sku> = asked.iter().collect();
+    asked
+        .into_iter()
+        .filter_map(|sku| {
+            let parts = made_of.get(sku).map(Vec::as_slice).unwrap_or_default();
+            Some(Availability {
+                parts: parts.iter().filter_map(component).collect(),
+                ..by_sku.get(sku)?.clone()
+            })
+        })
+        .collect()
+}
+
+fn part(row: &Row) -> Result<Part, Error> {
+    let [quantity] = units(row)?;
+    Ok(Part {
+        sku: read(&row.place, "item_components", "component_sku", &row.sku)?,
+        quantity,
+    })
 }
 
 fn level(row: Row) -> Result<Level, Error> {

@@ -341,3 +341,39 @@ async fn buyers_of_kits_and_of_components_share_the_stock() {
     );
     rig.audit().await;
 }
+
+#[tokio::test]
+async fn what_components_make_can_be_promised() {
+    let rig = Rig::start().await;
+    // Apart, components make nothing: B stands alone in the west.
+    rig.stock(&[("A", EAST, 5), ("B", EAST, 9), ("B", WEST, 7)])
+        .await;
+    rig.upsert(vec![kit("K", &[("A", 1), ("B", 2)])])
+        .await
+        .unwrap();
+    let kits = || async {
+        let request = pb::GetAvailabilityRequest {
+            sku: "K".to_owned(),
+            ..Default::default()
+        };
+        let answer = rig.api.stock.clone().get_availability(request).await;
+        let answer = answered(answer).unwrap();
+        assert!(answer.levels.is_empty(), "a kit stands on no shelf");
+        let total = answer.total.unwrap();
+        (total.on_hand, total.available, total.available_to_promise)
+    };
+    assert_eq!(kits().await, (0, 4, 4));
+    rig.reserve(hold(&[("K", 3)])).await.unwrap();
+    assert_eq!(kits().await, (0, 1, 1));
+    rig.reserve(hold(&[("B", 2)])).await.unwrap();
+    assert_eq!(kits().await, (0, 0, 0));
+    rig.reserve(hold(&[("K", 1)])).await.unwrap_err();
+
+    let watch = pb::WatchAvailabilityRequest {
+        skus: vec!["A".to_owned(), "K".to_owned()],
+        ..Default::default()
+    };
+    let refused = rig.api.stock.clone().watch_availability(watch).await;
+    let refused = answered(refused).unwrap_err();
+    assert_eq!(refused.violations()[0].reason, "SKU_IS_KIT");
+}

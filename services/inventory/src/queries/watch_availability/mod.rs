@@ -40,6 +40,9 @@ pub(crate) enum WatchError {
     /// The database was restored: what was told means nothing any more.
     #[error("the database was restored")]
     Over,
+    /// These are kits: what there is of them changes with their components, which can be followed.
+    #[error("{} of the SKUs are kits", .0.len())]
+    Kits(Vec<Sku>),
     /// The database cannot be read.
     #[error(transparent)]
     Store(#[from] Error),
@@ -51,7 +54,8 @@ pub(crate) async fn watch_availability(
     watchers: &Watchers,
     skus: BTreeSet<Sku>,
 ) -> Result<Changes, WatchError> {
-    let unread = skus.iter().cloned().collect();
+    let unread: VecDeque<Sku> = skus.iter().cloned().collect();
+    refuse_kits(db, &skus).await?;
     // Known to the hub before anything is read: what changes between is told.
     let watch = watchers.watch(skus).await?;
     Ok(Changes {
@@ -63,6 +67,18 @@ pub(crate) async fn watch_availability(
         told_at: Instant::now(),
         is_complete: false,
     })
+}
+
+async fn refuse_kits(db: &Db, skus: &BTreeSet<Sku>) -> Result<(), WatchError> {
+    let skus: Vec<Sku> = skus.iter().cloned().collect();
+    let mut conn = db.read().await?;
+    let kits = store::kits::get(&mut conn, &skus).await?;
+    if kits.is_empty() {
+        return Ok(());
+    }
+    Err(WatchError::Kits(
+        kits.into_iter().map(|(sku, _)| sku).collect(),
+    ))
 }
 
 /// What a caller hears, answer by answer.
