@@ -30,7 +30,8 @@ trap 'rm -f "$OMS_CRASH_SUMMARY"' EXIT
 
 # What fails does not keep the others from running; the table comes in any case.
 failed=0
-run() { cargo test --locked --quiet --no-fail-fast "${profile[@]}" --package oms-tests "$@" || failed=1; }
+# Of the whole workspace, as `make test` builds it: one package alone has fewer features, and all would be compiled anew.
+run() { cargo test --locked --quiet --no-fail-fast "${profile[@]}" --workspace "$@" || failed=1; }
 
 run --test crash_reservations -- --ignored --exact --nocapture the_long_form
 if [ -z "${OMS_CRASH_ONLY:-}" ]; then
@@ -38,5 +39,5 @@ if [ -z "${OMS_CRASH_ONLY:-}" ]; then
     run --test crash_orders --test crash_saga --test crash_payments --test crash_feed --test crash_recovery -- \
         --nocapture --test-threads 1
 fi
-cargo run --locked --quiet "${profile[@]}" --package oms-tests --bin oms-crash-summary -- "$OMS_CRASH_SUMMARY" || failed=1
+cargo run --locked --quiet "${profile[@]}" --bin oms-crash-summary -- "$OMS_CRASH_SUMMARY" || failed=1
 exit "$failed"

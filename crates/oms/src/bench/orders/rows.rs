@@ -36,6 +36,9 @@ const PLACED: [(&str, i64); 8] = [
     ("feed_1", 1),
     ("idempotency", 1),
 ];
+/// Most connections of the floor: as many as a service has. More of them would each see a few orders only, and plan statements
+/// most of the time.
+const CLIENTS_MAX: u32 = 8;
 /// Postgres counts what a transaction wrote at the latest after this time.
 const COUNTED: Duration = Duration::from_secs(2);
 
@@ -148,7 +151,7 @@ impl Floors {
             text: &text(samples, transactions),
             variables: &[],
         };
-        let clients = clients.min(self.orders);
+        let clients = clients.min(self.orders).min(CLIENTS_MAX);
         let length = Length::Transactions((self.orders / clients).max(1));
         pgbench.run(script, clients, length).await
     }
@@ -174,11 +177,17 @@ fn text(samples: &[Sample], transactions: usize) -> String {
     text + "\n"
 }
 
-/// Without foreign keys, as parents may come after their children, and by indexes only, though the tables are empty when the
-/// statements are planned.
+/// Without foreign keys, as parents may come after their children, by indexes only, though the tables are empty when the
+/// statements are planned, and planned once for each connection.
 fn unchecked(url: &str) -> String {
     let and = if url.contains('?') { '&' } else { '?' };
-    format!("{url}{and}options=-csession_replication_role%3Dreplica%20-cenable_seqscan%3Doff")
+    let settings = [
+        "session_replication_role=replica",
+        "enable_seqscan=off",
+        "plan_cache_mode=force_generic_plan",
+    ];
+    let options = settings.map(|setting| format!("-c{}", setting.replace('=', "%3D")));
+    format!("{url}{and}options={}", options.join("%20"))
 }
 
 fn own(name: &str) -> String {
