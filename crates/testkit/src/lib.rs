@@ -7,6 +7,7 @@
 //! - [`RedisPrefix`]: the part of Redis that belongs to one test
 //! - [`MockClock`], [`SeqIds`]: time and ids that a test controls
 //! - [`Collector`]: receives the spans that the code under test exports
+//! - [`Feed`]: the event feed of a peer that a test plays
 //! - [`wait_for`]: waits for something to become true, bounded, with the last status in the message
 //!
 //! Knows no service. Helpers panic when they cannot do their work, as tests do.
@@ -20,6 +21,7 @@
 mod clock;
 mod collector;
 mod engines;
+mod feed;
 mod ids;
 mod redis;
 mod test_db;
@@ -31,6 +33,7 @@ pub use engines::{
     PrivatePostgres, PrivateRedis, postgres_url, private_postgres, private_redis, private_redis_as,
     redis_url,
 };
+pub use feed::Feed;
 pub use ids::SeqIds;
 pub use oms_engines::Role;
 pub use redis::RedisPrefix;

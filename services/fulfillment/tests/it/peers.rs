@@ -3,14 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use oms_proto::common::v1::{ErrorReason, PostalAddress};
-use oms_proto::events::v1::event_feed_service_server::{EventFeedService, EventFeedServiceServer};
-use oms_proto::events::v1::{
-    Event, GetHeadRequest, GetHeadResponse, SubscribeRequest, SubscribeResponse,
-};
+use oms_proto::events::v1::Event;
+use oms_proto::events::v1::event_feed_service_server::EventFeedServiceServer;
 use oms_proto::inventory::v1 as inv;
 use oms_proto::inventory::v1::item_service_server::{ItemService, ItemServiceServer};
 use oms_proto::inventory::v1::location_service_server::{LocationService, LocationServiceServer};
@@ -20,14 +17,11 @@ use oms_proto::inventory::v1::reservation_service_server::{
 use oms_proto::order::v1 as ord;
 use oms_proto::order::v1::order_service_server::{OrderService, OrderServiceServer};
 use oms_service::ApiError;
+use oms_testkit::Feed;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio_stream::wrappers::{TcpListenerStream, WatchStream};
-use tokio_stream::{Stream, StreamExt};
+use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
-
-const EPOCH: &str = "5b1f2a52-58b5-4a3e-9d1c-0a3c1b7c1a10";
 
 /// What the stubs know and have seen; tests look and change.
 #[derive(Default)]
@@ -60,7 +54,7 @@ pub(crate) enum Silent {
 #[derive(Clone)]
 pub(crate) struct Peers {
     pub(crate) world: Arc<Mutex<World>>,
-    feed: Arc<watch::Sender<Vec<Event>>>,
+    feed: Feed,
 }
 
 impl Peers {
@@ -68,7 +62,7 @@ impl Peers {
     pub(crate) async fn start() -> (Self, SocketAddr) {
         let peers = Self {
             world: Arc::default(),
-            feed: Arc::new(watch::Sender::new(Vec::new())),
+            feed: Feed::default(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
@@ -77,7 +71,7 @@ impl Peers {
             .add_service(LocationServiceServer::new(peers.clone()))
             .add_service(ReservationServiceServer::new(peers.clone()))
             .add_service(OrderServiceServer::new(peers.clone()))
-            .add_service(EventFeedServiceServer::new(peers.clone()))
+            .add_service(EventFeedServiceServer::new(peers.feed.clone()))
             .serve_with_incoming(TcpListenerStream::new(listener));
         tokio::spawn(server);
         (peers, addr)
@@ -97,11 +91,8 @@ impl Peers {
     }
 
     /// Appends an event to shipping's feed.
-    pub(crate) fn publish(&self, mut event: Event) {
-        self.feed.send_modify(|events| {
-            event.pos = i64::try_from(events.len()).unwrap() + 1;
-            events.push(event);
-        });
+    pub(crate) fn publish(&self, event: Event) {
+        self.feed.publish(event);
     }
 }
 
@@ -407,47 +398,6 @@ impl OrderService for Peers {
             .ok_or_else(|| Status::unavailable("down"))?;
         Ok(Response::new(ord::GetOrderAddressResponse {
             address: Some(address),
-        }))
-    }
-}
-
-#[tonic::async_trait]
-impl EventFeedService for Peers {
-    type SubscribeStream = Pin<Box<dyn Stream<Item = Result<SubscribeResponse, Status>> + Send>>;
-
-    async fn subscribe(
-        &self,
-        request: Request<SubscribeRequest>,
-    ) -> Result<Response<Self::SubscribeStream>, Status> {
-        let mut after = request.into_inner().after_pos;
-        let batches = WatchStream::new(self.feed.subscribe()).map(move |events| {
-            let head_pos = i64::try_from(events.len()).unwrap();
-            let from_pos = std::mem::replace(&mut after, head_pos);
-            let events = events
-                .into_iter()
-                .filter(|event| event.pos > from_pos)
-                .collect();
-            let epoch = EPOCH.to_owned();
-            Ok(SubscribeResponse {
-                epoch,
-                from_pos,
-                through_pos: head_pos,
-                head_pos,
-                events,
-            })
-        });
-        Ok(Response::new(Box::pin(batches)))
-    }
-
-    async fn get_head(
-        &self,
-        _: Request<GetHeadRequest>,
-    ) -> Result<Response<GetHeadResponse>, Status> {
-        let pos = i64::try_from(self.feed.borrow().len()).unwrap();
-        Ok(Response::new(GetHeadResponse {
-            epoch: EPOCH.to_owned(),
-            pos,
-            first_pos: 1,
         }))
     }
 }

@@ -14,14 +14,14 @@ use oms_proto::inventory::v1::stock_policy_service_client::StockPolicyServiceCli
 use oms_proto::inventory::v1::stock_service_client::StockServiceClient;
 use oms_proto::inventory::v1::supply_service_client::SupplyServiceClient;
 use oms_service::{AnyProgram, Layers, PeerError, Runtime, ServiceHandle};
-use oms_testkit::{MockClock, RedisPrefix, TestDb, redis_url, template_key};
+use oms_testkit::{Feed, MockClock, RedisPrefix, TestDb, redis_url, template_key};
 use prost::Message;
 use sqlx::{PgConnection, Row};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Response, Status};
 use uuid::Uuid;
 
-use crate::peers::Feed;
+use crate::peers::feed;
 
 pub(crate) const EAST: &str = "us-east";
 pub(crate) const WEST: &str = "us-west";
@@ -80,8 +80,8 @@ impl Rig {
                 .await
         })
         .await;
-        let (shipping, shipping_addr) = Feed::start().await;
-        let (returns, returns_addr) = Feed::start().await;
+        let (shipping, shipping_addr) = feed().await;
+        let (returns, returns_addr) = feed().await;
         let peers = [&shipping_addr.to_string(), &returns_addr.to_string()];
         let prefix = RedisPrefix::new();
         let layers = layers(db.url(), redis, &prefix.to_string(), peers).with(more);

@@ -5,15 +5,11 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use oms_core::Clock;
 use oms_proto::common::v1::{ErrorReason, FillPolicy, Shortage};
-use oms_proto::events::v1::event_feed_service_server::{EventFeedService, EventFeedServiceServer};
-use oms_proto::events::v1::{
-    Event, GetHeadRequest, GetHeadResponse, SubscribeRequest, SubscribeResponse,
-};
+use oms_proto::events::v1::event_feed_service_server::EventFeedServiceServer;
 use oms_proto::fulfillment::v1 as ff;
 use oms_proto::fulfillment::v1::fulfillment_order_service_server::{
     FulfillmentOrderService, FulfillmentOrderServiceServer,
@@ -27,16 +23,13 @@ use oms_proto::inventory::v1::reservation_service_server::{
 };
 use oms_proto::time_to_proto;
 use oms_service::ApiError;
-use oms_testkit::MockClock;
+use oms_testkit::{Feed, MockClock};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
-use tokio_stream::wrappers::{TcpListenerStream, WatchStream};
-use tokio_stream::{Stream, StreamExt};
+use tokio::sync::Semaphore;
+use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
-
-const EPOCH: &str = "5b1f2a52-58b5-4a3e-9d1c-0a3c1b7c1a10";
 
 /// The location that everything ships from.
 pub(crate) const EAST: &str = "us-east";
@@ -84,7 +77,7 @@ impl Peers {
             addrs: BTreeMap::new(),
         };
         for name in ["inventory", "fulfillment", "shipping", "returns"] {
-            let feed = Feed::new();
+            let feed = Feed::default();
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             peers.addrs.insert(name, listener.local_addr().unwrap());
             peers.feeds.insert(name, feed.clone());
@@ -732,72 +725,4 @@ fn cancel_units(
         order.set_state(ff::FulfillmentOrderState::Canceled);
     }
     canceled
-}
-
-/// A feed that tests write.
-#[derive(Clone)]
-pub(crate) struct Feed {
-    events: Arc<watch::Sender<Vec<Event>>>,
-}
-
-impl Feed {
-    fn new() -> Self {
-        Self {
-            events: Arc::new(watch::Sender::new(Vec::new())),
-        }
-    }
-
-    /// Tells an event, or one more time.
-    pub(crate) fn publish(&self, mut event: Event) {
-        self.events.send_modify(|events| {
-            event.pos = i64::try_from(events.len()).unwrap() + 1;
-            events.push(event);
-        });
-    }
-
-    /// Events told so far.
-    pub(crate) fn len(&self) -> i64 {
-        i64::try_from(self.events.borrow().len()).unwrap()
-    }
-}
-
-#[tonic::async_trait]
-impl EventFeedService for Feed {
-    type SubscribeStream = Pin<Box<dyn Stream<Item = Result<SubscribeResponse, Status>> + Send>>;
-
-    async fn subscribe(
-        &self,
-        request: Request<SubscribeRequest>,
-    ) -> Result<Response<Self::SubscribeStream>, Status> {
-        let mut after = request.into_inner().after_pos;
-        let batches = WatchStream::new(self.events.subscribe()).map(move |events| {
-            let head_pos = i64::try_from(events.len()).unwrap();
-            let from_pos = std::mem::replace(&mut after, head_pos);
-            let events = events
-                .into_iter()
-                .filter(|event| event.pos > from_pos)
-                .collect();
-            let epoch = EPOCH.to_owned();
-            Ok(SubscribeResponse {
-                epoch,
-                from_pos,
-                through_pos: head_pos,
-                head_pos,
-                events,
-            })
-        });
-        Ok(Response::new(Box::pin(batches)))
-    }
-
-    async fn get_head(
-        &self,
-        _: Request<GetHeadRequest>,
-    ) -> Result<Response<GetHeadResponse>, Status> {
-        let pos = i64::try_from(self.events.borrow().len()).unwrap();
-        Ok(Response::new(GetHeadResponse {
-            epoch: EPOCH.to_owned(),
-            pos,
-            first_pos: 1,
-        }))
-    }
 }

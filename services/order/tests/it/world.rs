@@ -36,7 +36,7 @@ impl Rig {
             r#type: kind.to_owned(),
             aggregate_type: "thing".to_owned(),
             aggregate_id: of.to_owned(),
-            aggregate_version: feed.len() + 1,
+            aggregate_version: feed.head() + 1,
             occurred_at: Some(time_to_proto(self.clock.now())),
             actor: "user:floor".to_owned(),
             payload,

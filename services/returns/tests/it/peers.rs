@@ -2,29 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use oms_proto::events::v1::event_feed_service_server::{EventFeedService, EventFeedServiceServer};
-use oms_proto::events::v1::{
-    Event, GetHeadRequest, GetHeadResponse, SubscribeRequest, SubscribeResponse,
-};
+use oms_proto::events::v1::event_feed_service_server::EventFeedServiceServer;
 use oms_proto::order::v1 as order;
 use oms_proto::order::v1::order_service_server::{OrderService, OrderServiceServer};
 use oms_proto::shipping::v1 as shipping;
 use oms_proto::shipping::v1::shipment_service_server::{ShipmentService, ShipmentServiceServer};
+use oms_testkit::Feed;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio_stream::Stream;
-use tokio_stream::StreamExt;
-use tokio_stream::wrappers::{TcpListenerStream, WatchStream};
+use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
-
-/// A feed that tests write.
-#[derive(Clone)]
-pub(crate) struct Feed(Arc<watch::Sender<Vec<Event>>>);
 
 /// The order service: what tests say an order shipped.
 #[derive(Clone)]
@@ -47,20 +37,6 @@ pub(crate) struct Shipments {
     pub(crate) addr: SocketAddr,
 }
 
-impl Feed {
-    fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(Vec::new())))
-    }
-
-    /// Appends an event.
-    pub(crate) fn publish(&self, mut event: Event) {
-        self.0.send_modify(|events| {
-            event.pos = i64::try_from(events.len()).unwrap() + 1;
-            events.push(event);
-        });
-    }
-}
-
 impl Orders {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -68,7 +44,7 @@ impl Orders {
             known: Arc::default(),
             asked: Arc::default(),
             down: Arc::default(),
-            feed: Feed::new(),
+            feed: Feed::default(),
             addr: listener.local_addr().unwrap(),
         };
         let server = Server::builder()
@@ -87,7 +63,7 @@ impl Shipments {
             created: Arc::default(),
             bought: Arc::default(),
             down: Arc::default(),
-            feed: Feed::new(),
+            feed: Feed::default(),
             addr: listener.local_addr().unwrap(),
         };
         let server = Server::builder()
@@ -96,52 +72,6 @@ impl Shipments {
             .serve_with_incoming(TcpListenerStream::new(listener));
         tokio::spawn(server);
         shipments
-    }
-}
-
-const EPOCH: &str = "5b1f2a52-58b5-4a3e-9d1c-0a3c1b7c1a10";
-
-#[tonic::async_trait]
-impl EventFeedService for Feed {
-    type SubscribeStream = Pin<Box<dyn Stream<Item = Result<SubscribeResponse, Status>> + Send>>;
-
-    async fn subscribe(
-        &self,
-        request: Request<SubscribeRequest>,
-    ) -> Result<Response<Self::SubscribeStream>, Status> {
-        let request = request.into_inner();
-        let types = request.filter.unwrap_or_default().types;
-        let mut after = request.after_pos;
-        let batches = WatchStream::new(self.0.subscribe()).map(move |events| {
-            let head_pos = i64::try_from(events.len()).unwrap();
-            let from_pos = std::mem::replace(&mut after, head_pos);
-            let events = events
-                .into_iter()
-                .filter(|event| event.pos > from_pos)
-                .filter(|event| types.is_empty() || types.contains(&event.r#type))
-                .collect();
-            let epoch = EPOCH.to_owned();
-            Ok(SubscribeResponse {
-                epoch,
-                from_pos,
-                through_pos: head_pos,
-                head_pos,
-                events,
-            })
-        });
-        Ok(Response::new(Box::pin(batches)))
-    }
-
-    async fn get_head(
-        &self,
-        _: Request<GetHeadRequest>,
-    ) -> Result<Response<GetHeadResponse>, Status> {
-        let pos = i64::try_from(self.0.borrow().len()).unwrap();
-        Ok(Response::new(GetHeadResponse {
-            epoch: EPOCH.to_owned(),
-            pos,
-            first_pos: 1,
-        }))
     }
 }
 

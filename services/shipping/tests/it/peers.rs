@@ -2,24 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use oms_proto::common::v1::PostalAddress;
-use oms_proto::events::v1::event_feed_service_server::{EventFeedService, EventFeedServiceServer};
-use oms_proto::events::v1::{
-    Event, GetHeadRequest, GetHeadResponse, SubscribeRequest, SubscribeResponse,
-};
+use oms_proto::events::v1::Event;
+use oms_proto::events::v1::event_feed_service_server::EventFeedServiceServer;
 use oms_proto::inventory::v1 as inventory;
 use oms_proto::inventory::v1::location_service_server::{LocationService, LocationServiceServer};
 use oms_proto::order::v1 as order;
 use oms_proto::order::v1::order_service_server::{OrderService, OrderServiceServer};
+use oms_testkit::Feed;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio_stream::Stream;
-use tokio_stream::StreamExt;
-use tokio_stream::wrappers::{TcpListenerStream, WatchStream};
+use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
 
@@ -30,7 +25,7 @@ pub(crate) struct Peers {
     pub(crate) locations: Arc<Mutex<BTreeMap<String, inventory::Location>>>,
     /// The order service does not answer.
     pub(crate) orders_down: Arc<AtomicBool>,
-    feed: Arc<watch::Sender<Vec<Event>>>,
+    feed: Feed,
 }
 
 impl Peers {
@@ -40,68 +35,22 @@ impl Peers {
             addresses: Arc::default(),
             locations: Arc::default(),
             orders_down: Arc::default(),
-            feed: Arc::new(watch::Sender::new(Vec::new())),
+            feed: Feed::default(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let server = Server::builder()
             .add_service(OrderServiceServer::new(peers.clone()))
             .add_service(LocationServiceServer::new(peers.clone()))
-            .add_service(EventFeedServiceServer::new(peers.clone()))
+            .add_service(EventFeedServiceServer::new(peers.feed.clone()))
             .serve_with_incoming(TcpListenerStream::new(listener));
         tokio::spawn(server);
         (peers, addr)
     }
 
     /// Appends an event to fulfillment's feed.
-    pub(crate) fn publish(&self, mut event: Event) {
-        self.feed.send_modify(|events| {
-            event.pos = i64::try_from(events.len()).unwrap() + 1;
-            events.push(event);
-        });
-    }
-}
-
-const EPOCH: &str = "5b1f2a52-58b5-4a3e-9d1c-0a3c1b7c1a10";
-
-#[tonic::async_trait]
-impl EventFeedService for Peers {
-    type SubscribeStream = Pin<Box<dyn Stream<Item = Result<SubscribeResponse, Status>> + Send>>;
-
-    async fn subscribe(
-        &self,
-        request: Request<SubscribeRequest>,
-    ) -> Result<Response<Self::SubscribeStream>, Status> {
-        let mut after = request.into_inner().after_pos;
-        let batches = WatchStream::new(self.feed.subscribe()).map(move |events| {
-            let head_pos = i64::try_from(events.len()).unwrap();
-            let from_pos = std::mem::replace(&mut after, head_pos);
-            let events = events
-                .into_iter()
-                .filter(|event| event.pos > from_pos)
-                .collect();
-            let epoch = EPOCH.to_owned();
-            Ok(SubscribeResponse {
-                epoch,
-                from_pos,
-                through_pos: head_pos,
-                head_pos,
-                events,
-            })
-        });
-        Ok(Response::new(Box::pin(batches)))
-    }
-
-    async fn get_head(
-        &self,
-        _: Request<GetHeadRequest>,
-    ) -> Result<Response<GetHeadResponse>, Status> {
-        let pos = i64::try_from(self.feed.borrow().len()).unwrap();
-        Ok(Response::new(GetHeadResponse {
-            epoch: EPOCH.to_owned(),
-            pos,
-            first_pos: 1,
-        }))
+    pub(crate) fn publish(&self, event: Event) {
+        self.feed.publish(event);
     }
 }
 
