@@ -10,6 +10,7 @@ use oms_engines::EnginesConfig;
 
 use crate::audit::{self, Audit};
 use crate::bench::reservations::Measure;
+use crate::connection::ConnectionArgs;
 use crate::{bench, demo, feed, identity, repair, sandbox_psp, up, verify};
 
 /// Exit code when something was found wrong: violations, or missed targets that were to be met.
@@ -183,9 +184,11 @@ pub(crate) struct TailArgs {
     /// Print a CloudEvent in JSON per line.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Who asks.
+    /// Who asks, where callers are believed.
     #[arg(long, default_value = "user:oms", value_name = "PRINCIPAL")]
     pub(crate) principal: String,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -211,6 +214,8 @@ pub(crate) struct RepairArgs {
     /// Print the result as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
 }
 
 #[derive(Debug, Args)]

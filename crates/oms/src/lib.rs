@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`suite`] | private engines and the services in one process; the tests start it too |
 //! | [`clients`] | a client for every gRPC service |
+//! | `connection` | how commands reach services that want TLS and a token |
 //! | `demo` | retail orders taken to cash by bots that use the public API only |
 //! | `feed` | a service's event feed, for people, scripts and connectors |
 //! | `bench` | how fast things are, beside what the same work costs without the services |
@@ -17,6 +18,7 @@ pub mod audit;
 mod bench;
 pub mod cli;
 pub mod clients;
+mod connection;
 mod demo;
 mod feed;
 mod identity;
