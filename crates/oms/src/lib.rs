@@ -12,6 +12,7 @@
 //! | [`verify`] | the verifier: what must be true of the five databases, with SQL of its own |
 //! | [`audit`] | audit logs, checked from their first row on and written out |
 //! | [`repair`] | mends what the restore of one database left behind |
+//! | [`smoke`] | one real order through a running suite, and back |
 //! | `up`, `sandbox_psp`, `cli` | the commands |
 
 pub mod audit;
@@ -24,6 +25,7 @@ mod feed;
 mod identity;
 pub mod repair;
 mod sandbox_psp;
+pub mod smoke;
 pub mod suite;
 mod up;
 pub mod verify;

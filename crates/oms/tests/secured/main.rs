@@ -8,4 +8,5 @@
 )]
 
 mod feed;
+mod smoke;
 mod world;
