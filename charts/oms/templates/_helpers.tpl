@@ -126,6 +126,9 @@ key: {{ if .root.Values.dev.enabled }}redis-url{{ else }}{{ .root.Values.redis.k
 {{ $prefix }}AUTH__API_KEYS__FILE: /etc/oms/api-keys/keys.toml
 {{ $prefix }}AUTH__API_KEYS__PEPPER_FILE: /etc/oms/api-keys/pepper
 {{- end }}
+{{- if include "oms.testByCertificate" $root }}
+{{ $prefix }}AUTH__CALLERS__TEST__{{ upper .service }}: {{ include "oms.testCalls" . | quote }}
+{{- end }}
 {{- range $key, $value := $of.config }}
 {{ $prefix }}{{ $key }}: {{ $value | quote }}
 {{- end }}
