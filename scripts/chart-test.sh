@@ -66,9 +66,9 @@ refuses existing-databases 'tls.enabled is required' --set tls.terminatedByProxy
 refuses production 'privacy.existingSecret is required' --set privacy.existingSecret=
 accepts existing-databases --set auth.apiKeys.existingSecret=oms-api-keys
 # The test.
-refuses dev 'test.provider is sandbox, which the order service does not have' --set test.enabled=true
-accepts dev --set test.enabled=true --set services.order.config.PAYMENTS__SANDBOX__URL=http://oms-sandbox-psp:7090
-refuses dev 'test.provider is stripe, which the order service does not have' --set test.enabled=true --set test.provider=stripe
+refuses production 'test.provider is sandbox, which the order service does not have' --set test.provider=sandbox
+accepts production --set test.provider=sandbox --set services.order.config.PAYMENTS__SANDBOX__URL=http://sandbox-psp:7090
+refuses dev 'test.provider is stripe, which the order service does not have' --set test.provider=stripe
 refuses production 'test.paymentToken is "tok_approve"' --set test.paymentToken=tok_approve
 refuses existing-databases 'test.existingSecret is required' --set test.existingSecret= --set tls.clientCertificateHeader=
 accepts existing-databases --set test.existingSecret=

@@ -198,6 +198,21 @@ def check_test(manifests: Manifests) -> None:
             check((listed in config) == by_certificate, f"{where}: {service}: lists the calls of {name}")
 
 
+def check_provider(manifests: Manifests) -> None:
+    """Whoever brings the sandbox payment provider lets order alone reach it."""
+    name = "oms-sandbox-psp"
+    policies, orders = manifests.of("NetworkPolicy"), manifests.of("ConfigMap")["oms-order"]["data"]
+    url = orders["OMS_ORDER__PAYMENTS__SANDBOX__URL"]
+    if name not in manifests.of("Deployment"):
+        check(url == "", f"{manifests.example}: order knows no sandbox payment provider")
+        return
+    check(url == f"http://{name}:7090", f"{manifests.example}: order knows {name} as {url}")
+    callers = components(rule["from"] for rule in policies[name]["spec"]["ingress"])
+    check(callers == {"order"}, f"{manifests.example}: {name} may be called by {sorted(callers)}")
+    reached = components(rule.get("to", []) for rule in policies["oms-order"]["spec"]["egress"])
+    check("sandbox-psp" in reached, f"{manifests.example}: order may connect to {name}")
+
+
 def check_ingress(manifests: Manifests) -> None:
     """Whoever is let in is named: no rule without callers, none for everybody."""
     for name, policy in manifests.of("NetworkPolicy").items():
@@ -326,6 +341,7 @@ for path in sorted(pathlib.Path(sys.argv[1]).glob("*.yaml")):
     check_services(manifests)
     check_edges(manifests)
     check_test(manifests)
+    check_provider(manifests)
     check_migrations(manifests)
     check_ingress(manifests)
     check_tls(manifests)

@@ -130,6 +130,9 @@ key: {{ if .root.Values.dev.enabled }}redis-url{{ else }}{{ .root.Values.redis.k
 {{ $prefix }}AUTH__CALLERS__TEST__{{ upper .service }}: {{ include "oms.testCalls" . | quote }}
 {{- end }}
 {{- range $key, $value := $of.config }}
+{{- if and (eq $key "PAYMENTS__SANDBOX__URL") (not $value) $root.Values.dev.enabled }}
+{{- $value = printf "http://%s-sandbox-psp:7090" (include "oms.fullname" $root) }}
+{{- end }}
 {{ $prefix }}{{ $key }}: {{ $value | quote }}
 {{- end }}
 {{- end }}

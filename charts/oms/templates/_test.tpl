@@ -26,7 +26,7 @@
 {{- $values := .Values -}}
 {{- $test := $values.test -}}
 {{- if $test.enabled -}}
-  {{- if and (eq $test.provider "sandbox") (not $values.services.order.config.PAYMENTS__SANDBOX__URL) -}}
+  {{- if and (eq $test.provider "sandbox") (not $values.dev.enabled) (not $values.services.order.config.PAYMENTS__SANDBOX__URL) -}}
     {{- fail "test.provider is sandbox, which the order service does not have: set services.order.config.PAYMENTS__SANDBOX__URL, or test.provider and test.paymentToken of another provider" -}}
   {{- end -}}
   {{- if and (eq $test.provider "stripe") (not $values.payments.stripe.existingSecret) -}}
