@@ -29,7 +29,7 @@ pub struct SuiteConfig {
     pub engines: EnginesConfig,
     /// True takes the well-known ports 7001 to 7005, their admin ports and 7090, false takes free ones.
     pub fixed_ports: bool,
-    /// Folder with `ca.crt`, and `order.crt` and `order.key` per service for the host `localhost`: the services then speak mutual
+    /// Folder with `ca.crt`, and `order.crt` and `order.key` per service for the host `127.0.0.1`: the services then speak mutual
     /// TLS and believe nobody. Default: none, plain and `insecure_dev`.
     pub certificates: Option<PathBuf>,
     /// TOML text per service that wins over the defaults: (`"order"`, `"[saga]\n.."`).
@@ -238,13 +238,11 @@ fn layers(
         "insecure_dev = {is_plain}\n[database]\nurl = {:?}\n",
         engines.database_url(&format!("oms_{name}"))
     );
+    let scheme = if is_plain { "http" } else { "https" };
     for ((peer, _), own) in SERVICES.iter().zip(ports) {
-        let address = own.grpc.local_addr()?;
-        if *peer != name && is_plain {
-            text += &format!("[peers.{peer}]\nurl = \"http://{address}\"\n");
-        } else if *peer != name {
-            let port = address.port();
-            text += &format!("[peers.{peer}]\nurl = \"https://localhost:{port}\"\n");
+        if *peer != name {
+            let address = own.grpc.local_addr()?;
+            text += &format!("[peers.{peer}]\nurl = \"{scheme}://{address}\"\n");
         }
     }
     if let Some(folder) = &config.certificates {

@@ -16,7 +16,7 @@ use oms_proto::returns::v1::ListReturnsRequest;
 use oms_proto::shipping::v1::{QuoteRatesRequest, RatePackage};
 
 use super::calls::{Seen, answered, until};
-use super::prepare::{address, fresh_id};
+use super::prepare::{self, address, fresh_id};
 use super::{Failure, Plan};
 use crate::clients::Clients;
 
@@ -162,6 +162,33 @@ pub(super) fn is_over(order: &Order) -> bool {
     )
 }
 
+/// Waits until the order is over, and has neither units nor money set aside.
+pub(super) async fn holds_nothing(
+    clients: &Clients,
+    patience: Duration,
+    order_id: &str,
+) -> Result<(), Failure> {
+    let request = GetOrderRequest {
+        order_id: order_id.to_owned(),
+        ..GetOrderRequest::default()
+    };
+    let call = async || clients.orders().get_order(request.clone()).await;
+    until(patience, call, |answer| {
+        let order = answer.order.unwrap_or_default();
+        let units: i64 = order.lines.iter().map(|line| line.held + line.allocated).sum();
+        let authorized = order.totals.as_ref().and_then(|totals| totals.authorized.as_ref());
+        let authorized = authorized.map_or(0, |money| money.minor_units);
+        if is_over(&order) && units == 0 && authorized == 0 {
+            return Ok(Seen::Done(()));
+        }
+        let state = name(order.state().as_str_name(), "ORDER_STATE_");
+        Ok(Seen::NotYet(format!(
+            "the order is {state}, {units} units and {authorized} minor units of money are set aside for it"
+        )))
+    })
+    .await
+}
+
 /// Waits until every unit of the order is in this state; at the location, if it has one.
 pub(super) async fn reserved_as(
     clients: &Clients,
@@ -303,7 +330,7 @@ pub(super) async fn rates(
 ) -> Result<String, Failure> {
     let package = RatePackage {
         mass_grams: 100,
-        ..RatePackage::default()
+        dimensions: Some(prepare::dimensions()),
     };
     let request = QuoteRatesRequest {
         location_id: plan.location_id.clone(),

@@ -160,14 +160,19 @@ fn item(plan: &Plan) -> Item {
     Item {
         sku: plan.sku.clone(),
         name: "Smoke test".to_owned(),
-        dimensions: Some(Dimensions {
-            length_mm: 100,
-            width_mm: 100,
-            height_mm: 100,
-        }),
+        dimensions: Some(dimensions()),
         mass_grams: 100,
         active: true,
         ..Item::default()
+    }
+}
+
+/// Of the item, and of a package with it.
+pub(super) fn dimensions() -> Dimensions {
+    Dimensions {
+        length_mm: 100,
+        width_mm: 100,
+        height_mm: 100,
     }
 }
 

@@ -118,11 +118,10 @@ impl Run<'_> {
         };
         self.report.order_id = Some(order.order_id.clone());
         self.report.order_number = Some(order.order_number.clone());
-        if looks::is_over(&order) {
-            return Ok(());
+        if !looks::is_over(&order) {
+            looks::cancel(clients, plan.patience, &order.order_id).await?;
         }
-        looks::cancel(clients, plan.patience, &order.order_id).await?;
-        Ok(())
+        looks::holds_nothing(clients, plan.patience, &order.order_id).await
     }
 
     async fn step(

@@ -135,7 +135,7 @@ async fn fails(world: &World) {
             &["--channel", "nowhere"],
             "place",
             "InvalidArgument",
-            "UNKNOWN_CHANNEL",
+            "CHANNEL_UNKNOWN",
         ),
         (
             "smoke.token",

@@ -75,14 +75,14 @@ impl World {
         std::fs::read_to_string(self.file(name)).unwrap()
     }
 
-    /// `https://localhost:PORT` of a service.
+    /// `https://127.0.0.1:PORT` of a service.
     pub(crate) fn url(&self, service: &str) -> String {
         let (_, port) = self
             .ports
             .iter()
             .find(|(name, _)| *name == service)
             .unwrap();
-        format!("https://localhost:{port}")
+        format!("https://127.0.0.1:{port}")
     }
 
     /// What the command says until it ends.
@@ -149,7 +149,7 @@ fn certificates(folder: &Path) {
     std::fs::write(folder.join("other-ca.crt"), other.pem()).unwrap();
     let services = SERVICES.iter().map(|(name, _)| *name);
     for name in services.chain(["watcher", "test"]) {
-        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
         let uri = format!("spiffe://oms/{name}").try_into().unwrap();
         params.subject_alt_names.push(SanType::URI(uri));
         let key = KeyPair::generate().unwrap();
