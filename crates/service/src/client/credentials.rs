@@ -129,7 +129,7 @@ mod tests {
         };
         for text in ["hush", "hush hush", "hush\nhush", "h\u{fc}sh", " "] {
             let told = told(text);
-            assert!(!told.contains('h') || !told.contains("hush"), "{told}");
+            assert!(!told.contains("hush"), "{told}");
         }
         assert!(told("two words").contains("is no token or API key"));
         assert!(told(" \n").contains("is empty"));
