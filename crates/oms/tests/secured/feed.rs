@@ -103,7 +103,7 @@ async fn commands_prove_who_they_are_and_whom_they_trust() {
         (
             &["--ca", &other, "--token-file", &token],
             &[],
-            "UnknownIssuer",
+            "invalid peer certificate",
         ),
         (
             &["--ca", &ca, "--cert", &order_cert, "--key", &order_key],
