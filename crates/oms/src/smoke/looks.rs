@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use oms_proto::common::v1::{FillPolicy, Money, ServiceLevel};
-use oms_proto::fulfillment::v1::{FulfillmentOrderState, ListFulfillmentOrdersRequest};
+use oms_proto::fulfillment::v1::{
+    FulfillmentOrder, FulfillmentOrderState, ListFulfillmentOrdersRequest,
+};
 use oms_proto::inventory::v1::{
     BatchGetAvailabilityRequest, ListReservationsRequest, ReservationState,
 };
 use oms_proto::order::v1::{
-    AuthorizeStatus, CancelOrderRequest, CancellationState, GetOrderRequest, ListPaymentsRequest,
+    AuthorizeStatus, CancelOrderRequest, Cancellation, GetOrderRequest, ListPaymentsRequest,
     NewOrder, NewOrderLine, Order, OrderState, PaymentKind, PaymentMethod, PaymentState,
     PaymentTransaction, PlaceOrderRequest, WaitFor,
 };
@@ -301,7 +303,7 @@ pub(super) async fn fulfillment(
     };
     until(plan.patience, call, |answer| {
         let all = &answer.fulfillment_orders;
-        let states = all.iter().map(|one| one.state());
+        let states = all.iter().map(FulfillmentOrder::state);
         let seen: Vec<&str> = states
             .clone()
             .map(|state| name(state.as_str_name(), "FULFILLMENT_ORDER_STATE_"))
@@ -385,9 +387,9 @@ pub(super) async fn cancel(
     })
     .await?;
     let order = order_in(clients, patience, order_id, &[OrderState::Canceled]).await?;
-    let states = order.cancellations.iter().map(|one| one.state());
+    let states = order.cancellations.iter().map(Cancellation::state);
     let states: Vec<&str> = states
-        .map(|state: CancellationState| name(state.as_str_name(), "CANCELLATION_STATE_"))
+        .map(|state| name(state.as_str_name(), "CANCELLATION_STATE_"))
         .collect();
     Ok(format!("cancellation {}", states.join(", ")))
 }

@@ -47,32 +47,61 @@ impl Run<'_> {
     async fn there_and_back(&mut self) -> Option<()> {
         let (clients, plan) = (self.clients, self.plan);
         if plan.prepare {
-            let prepared = prepare::everything(clients, plan);
-            self.step("prepare", "order, inventory", prepared).await?;
+            self.step(
+                "prepare",
+                "order, inventory",
+                prepare::everything(clients, plan),
+            )
+            .await?;
         }
         self.step("stock", "inventory", looks::stock(clients, plan))
             .await?;
         let order = self.confirmed().await?;
         let id = order.order_id.as_str();
-        let allocated = looks::reserved_as(clients, plan, id, ReservationState::Allocated);
-        self.step("reserve", "inventory", allocated).await?;
-        let authorized = looks::authorized(clients, plan, &order);
-        self.step("authorize", "order", authorized).await?;
-        let released = looks::fulfillment(clients, plan, id, false);
-        self.step("release", "fulfillment", released).await?;
-        let rates = looks::rates(clients, plan, &order);
-        self.step("rates", "shipping", rates).await?;
-        let returns = looks::returns(clients, plan, id);
-        self.step("returns", "returns", returns).await?;
+        let (allocated, released) = (ReservationState::Allocated, ReservationState::Released);
+        self.step(
+            "reserve",
+            "inventory",
+            looks::reserved_as(clients, plan, id, allocated),
+        )
+        .await?;
+        self.step(
+            "authorize",
+            "order",
+            looks::authorized(clients, plan, &order),
+        )
+        .await?;
+        self.step(
+            "release",
+            "fulfillment",
+            looks::fulfillment(clients, plan, id, false),
+        )
+        .await?;
+        self.step("rates", "shipping", looks::rates(clients, plan, &order))
+            .await?;
+        self.step("returns", "returns", looks::returns(clients, plan, id))
+            .await?;
 
-        let canceled = looks::cancel(clients, plan.patience, id);
-        self.step("cancel", "order", canceled).await?;
-        let recalled = looks::fulfillment(clients, plan, id, true);
-        self.step("recall", "fulfillment", recalled).await?;
-        let given_back = looks::reserved_as(clients, plan, id, ReservationState::Released);
-        self.step("give back", "inventory", given_back).await?;
-        let voided = looks::payment(clients, plan, id, PaymentKind::Void);
-        self.step("void", "order", voided).await?;
+        self.step("cancel", "order", looks::cancel(clients, plan.patience, id))
+            .await?;
+        self.step(
+            "recall",
+            "fulfillment",
+            looks::fulfillment(clients, plan, id, true),
+        )
+        .await?;
+        self.step(
+            "give back",
+            "inventory",
+            looks::reserved_as(clients, plan, id, released),
+        )
+        .await?;
+        self.step(
+            "void",
+            "order",
+            looks::payment(clients, plan, id, PaymentKind::Void),
+        )
+        .await?;
         Some(())
     }
 
