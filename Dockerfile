@@ -75,10 +75,10 @@ EXPOSE 7005 8005
 ENTRYPOINT ["/usr/local/bin/oms-returns"]
 CMD ["serve"]
 
-# The command: verify, feed, repair, demo.
+# The command: verify, smoke, feed, repair, demo.
 FROM runtime AS oms
 LABEL org.opencontainers.image.title="oms" \
-      org.opencontainers.image.description="The oms command: verify, repair, feed, demo"
+      org.opencontainers.image.description="The oms command: verify, smoke, repair, feed, demo"
 COPY --from=binaries /bin-of-oms/oms /usr/local/bin/oms
 ENTRYPOINT ["/usr/local/bin/oms"]
 CMD ["--help"]

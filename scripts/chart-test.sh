@@ -65,7 +65,19 @@ refuses existing-databases 'tls.clientCertificateHeader is believed only from a 
 refuses existing-databases 'tls.enabled is required' --set tls.terminatedByProxy=false --set tls.clientCertificateHeader=
 refuses production 'privacy.existingSecret is required' --set privacy.existingSecret=
 accepts existing-databases --set auth.apiKeys.existingSecret=oms-api-keys
+# The test.
+refuses production 'test.provider is sandbox, which the order service does not have' --set test.provider=sandbox
+accepts production --set test.provider=sandbox --set services.order.config.PAYMENTS__SANDBOX__URL=http://sandbox-psp:7090
+refuses dev 'test.provider is stripe, which the order service does not have' --set test.provider=stripe
+refuses production 'test.paymentToken is "tok_approve"' --set test.paymentToken=tok_approve
+refuses existing-databases 'test.existingSecret is required' --set test.existingSecret= --set tls.clientCertificateHeader=
+accepts existing-databases --set test.existingSecret=
+refuses production 'test.existingSecret needs auth.jwt or auth.apiKeys' --set test.existingSecret=oms-test \
+    --set auth.jwt.issuer= --set auth.jwt.audience= --set auth.jwt.jwksUrl=
+accepts production --set test.existingSecret=oms-test
 # What the chart sets itself.
+refuses dev 'services.order.config.AUTH__CALLERS__TEST__ORDER: the chart sets this one' \
+    --set services.order.config.AUTH__CALLERS__TEST__ORDER=x
 refuses dev 'services.order.config.INSECURE_DEV: the chart sets this one' --set-string services.order.config.INSECURE_DEV=true
 refuses dev 'services.order.config.PEERS__RETURNS__URL: the chart sets this one' --set services.order.config.PEERS__RETURNS__URL=x
 refuses dev 'services.order.config.TELEMETRY__FILTER: the chart sets this one' --set services.order.config.TELEMETRY__FILTER=x
@@ -83,6 +95,7 @@ refuses dev 'otlpEndpoint' --set telemetry.otlpEndpoint=collector:4317
 refuses dev 'SAGA__CONCURRENCY' --set services.order.config.SAGA__CONCURRENCY=8
 refuses dev 'concurrency' --set services.order.config.concurrency=x
 refuses dev 'everySeconds' --set verify.everySeconds=1
+refuses dev 'currency' --set test.currency=dollars
 refuses dev 'jwksUrl' --set auth.jwt.jwksUrl=http://login.example.com
 refuses dev 'size' --set databases.cloudnativepg.size=20
 refuses dev 'hostnames' --set 'services.order.hostnames={Shop}'

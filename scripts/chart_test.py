@@ -60,6 +60,8 @@ class Manifests:
             if one["kind"] in ("Deployment", "StatefulSet", "Job"):
                 template = one["spec"]["template"]
                 yield f"{self.example}: {one['kind']} {one['metadata']['name']}", one, template
+            elif one["kind"] == "Pod":
+                yield f"{self.example}: Pod {one['metadata']['name']}", {"spec": {}}, one
 
 
 def check_pods(manifests: Manifests) -> None:
@@ -172,6 +174,45 @@ def check_edges(manifests: Manifests) -> None:
             check(bool(rule.get("from")), f"{where}: no rule lets everybody in")
 
 
+def check_test(manifests: Manifests) -> None:
+    """The pod of `helm test` reaches the five services and nothing else, proves who it is, and is let in."""
+    where, policies = manifests.example, manifests.of("NetworkPolicy")
+    for name, pod in manifests.of("Pod").items():
+        check(pod["metadata"]["annotations"]["helm.sh/hook"] == "test", f"{where}: {name}: only by helm test")
+        spec = policies[name]["spec"]
+        check("ingress" not in spec, f"{where}: {name}: is called by nobody")
+        reached = components(rule.get("to", []) for rule in spec["egress"]) - {""}
+        check(reached == PORTS.keys(), f"{where}: {name}: may connect to {sorted(reached)}")
+        args = pod["spec"]["containers"][0]["args"]
+        by_token = any(arg.startswith("--token-file=") for arg in args)
+        by_certificate = any(arg.startswith("--cert=") for arg in args)
+        check(by_token != by_certificate, f"{where}: {name}: a token or a certificate")
+        check(("--allow-plain" in args) != has_tls(manifests), f"{where}: {name}: plain only where a mesh encrypts")
+        for service, port in PORTS.items():
+            scheme = "https" if has_tls(manifests) else "http"
+            check(f"--{service}={scheme}://oms-{service}:{port}" in args, f"{where}: {name}: address of {service}")
+            callers = components(rule.get("from", []) for rule in policies[f"oms-{service}"]["spec"]["ingress"])
+            check("test" in callers, f"{where}: {service}: lets {name} in")
+            listed = f"OMS_{service.upper()}__AUTH__CALLERS__TEST__{service.upper()}"
+            config = manifests.of("ConfigMap")[f"oms-{service}"]["data"]
+            check((listed in config) == by_certificate, f"{where}: {service}: lists the calls of {name}")
+
+
+def check_provider(manifests: Manifests) -> None:
+    """Whoever brings the sandbox payment provider lets order alone reach it."""
+    name = "oms-sandbox-psp"
+    policies, orders = manifests.of("NetworkPolicy"), manifests.of("ConfigMap")["oms-order"]["data"]
+    url = orders["OMS_ORDER__PAYMENTS__SANDBOX__URL"]
+    if name not in manifests.of("Deployment"):
+        check(url == "", f"{manifests.example}: order knows no sandbox payment provider")
+        return
+    check(url == f"http://{name}:7090", f"{manifests.example}: order knows {name} as {url}")
+    callers = components(rule["from"] for rule in policies[name]["spec"]["ingress"])
+    check(callers == {"order"}, f"{manifests.example}: {name} may be called by {sorted(callers)}")
+    reached = components(rule.get("to", []) for rule in policies["oms-order"]["spec"]["egress"])
+    check("sandbox-psp" in reached, f"{manifests.example}: order may connect to {name}")
+
+
 def check_ingress(manifests: Manifests) -> None:
     """Whoever is let in is named: no rule without callers, none for everybody."""
     for name, policy in manifests.of("NetworkPolicy").items():
@@ -206,10 +247,12 @@ def check_migrations(manifests: Manifests) -> None:
 
 def check_tls(manifests: Manifests) -> None:
     """Who has a certificate shows it, under the names by which peers call it."""
-    certificates, deployments = manifests.of("Certificate"), manifests.of("Deployment")
+    certificates = manifests.of("Certificate")
+    pods = {name: one["spec"]["template"]["spec"] for name, one in manifests.of("Deployment").items()}
+    pods |= {name: one["spec"] for name, one in manifests.of("Pod").items()}
     for service, one in certificates.items():
         where = f"{manifests.example}: {service}"
-        spec, pod = one["spec"], deployments[service]["spec"]["template"]["spec"]
+        spec, pod = one["spec"], pods[service]
         mounted = [volume["secret"]["secretName"] for volume in pod["volumes"] if volume["name"] == "tls"]
         check(mounted == [spec["secretName"]], f"{where}: mounts its certificate")
         check(service in spec["dnsNames"], f"{where}: certificate for the name of its Service")
@@ -297,6 +340,8 @@ for path in sorted(pathlib.Path(sys.argv[1]).glob("*.yaml")):
     check_pods(manifests)
     check_services(manifests)
     check_edges(manifests)
+    check_test(manifests)
+    check_provider(manifests)
     check_migrations(manifests)
     check_ingress(manifests)
     check_tls(manifests)
@@ -305,4 +350,4 @@ for path in sorted(pathlib.Path(sys.argv[1]).glob("*.yaml")):
 check_chart()
 if broken:
     sys.exit("\n".join(["broken promises of the chart:", *sorted(set(broken))]))
-print("pods, ports, edges, certificates, routes and migrations are as promised", file=sys.stderr)
+print("pods, ports, edges, the test, certificates, routes and migrations are as promised", file=sys.stderr)

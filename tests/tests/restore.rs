@@ -5,7 +5,7 @@ use std::str::FromStr;
 use anyhow::{Context, ensure};
 use oms::repair::{self, MADE_AGAIN};
 use oms_proto::order::v1::{Order, OrderState};
-use oms_service::{AnyProgram, Layers};
+use oms_service::{AnyProgram, Credentials, Layers};
 use oms_tests::nodes::Nodes;
 use oms_tests::shop::new_order;
 use oms_tests::suite::Actor;
@@ -71,8 +71,8 @@ async fn inventory_that_went_back_in_time_learns_again_what_orders_hold() -> any
     start(&mut nodes, "inventory").await?;
     start(&mut nodes, "order").await?;
 
-    let inventory = nodes.url("inventory");
-    let listed = repair::reservations(&actor.postgres_url, &inventory, false).await?;
+    let (inventory, nothing) = (nodes.url("inventory"), Credentials::default());
+    let listed = repair::reservations(&actor.postgres_url, &inventory, &nothing, false).await?;
     let mut orders: Vec<String> = listed
         .forgotten
         .iter()
@@ -82,10 +82,10 @@ async fn inventory_that_went_back_in_time_learns_again_what_orders_hold() -> any
     let mut expected = lost.map(|order| order.order_id);
     expected.sort();
     ensure!(orders == expected, "{listed:?}");
-    let repaired = repair::reservations(&actor.postgres_url, &inventory, true).await?;
+    let repaired = repair::reservations(&actor.postgres_url, &inventory, &nothing, true).await?;
     let outcomes = repaired.forgotten.iter().map(|one| one.outcome.as_str());
     ensure!(outcomes.eq([MADE_AGAIN; 2]), "{repaired:?}");
-    let again = repair::reservations(&actor.postgres_url, &inventory, true).await?;
+    let again = repair::reservations(&actor.postgres_url, &inventory, &nothing, true).await?;
     ensure!(again.forgotten.is_empty() && again.held == 3, "{again:?}");
     actor.verify().await.context("after the repair")
 }

@@ -126,7 +126,13 @@ key: {{ if .root.Values.dev.enabled }}redis-url{{ else }}{{ .root.Values.redis.k
 {{ $prefix }}AUTH__API_KEYS__FILE: /etc/oms/api-keys/keys.toml
 {{ $prefix }}AUTH__API_KEYS__PEPPER_FILE: /etc/oms/api-keys/pepper
 {{- end }}
+{{- if include "oms.testByCertificate" $root }}
+{{ $prefix }}AUTH__CALLERS__TEST__{{ upper .service }}: {{ include "oms.testCalls" . | quote }}
+{{- end }}
 {{- range $key, $value := $of.config }}
+{{- if and (eq $key "PAYMENTS__SANDBOX__URL") (not $value) $root.Values.dev.enabled }}
+{{- $value = printf "http://%s-sandbox-psp:7090" (include "oms.fullname" $root) }}
+{{- end }}
 {{ $prefix }}{{ $key }}: {{ $value | quote }}
 {{- end }}
 {{- end }}

@@ -27,6 +27,9 @@
     {{- if has $key (list "LISTEN" "ADMIN_LISTEN" "INSECURE_DEV" "DATABASE__URL" "DATABASE__MAX_CONNECTIONS" "LEASE__REDIS_URL" "PAYMENTS__STRIPE__API_KEY" "PAYMENTS__STRIPE__WEBHOOK_SECRET" "PRIVACY__MASTER_KEYS" "PRIVACY__MASTER_KEYS_FILE") -}}
       {{- fail (printf "services.%s.config.%s: the chart sets this one; INSECURE_DEV works on one machine only, see connections, database, redis, privacy and payments for the others" $service $key) -}}
     {{- end -}}
+    {{- if hasPrefix "AUTH__CALLERS__TEST__" $key -}}
+      {{- fail (printf "services.%s.config.%s: the chart sets this one; see test" $service $key) -}}
+    {{- end -}}
     {{- if or (hasPrefix "PEERS__" $key) (hasPrefix "TELEMETRY__" $key) (hasPrefix "TLS__" $key) -}}
       {{- fail (printf "services.%s.config.%s: the chart sets this one; see telemetry and tls" $service $key) -}}
     {{- end -}}
@@ -80,4 +83,5 @@
     {{- fail "auth.jwt.issuer, auth.jwt.audience and auth.jwt.jwksUrl belong together: set all three, or none" -}}
   {{- end -}}
 {{- end -}}
+{{- include "oms.refuseTest" . -}}
 {{- end }}

@@ -10,7 +10,8 @@ use oms_engines::EnginesConfig;
 
 use crate::audit::{self, Audit};
 use crate::bench::reservations::Measure;
-use crate::{bench, demo, feed, identity, repair, sandbox_psp, up, verify};
+use crate::connection::ConnectionArgs;
+use crate::{bench, demo, feed, identity, repair, sandbox_psp, smoke, up, verify};
 
 /// Exit code when something was found wrong: violations, or missed targets that were to be met.
 const EXIT_VIOLATIONS: u8 = 2;
@@ -30,6 +31,9 @@ enum Command {
     Demo(DemoArgs),
     /// Check the five databases against every invariant.
     Verify(VerifyArgs),
+    /// Place one real order in a running suite, follow it until stock and money are set aside, and cancel it. Ends with 2 when a step
+    /// failed, with 3 when the order may still be open.
+    Smoke(smoke::SmokeArgs),
     /// Check or write out the audit logs.
     #[command(subcommand)]
     Audit(Audit),
@@ -183,9 +187,11 @@ pub(crate) struct TailArgs {
     /// Print a CloudEvent in JSON per line.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Who asks.
+    /// Who asks, where callers are believed.
     #[arg(long, default_value = "user:oms", value_name = "PRINCIPAL")]
     pub(crate) principal: String,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -211,6 +217,8 @@ pub(crate) struct RepairArgs {
     /// Print the result as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
 }
 
 #[derive(Debug, Args)]
@@ -330,6 +338,7 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 sandbox_psp::serve(&args).await.map(|()| ExitCode::SUCCESS)
             }
             Command::Verify(args) => verify::command(&args).await.map(judged),
+            Command::Smoke(args) => smoke::command(&args).await,
             Command::Audit(args) => audit::command(&args).await.map(judged),
             Command::Repair(Repair::Reservations(args)) => repair::command(&args).await.map(judged),
             Command::ApiKey(command) => identity::api_key(&command).map(|()| ExitCode::SUCCESS),

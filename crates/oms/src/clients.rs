@@ -8,7 +8,7 @@ use oms_proto::inventory::v1 as inventory;
 use oms_proto::order::v1 as order;
 use oms_proto::returns::v1 as returns;
 use oms_proto::shipping::v1 as shipping;
-use oms_service::{PeerChannel, PeerConfig, client};
+use oms_service::{Credentials, PeerChannel, PeerConfig, client};
 
 use fulfillment::document_service_client::DocumentServiceClient;
 use fulfillment::fulfillment_order_service_client::FulfillmentOrderServiceClient;
@@ -166,11 +166,24 @@ impl Clients {
         peer: impl Fn(&str) -> anyhow::Result<PeerConfig>,
         principal: &str,
     ) -> anyhow::Result<Self> {
+        Self::connect_as(&Credentials::default(), peer, principal)
+    }
+
+    /// [`Clients::connect_to`] for a caller that proves who it is.
+    ///
+    /// # Errors
+    /// When the principal or an address is malformed, or TLS is missing.
+    pub fn connect_as(
+        credentials: &Credentials,
+        peer: impl Fn(&str) -> anyhow::Result<PeerConfig>,
+        principal: &str,
+    ) -> anyhow::Result<Self> {
         let principal: Principal = principal.parse()?;
         let channel = |service: &str| -> anyhow::Result<PeerChannel> {
             let mut config = peer(service)?;
             config.timeout_ms = 30_000;
-            Ok(client::connect(service, &config, "oms")?.on_behalf_of(&principal))
+            let channel = client::connect_as(credentials, service, &config, "oms")?;
+            Ok(channel.on_behalf_of(&principal))
         };
         Ok(Self {
             order: channel("order")?,

@@ -2,6 +2,7 @@
 //! each runs alone.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -28,6 +29,9 @@ pub struct SuiteConfig {
     pub engines: EnginesConfig,
     /// True takes the well-known ports 7001 to 7005, their admin ports and 7090, false takes free ones.
     pub fixed_ports: bool,
+    /// Folder with `ca.crt`, and `order.crt` and `order.key` per service for the host `127.0.0.1`: the services then speak mutual
+    /// TLS and believe nobody. Default: none, plain and `insecure_dev`.
+    pub certificates: Option<PathBuf>,
     /// TOML text per service that wins over the defaults: (`"order"`, `"[saga]\n.."`).
     pub overrides: Vec<(&'static str, String)>,
     /// Where all time comes from.
@@ -42,6 +46,7 @@ impl SuiteConfig {
         Self {
             engines,
             fixed_ports: false,
+            certificates: None,
             overrides: Vec::new(),
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds),
@@ -228,17 +233,26 @@ fn layers(
     config: &SuiteConfig,
     provider: &SandboxPsp,
 ) -> anyhow::Result<Layers> {
+    let is_plain = config.certificates.is_none();
     let mut text = format!(
-        "insecure_dev = true\n[database]\nurl = {:?}\n",
+        "insecure_dev = {is_plain}\n[database]\nurl = {:?}\n",
         engines.database_url(&format!("oms_{name}"))
     );
+    let scheme = if is_plain { "http" } else { "https" };
     for ((peer, _), own) in SERVICES.iter().zip(ports) {
         if *peer != name {
-            text += &format!(
-                "[peers.{peer}]\nurl = \"http://{}\"\n",
-                own.grpc.local_addr()?
-            );
+            let address = own.grpc.local_addr()?;
+            text += &format!("[peers.{peer}]\nurl = \"{scheme}://{address}\"\n");
         }
+    }
+    if let Some(folder) = &config.certificates {
+        let file = |name: String| folder.join(name).display().to_string();
+        text += &format!(
+            "[tls]\ncertificate = {:?}\nkey = {:?}\nclient_ca = {:?}\n",
+            file(format!("{name}.crt")),
+            file(format!("{name}.key")),
+            file("ca.crt".to_owned())
+        );
     }
     if name == "inventory" {
         text += &format!("[lease]\nredis_url = {:?}\n", engines.redis_url());

@@ -1,6 +1,7 @@
 //! Calls of peers: who calls, on whose behalf, within which trace and deadline.
 
 mod balance;
+mod credentials;
 mod resolve;
 
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue, Request, Response};
 use oms_core::{Principal, PrincipalKind};
 use oms_proto::common::v1::ErrorReason;
@@ -19,8 +21,9 @@ use tower::Service;
 use tracing::{Instrument, Span, field};
 
 use crate::auth::PRINCIPAL_HEADER;
+use crate::auth::watched::Watched;
 use crate::config::{ConfigError, PeerConfig};
-use crate::error::ApiError;
+use crate::error::{ApiError, Chain};
 use crate::gate::Gate;
 use crate::observe::{Observed, Side};
 use crate::server::body::ObservedBody;
@@ -30,6 +33,7 @@ use crate::tls::Tls;
 use balance::{Connector, Replicas};
 use resolve::Listed;
 
+pub use credentials::{Credentials, Secret};
 pub use resolve::{Resolve, SystemResolver};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -54,6 +58,8 @@ pub struct PeerChannel {
     peer: Arc<str>,
     caller: &'static str,
     principal: Option<HeaderValue>,
+    /// The token or API key of a program that is no service.
+    authorization: Option<Arc<Watched<HeaderValue>>>,
     timeout: Duration,
     gate: Arc<Gate>,
 }
@@ -84,6 +90,29 @@ pub(crate) fn connect_with(
         Arc::new(Listed(config.addresses.clone()))
     };
     channel(resolver, peer, config, caller, tls)
+}
+
+/// [`connect`] for a program that is no service of ours and proves who it is by these.
+///
+/// # Errors
+/// When the address is malformed, or is `https://` and the credentials have no TLS.
+pub fn connect_as(
+    credentials: &Credentials,
+    peer: &str,
+    config: &PeerConfig,
+    caller: &'static str,
+) -> Result<PeerChannel, ConfigError> {
+    if config.url.starts_with("https://") && credentials.tls.is_none() {
+        let message = format!("{}: https:// without TLS", config.url);
+        return Err(ConfigError::Invalid(message));
+    }
+    let tls = Tls {
+        server: None,
+        client: credentials.tls.clone(),
+    };
+    let mut channel = connect_with(peer, config, caller, &tls)?;
+    channel.authorization.clone_from(&credentials.authorization);
+    Ok(channel)
 }
 
 /// [`connect`] with a resolver of one's own.
@@ -126,6 +155,7 @@ fn channel(
         peer,
         caller,
         principal: None,
+        authorization: None,
         timeout: Duration::from_millis(config.timeout_ms),
     };
     let service = Principal::try_new(PrincipalKind::Service, caller)
@@ -155,6 +185,11 @@ impl PeerChannel {
             headers
                 .entry(PRINCIPAL)
                 .or_insert_with(|| principal.clone());
+        }
+        if let Some(authorization) = &self.authorization {
+            headers
+                .entry(AUTHORIZATION)
+                .or_insert_with(|| HeaderValue::clone(&authorization.get()));
         }
         TraceContext::of(span).inject(headers);
         let is_endless = method.is_some_and(|method| method.is_endless);
@@ -263,6 +298,6 @@ fn not_answered(error: BoxError, peer: &str) -> Status {
     match Status::try_from_error(error) {
         Ok(status) => status,
         // The transport failed in whatever way: the peer cannot be reached.
-        Err(error) => Status::unavailable(format!("{peer}: {error}")),
+        Err(error) => Status::unavailable(format!("{peer}: {}", Chain(&*error))),
     }
 }

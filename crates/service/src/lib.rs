@@ -38,8 +38,8 @@ mod setup;
 mod tls;
 
 pub use auth::api_keys::{IssuedApiKey, NewApiKey, issue_api_key};
-pub use auth::config::{ApiKeysConfig, AuthConfig, JwtConfig, Quota};
-pub use client::PeerChannel;
+pub use auth::config::{ApiKeysConfig, AuthConfig, JwtConfig, Quota, is_loopback};
+pub use client::{Credentials, PeerChannel, Secret};
 pub use config::{Common, ConfigError, Layers, PeerConfig, ServerConfig};
 pub use consumer::{ApplyError, EpochPolicy, FeedConsumer};
 pub use details::FieldViolation;

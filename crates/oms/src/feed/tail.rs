@@ -93,7 +93,8 @@ fn connect(args: &TailArgs) -> anyhow::Result<PeerChannel> {
         (None, None) => anyhow::bail!("name a service or give its --address"),
     };
     let principal: Principal = args.principal.parse().context("--principal")?;
-    let channel = client::connect(service, &PeerConfig::new(address), "oms")?;
+    let credentials = args.connection.credentials(&[&address])?;
+    let channel = client::connect_as(&credentials, service, &PeerConfig::new(address), "oms")?;
     Ok(channel.on_behalf_of(&principal))
 }
 

@@ -13,6 +13,7 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use oms_core::derive;
 use oms_proto::common::v1::FillPolicy;
 use oms_proto::inventory::v1 as pb;
+use oms_service::{Credentials, PeerConfig};
 use serde::Serialize;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
@@ -46,13 +47,14 @@ pub struct Repair {
     pub forgotten: Vec<Repaired>,
 }
 
-/// Finds the reservations that inventory has forgotten, and makes them again with `apply`.
+/// Finds the reservations that inventory has forgotten, and makes them again with `apply`. `credentials` are for inventory.
 ///
 /// # Errors
 /// When the order database cannot be read, or inventory does not answer.
 pub async fn reservations(
     postgres_url: &str,
     inventory_url: &str,
+    credentials: &Credentials,
     apply: bool,
 ) -> anyhow::Result<Repair> {
     let options = PgConnectOptions::from_str(postgres_url)?.database("oms_order");
@@ -60,7 +62,8 @@ pub async fn reservations(
         .await
         .context("the order database")?;
     let copies = live_copies(&mut conn).await?;
-    let clients = Clients::connect(|_| Ok(inventory_url.to_owned()), "user:repair")?;
+    let inventory = |_: &str| Ok(PeerConfig::new(inventory_url));
+    let clients = Clients::connect_as(credentials, inventory, "user:repair")?;
     let mut forgotten = Vec::new();
     for (reservation_id, copy) in &copies {
         if is_known(&clients, *reservation_id).await? {
@@ -91,7 +94,9 @@ pub(crate) async fn command(args: &RepairArgs) -> anyhow::Result<bool> {
         Some(url) => url.clone(),
         None => verify::server_of_folder(&args.dir)?,
     };
-    let Repair { held, forgotten } = reservations(&server, &args.inventory, args.apply).await?;
+    let credentials = args.connection.credentials(&[&args.inventory])?;
+    let Repair { held, forgotten } =
+        reservations(&server, &args.inventory, &credentials, args.apply).await?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&forgotten)?);
     } else {

@@ -189,7 +189,7 @@ fn check_url(text: &str) -> Result<(), String> {
 }
 
 /// Whether a host of an address is this machine.
-pub(crate) fn is_loopback(host: &str) -> bool {
+pub fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost"
         || address

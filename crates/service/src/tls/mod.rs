@@ -6,6 +6,7 @@ mod names;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use hyper_rustls::ConfigBuilderExt;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -137,13 +138,17 @@ fn read(contents: &[Vec<u8>]) -> Result<(Identity, Option<RootCertStore>), Strin
     let Some(ca) = ca.first() else {
         return Ok(((chain, key), None));
     };
+    Ok(((chain, key), Some(authorities(ca)?)))
+}
+
+fn authorities(pem: &[u8]) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
-    for root in certificates(ca)? {
+    for root in certificates(pem)? {
         roots
             .add(root)
-            .map_err(|error| format!("client_ca: {error}"))?;
+            .map_err(|error| format!("authority: {error}"))?;
     }
-    Ok(((chain, key), Some(roots)))
+    Ok(roots)
 }
 
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
@@ -192,6 +197,33 @@ fn client(contents: &[Vec<u8>]) -> Result<ClientConfig, String> {
         .with_root_certificates(roots.unwrap_or_else(RootCertStore::empty))
         .with_client_auth_cert(chain, key)
         .map_err(|error| error.to_string())?;
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(config)
+}
+
+/// How a program that is no service of ours speaks to services: whom it trusts (whom the system trusts, without `ca`), and its
+/// certificate and key, if it has them.
+pub(crate) fn outside(
+    ca: Option<&Vec<u8>>,
+    identity: Option<&[Vec<u8>]>,
+) -> Result<ClientConfig, String> {
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?;
+    let builder = match ca {
+        Some(ca) => builder.with_root_certificates(authorities(ca)?),
+        None => builder
+            .with_native_roots()
+            .map_err(|error| error.to_string())?,
+    };
+    let mut config = match identity {
+        None => builder.with_no_client_auth(),
+        Some(identity) => {
+            let ((chain, key), _) = read(identity)?;
+            let config = builder.with_client_auth_cert(chain, key);
+            config.map_err(|error| error.to_string())?
+        }
+    };
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(config)
 }
