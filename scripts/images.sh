@@ -160,7 +160,7 @@ run_test() {
     run+=(--rm --network=host --user=65532:65532 --read-only --cap-drop=all --security-opt=no-new-privileges)
     run+=(--ulimit=nofile=4096:4096 --ulimit=nproc=4096:4096)
     export OMS_IMAGES_RUN="${run[*]}" OMS_IMAGES_TAG=$tag
-    cargo test --locked --package oms-tests --test images -- --ignored --nocapture
+    cargo test --locked --workspace --test images -- --ignored --nocapture
 }
 
 case "${1:-}" in
