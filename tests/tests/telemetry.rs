@@ -1,5 +1,5 @@
-//! A real Prometheus scrapes the five services: what they tell is in the registry, what ordinary days bring is told, and
-//! every expression of dashboards and rules can be evaluated.
+//! A real Prometheus scrapes the five services: what they tell is in the registry, what ordinary days bring is told,
+//! every expression of dashboards and rules can be evaluated, and an exemplar leads to an order and back.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -12,6 +12,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, ensure};
 use oms::suite::SERVICES;
 use oms_proto::order::v1 as o;
+use oms_testkit::Collector;
 use oms_tests::crash::say;
 use oms_tests::nodes::Nodes;
 use oms_tests::shop::new_order;
@@ -143,14 +144,15 @@ impl Prometheus {
                 dir.join("data").display()
             ))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .arg("--enable-feature=exemplar-storage")
             .stdout(Stdio::null())
             .stderr(fs::File::create(dir.join("log"))?)
             .spawn()?;
         Ok(Some(Self { process, port }))
     }
 
-    /// The labels of what it answers to an expression.
-    fn query(&self, expression: &str) -> anyhow::Result<Vec<Value>> {
+    /// What it answers to an expression.
+    fn ask(&self, path: &str, expression: &str) -> anyhow::Result<Vec<Value>> {
         let mut encoded = String::new();
         for byte in expression.bytes() {
             write!(encoded, "%{byte:02x}")?;
@@ -159,7 +161,7 @@ impl Prometheus {
         // Version 1.0: one answer, in one piece, and then the end.
         io::Write::write_all(
             &mut stream,
-            format!("GET /api/v1/query?query={encoded} HTTP/1.0\r\n\r\n").as_bytes(),
+            format!("GET /api/v1/{path}query={encoded} HTTP/1.0\r\n\r\n").as_bytes(),
         )?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
@@ -167,8 +169,26 @@ impl Prometheus {
         let answer: Value =
             serde_json::from_str(body).with_context(|| format!("{expression}: {body}"))?;
         ensure!(answer["status"] == "success", "{expression}: {answer}");
-        let result = answer["data"]["result"].as_array().context("no vector")?;
+        let data = &answer["data"];
+        let list = data["result"].as_array().or(data.as_array());
+        list.cloned().context("no list")
+    }
+
+    /// The labels of what it answers to an expression.
+    fn query(&self, expression: &str) -> anyhow::Result<Vec<Value>> {
+        let result = self.ask("query?", expression)?;
         Ok(result.iter().map(|one| one["metric"].clone()).collect())
+    }
+
+    /// The traces that it keeps as exemplars of a histogram's buckets.
+    fn exemplars(&self, buckets: &str) -> anyhow::Result<BTreeSet<String>> {
+        let series = self.ask("query_exemplars?start=0&end=4000000000&", buckets)?;
+        let exemplars = series
+            .iter()
+            .filter_map(|one| one["exemplars"].as_array())
+            .flatten();
+        let traces = exemplars.filter_map(|one| one["labels"]["trace_id"].as_str());
+        Ok(traces.map(str::to_owned).collect())
     }
 
     /// The names of all metrics, histograms by their own.
@@ -194,7 +214,8 @@ impl Drop for Prometheus {
     }
 }
 
-async fn order_to_cash(actor: &Actor) -> anyhow::Result<()> {
+/// Takes an order to cash; answers its id.
+async fn order_to_cash(actor: &Actor) -> anyhow::Result<String> {
     actor.set_up(&["a"]).await?;
     actor.receive("west", "a", 5).await?;
     let order = actor.place(new_order(&[("a", 2)])).await?;
@@ -208,17 +229,62 @@ async fn order_to_cash(actor: &Actor) -> anyhow::Result<()> {
     actor
         .order_in(&order.order_id, o::OrderState::Completed)
         .await?;
+    Ok(order.order_id)
+}
+
+/// A trace that is an exemplar of a histogram's buckets.
+async fn exemplar(prometheus: &Prometheus, buckets: &str) -> anyhow::Result<String> {
+    wait_for(&format!("an exemplar of {buckets}"), || async {
+        let found = prometheus.exemplars(buckets)?;
+        Ok(found.into_iter().next().ok_or("none".to_owned()))
+    })
+    .await
+}
+
+/// The trace beside how long PlaceOrder took is one of the order, and the order names it.
+async fn exemplar_to_order_and_back(
+    prometheus: &Prometheus,
+    collector: &Collector,
+    actor: &Actor,
+    order_id: &str,
+) -> anyhow::Result<()> {
+    let placing = "oms_rpc_server_duration_seconds_bucket{service=\"order\",method=\"OrderService/PlaceOrder\"}";
+    let trace_id = exemplar(prometheus, placing).await?;
+    collector
+        .wait_for("the exemplar's trace with its order", |spans| {
+            spans.iter().any(|span| {
+                let about = span.attributes.get("oms.order.id");
+                span.trace_id == trace_id && about.is_some_and(|about| about == order_id)
+            })
+        })
+        .await;
+    let request = o::GetOrderTraceRequest {
+        order_id: order_id.to_owned(),
+        ..o::GetOrderTraceRequest::default()
+    };
+    let answer = actor.clients.orders().get_order_trace(request).await?;
+    let traces = answer.into_inner().traces;
+    let named = traces.iter().find(|trace| trace.trace_id == trace_id);
+    let named = named.with_context(|| format!("{trace_id} is not among {traces:?}"))?;
+    ensure!(named.started_by == "place_order", "{named:?}");
+    exemplar(
+        prometheus,
+        "oms_tx_duration_seconds_bucket{name=\"place_order\"}",
+    )
+    .await?;
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn prometheus_understands_what_services_tell() -> anyhow::Result<()> {
-    let nodes = Nodes::start(env!("CARGO_BIN_EXE_oms-node"), None).await?;
+    let collector = Collector::start();
+    let nodes = Nodes::start(env!("CARGO_BIN_EXE_oms-node"), Some(collector.endpoint())).await?;
     let Some(prometheus) = Prometheus::start(&nodes)? else {
         say("no Prometheus for this machine: skipped");
         return Ok(());
     };
-    order_to_cash(&nodes.actor()?).await?;
+    let actor = nodes.actor()?;
+    let order_id = order_to_cash(&actor).await?;
 
     let known = registry()?;
     // Gauges of rows come a quarter of a minute after the start.
@@ -238,6 +304,7 @@ async fn prometheus_understands_what_services_tell() -> anyhow::Result<()> {
     let unknown: Vec<_> = told.difference(&known).collect();
     ensure!(unknown.is_empty(), "not in the registry: {unknown:?}");
 
+    exemplar_to_order_and_back(&prometheus, &collector, &actor, &order_id).await?;
     for expression in expressions()? {
         prometheus.query(&expression)?;
     }

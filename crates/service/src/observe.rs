@@ -85,8 +85,11 @@ impl Observed {
             Side::Server => names::SERVER_DURATION,
             Side::Client => names::CLIENT_DURATION,
         };
-        histogram!(metric, "service" => self.service, "method" => self.method, "code" => name)
-            .record(self.started.elapsed());
+        // Within the span, which is the exemplar of how long it took.
+        self.span.in_scope(|| {
+            histogram!(metric, "service" => self.service, "method" => self.method, "code" => name)
+                .record(self.started.elapsed());
+        });
         self.span.record("rpc.grpc.status_code", code as i32);
         if code == Code::Ok {
             return;

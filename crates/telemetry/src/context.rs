@@ -76,6 +76,11 @@ impl TraceContext {
         self.0.split('-').nth(1)
     }
 
+    /// Whether the trace is exported.
+    pub fn is_sampled(&self) -> bool {
+        self.0.ends_with("-01")
+    }
+
     fn from_otel(context: &SpanContext) -> Self {
         if !context.is_valid() {
             return Self::default();
@@ -122,9 +127,27 @@ pub fn continue_or_link(span: &Span, cause: &TraceContext, root_age: Duration) {
         continue_from(span, cause);
         return;
     }
-    // An empty parent also detaches the span from the loop that found the work.
-    span.set_parent(Context::new()).ok();
+    // A parent that is no span also detaches this one from the loop that found the work.
+    let parent = match read(cause.as_str()) {
+        Some(cause) => Context::new().with_value(LinkedTrace(cause.trace_id())),
+        None => Context::new(),
+    };
+    span.set_parent(parent).ok();
     link(span, cause);
+}
+
+/// What the current trace goes on with. Children of the span that has the link find it in their context.
+struct LinkedTrace(TraceId);
+
+/// Id of the trace that the current one goes on with, when this process began the current one by
+/// [`continue_or_link`]; else empty.
+pub fn linked_trace_id() -> String {
+    // The second for spans below the level that is exported, as in [`TraceContext::of`].
+    let contexts = [Span::current().context(), Context::current()];
+    let linked = contexts
+        .iter()
+        .find_map(|context| context.get::<LinkedTrace>());
+    linked.map_or_else(String::new, |linked| linked.0.to_string())
 }
 
 fn link(span: &Span, cause: &TraceContext) {

@@ -17,13 +17,16 @@
 //! function here does nothing at next to no cost.
 
 mod context;
+mod exemplars;
 mod guard;
 mod log;
 mod metrics;
 mod span;
 
-pub use context::{ROOT_AGE_MAX, TraceContext, continue_from, continue_or_link, set_remote_parent};
+pub use context::{
+    ROOT_AGE_MAX, TraceContext, continue_from, continue_or_link, linked_trace_id, set_remote_parent,
+};
 pub use guard::{Error, Guard, TelemetryConfig, start};
 pub use log::LogFormat;
-pub use metrics::{DURATION_BUCKETS_SECS, Metrics, SIZE_BUCKETS, metrics};
-pub use span::{ORDER_ID, mark_failed, record_order_id};
+pub use metrics::{DURATION_BUCKETS_SECS, Metrics, Page, SIZE_BUCKETS, metrics};
+pub use span::{ORDER_ID, mark_failed, record_order_action, record_order_id};

@@ -2,9 +2,9 @@
 
 use std::sync::OnceLock;
 
-use metrics_exporter_prometheus::{
-    BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
-};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+use crate::exemplars::{Exemplars, TracingRecorder};
 
 /// Upper bounds of every histogram whose name ends in `_seconds`.
 pub const DURATION_BUCKETS_SECS: &[f64] = &[
@@ -18,18 +18,50 @@ pub const SIZE_BUCKETS: &[f64] = &[
 
 /// Renders the metrics that this process recorded with the macros of `metrics`.
 #[derive(Clone)]
-pub struct Metrics(PrometheusHandle);
+pub struct Metrics {
+    handle: PrometheusHandle,
+    exemplars: Exemplars,
+}
+
+/// A page of metrics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// Its content type.
+    pub content_type: &'static str,
+    /// Its text.
+    pub text: String,
+}
 
 impl Metrics {
     /// All metrics in the Prometheus text format.
     pub fn render(&self) -> String {
-        self.0.render()
+        self.handle.render()
+    }
+
+    /// All metrics as an `Accept` header asks for them: in OpenMetrics with exemplars, or else in the Prometheus text format.
+    pub fn page(&self, accept: &str) -> Page {
+        let text = self.render();
+        if !accept.contains("application/openmetrics-text") {
+            let content_type = "text/plain; version=0.0.4; charset=utf-8";
+            return Page { content_type, text };
+        }
+        Page {
+            content_type: "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            text: self.exemplars.open_metrics(&text),
+        }
+    }
+
+    fn of(recorder: &TracingRecorder) -> Self {
+        Self {
+            handle: recorder.inner.handle(),
+            exemplars: recorder.exemplars.clone(),
+        }
     }
 
     /// Folds recorded values into histograms. [`crate::start`] does this regularly, because values
     /// nobody scrapes would pile up.
     pub(crate) fn upkeep(&self) {
-        self.0.run_upkeep();
+        self.handle.run_upkeep();
     }
 }
 
@@ -47,8 +79,8 @@ pub fn metrics() -> Metrics {
 }
 
 fn install() -> Metrics {
-    let recorder = recorder().unwrap_or_else(|_| PrometheusBuilder::new().build_recorder());
-    let metrics = Metrics(recorder.handle());
+    let recorder = recorder().unwrap_or_else(|_| traced(PrometheusBuilder::new()));
+    let metrics = Metrics::of(&recorder);
     if ::metrics::set_global_recorder(recorder).is_err() {
         tracing::warn!("another metrics recorder is installed, metrics will be empty");
     }
@@ -56,13 +88,20 @@ fn install() -> Metrics {
 }
 
 /// Fails only for empty buckets, which the constants above are not.
-fn recorder() -> Result<PrometheusRecorder, BuildError> {
+fn recorder() -> Result<TracingRecorder, BuildError> {
     let durations = Matcher::Suffix("_seconds".to_owned());
     let sizes = Matcher::Suffix("_size".to_owned());
-    Ok(PrometheusBuilder::new()
+    let builder = PrometheusBuilder::new()
         .set_buckets_for_metric(durations, DURATION_BUCKETS_SECS)?
-        .set_buckets_for_metric(sizes, SIZE_BUCKETS)?
-        .build_recorder())
+        .set_buckets_for_metric(sizes, SIZE_BUCKETS)?;
+    Ok(traced(builder))
+}
+
+fn traced(builder: PrometheusBuilder) -> TracingRecorder {
+    TracingRecorder {
+        inner: builder.build_recorder(),
+        exemplars: Exemplars::default(),
+    }
 }
 
 #[cfg(test)]
@@ -72,7 +111,7 @@ mod tests {
     #[test]
     fn durations_and_sizes_are_histograms() {
         let recorder = recorder().unwrap();
-        let metrics = Metrics(recorder.handle());
+        let metrics = Metrics::of(&recorder);
         ::metrics::with_local_recorder(&recorder, || {
             ::metrics::counter!("oms.order.orders.placed", "channel" => "web").increment(2);
             ::metrics::histogram!("oms.tx.duration_seconds", "name" => "place_order").record(0.02);

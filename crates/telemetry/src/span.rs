@@ -10,6 +10,9 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 /// (`info_span!("place_order", oms.order.id = field::Empty)`) and fill it with [`record_order_id`].
 pub const ORDER_ID: &str = "oms.order.id";
 
+/// What was done to the order, see [`record_order_action`].
+const ORDER_ACTION: &str = "oms.order.action";
+
 /// Says which order the span is about, whether it declared the field or not; an undeclared field is
 /// exported but missing in logs.
 pub fn record_order_id(span: &Span, order_id: impl Display) {
@@ -17,6 +20,13 @@ pub fn record_order_id(span: &Span, order_id: impl Display) {
         span.record(ORDER_ID, field::display(order_id));
     } else if !span.is_disabled() {
         span.set_attribute(ORDER_ID, order_id.to_string());
+    }
+}
+
+/// Says what the span did to its order, in the words of the order's history, such as `place_hold`. The last one stands.
+pub fn record_order_action(span: &Span, action: &str) {
+    if !span.is_disabled() {
+        span.set_attribute(ORDER_ACTION, action.to_owned());
     }
 }
 

@@ -6,7 +6,8 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 
 use oms_telemetry::{
-    TraceContext, continue_from, continue_or_link, mark_failed, record_order_id, set_remote_parent,
+    TraceContext, continue_from, continue_or_link, linked_trace_id, mark_failed, record_order_id,
+    set_remote_parent,
 };
 use opentelemetry::trace::{SpanId, Status, TracerProvider};
 use opentelemetry_sdk::error::OTelSdkResult;
@@ -122,6 +123,28 @@ fn an_old_root_is_linked_from_a_new_trace() {
         stored().trace_id()
     );
     assert_eq!(work.links.iter().count(), 1);
+}
+
+#[test]
+fn what_a_trace_goes_on_with_is_known_below_its_root() {
+    let linked_at = |age: Duration, cause: TraceContext| {
+        let mut linked = String::new();
+        spans_of(|| {
+            let span = info_span!("close_order");
+            continue_or_link(&span, &cause, age);
+            // One that is exported, and one below the level.
+            let child =
+                || info_span!("tx").in_scope(|| debug_span!("row").in_scope(linked_trace_id));
+            linked = span.in_scope(child);
+        });
+        linked
+    };
+    let cause = stored();
+    let late = linked_at(Duration::hours(2), cause.clone());
+    assert_eq!(Some(late.as_str()), cause.trace_id());
+    assert_eq!(linked_at(Duration::minutes(2), cause), "");
+    assert_eq!(linked_at(Duration::hours(2), TraceContext::default()), "");
+    assert_eq!(linked_trace_id(), "");
 }
 
 #[test]

@@ -169,6 +169,7 @@ fn timeline_row(
             .trace_id()
             .unwrap_or_default()
             .to_owned(),
+        linked_trace_id: oms_telemetry::linked_trace_id(),
     }
 }
 
@@ -178,6 +179,8 @@ async fn append_event(
     order: &Order,
     change: &Change<'_>,
 ) -> Result<(), StoreError> {
+    // The span of the transaction, so that a sampler can keep what people will ask about.
+    oms_telemetry::record_order_action(&tracing::Span::current(), change.action);
     let (event_type, payload) = messages::event(order, &change.event);
     let event = NewEvent {
         event_id: ctx.id(),

@@ -93,6 +93,13 @@ async fn orders(world: &World, table: &mut Table) {
         GetOrderTimelineRequest { order_id },
         "order"
     );
+    unknown!(
+        table,
+        clients.orders(),
+        get_order_trace,
+        o::GetOrderTraceRequest { order_id },
+        "order"
+    );
     unknown_only!(
         table,
         clients.orders(),

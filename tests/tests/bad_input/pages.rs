@@ -58,6 +58,15 @@ pub(crate) async fn cases(world: &World, table: &mut Table) -> anyhow::Result<()
     );
     pages!(
         table,
+        clients.orders(),
+        get_order_trace,
+        o::GetOrderTraceRequest {
+            order_id: world.done.order_id.clone(),
+            ..Default::default()
+        }
+    );
+    pages!(
+        table,
         clients.order_audit(),
         list_audit,
         a::ListAuditRequest::default()

@@ -11,7 +11,7 @@ const KINDS: [&str; 3] = ["counter", "gauge", "histogram"];
 /// How attributes begin.
 const NAMESPACES: [&str; 3] = ["oms.", "rpc.", "server."];
 /// Set on spans through functions, not where spans are made.
-const SET_BY_FUNCTION: [&str; 1] = ["oms.order.id"];
+const SET_BY_FUNCTION: [&str; 2] = ["oms.order.action", "oms.order.id"];
 
 /// A macro call that makes or describes a metric.
 struct Use {

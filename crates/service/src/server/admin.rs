@@ -2,8 +2,8 @@
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use oms_telemetry::Metrics;
@@ -48,7 +48,8 @@ async fn ready(State(admin): State<Admin>) -> (StatusCode, &'static str) {
     (StatusCode::OK, "ok\n")
 }
 
-async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
-    let kind = "text/plain; version=0.0.4; charset=utf-8";
-    ([(CONTENT_TYPE, kind)], admin.metrics.render())
+async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> impl IntoResponse {
+    let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
+    let page = admin.metrics.page(accept.unwrap_or_default());
+    ([(CONTENT_TYPE, page.content_type)], page.text)
 }

@@ -372,6 +372,13 @@ impl OrderService for Peers {
         refused()
     }
 
+    async fn get_order_trace(
+        &self,
+        _: Request<ord::GetOrderTraceRequest>,
+    ) -> Result<Response<ord::GetOrderTraceResponse>, Status> {
+        refused()
+    }
+
     async fn list_at_risk(
         &self,
         _: Request<ord::ListAtRiskRequest>,

@@ -24,6 +24,7 @@ use crate::queries::channel_of::Thing;
 use crate::queries::get_order::{GetOrder, get_order};
 use crate::queries::get_order_address::get_order_address;
 use crate::queries::get_order_timeline::get_order_timeline;
+use crate::queries::get_order_trace::get_order_trace;
 use crate::queries::list_orders::list_orders;
 
 /// What is left of the caller's deadline for writing the answer.
@@ -208,6 +209,45 @@ impl OrderService for Api {
         };
         Ok(Response::new(pb::GetOrderTimelineResponse {
             entries: rows.into_iter().map(messages::timeline_entry).collect(),
+            next_page_token,
+        }))
+    }
+
+    async fn get_order_trace(
+        &self,
+        request: Request<pb::GetOrderTraceRequest>,
+    ) -> Result<Response<pb::GetOrderTraceResponse>, Status> {
+        let access = oms_service::access(&request);
+        let message = request.into_inner();
+        let mut violations = Violations::default();
+        let size = page_size(message.page_size, &mut violations);
+        let order_id = id::<OrderId>(&message.order_id, "order_id", &mut violations);
+        let Some(order_id) = order_id else {
+            return Err(refused(violations));
+        };
+        refuse(violations)?;
+        self.within(&access, Thing::Order(order_id)).await?;
+        record(order_id);
+        let seal = fingerprint(&pb::GetOrderTraceRequest {
+            order_id: message.order_id,
+            ..pb::GetOrderTraceRequest::default()
+        });
+        let after = PageToken::decode::<(i64, String)>(&message.page_token, &seal)?;
+        let after = after.and_then(of_position);
+        let limit = usize::try_from(size).unwrap_or_default();
+        let mut found = get_order_trace(&self.ctx, order_id, after, size + 1)
+            .await
+            .map_err(status)?;
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let next_page_token = match found.last() {
+            Some(last) if more => {
+                PageToken::encode(&position(last.first_at, &last.trace_id), &seal)
+            }
+            _ => String::new(),
+        };
+        Ok(Response::new(pb::GetOrderTraceResponse {
+            traces: found.into_iter().map(messages::order_trace).collect(),
             next_page_token,
         }))
     }

@@ -103,13 +103,13 @@ pub(super) fn caller(principal: Principal, request_id: Uuid, message: &impl Muta
 }
 
 /// A position in a list by time and id, as page tokens carry it.
-pub(super) fn position(time: OffsetDateTime, id: Uuid) -> (i64, Uuid) {
+pub(super) fn position<I>(time: OffsetDateTime, id: I) -> (i64, I) {
     let micros = time.unix_timestamp_nanos() / 1_000;
     (i64::try_from(micros).unwrap_or_default(), id)
 }
 
 /// The time and id of a position.
-pub(super) fn of_position(position: (i64, Uuid)) -> Option<(OffsetDateTime, Uuid)> {
+pub(super) fn of_position<I>(position: (i64, I)) -> Option<(OffsetDateTime, I)> {
     let (micros, id) = position;
     let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000);
     Some((time.ok()?, id))

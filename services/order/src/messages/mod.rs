@@ -24,7 +24,7 @@ pub(crate) use order::{cancellation, fill_policy, order};
 pub(crate) use payment::{collection, payment};
 pub(crate) use privacy::{address, customer_erased};
 pub(crate) use stage::{at_risk, backlog};
-pub(crate) use timeline::timeline_entry;
+pub(crate) use timeline::{order_trace, timeline_entry};
 pub(crate) use webhook::{
     webhook_attempt, webhook_delivery, webhook_endpoint, webhook_endpoint_event,
 };

@@ -3,7 +3,7 @@
 use oms_proto::order::v1 as pb;
 use oms_proto::time_to_proto;
 
-use crate::domain::timeline::TimelineRow;
+use crate::domain::timeline::{OrderTrace, TimelineRow};
 
 /// A row of the timeline as people see it.
 pub(crate) fn timeline_entry(row: TimelineRow) -> pb::TimelineEntry {
@@ -16,5 +16,18 @@ pub(crate) fn timeline_entry(row: TimelineRow) -> pb::TimelineEntry {
         to_state: row.to_state,
         detail: row.detail,
         trace_id: row.trace_id,
+    }
+}
+
+/// A trace of an order.
+pub(crate) fn order_trace(trace: OrderTrace) -> pb::OrderTrace {
+    pb::OrderTrace {
+        trace_id: trace.trace_id,
+        first_time: Some(time_to_proto(trace.first_at)),
+        last_time: Some(time_to_proto(trace.last_at)),
+        started_by: trace.started_by,
+        actor: trace.actor,
+        failed: trace.failed,
+        linked_trace_id: trace.linked_trace_id,
     }
 }

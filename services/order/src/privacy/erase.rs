@@ -44,7 +44,8 @@ pub(crate) async fn erase(
     personal_texts::clear(conn, subject).await?;
     let trace = TraceContext::current();
     let trace_id = trace.trace_id().unwrap_or_default();
-    personal_texts::tell(conn, subject, actor, ctx.now(), trace_id).await?;
+    let linked = oms_telemetry::linked_trace_id();
+    personal_texts::tell(conn, subject, actor, ctx.now(), trace_id, &linked).await?;
     let erasure = data_keys::erasures(conn, subject).await?;
     let erasure =
         erasure.ok_or_else(|| StoreError::inconsistent("data_keys", "erased_at", key_id))?;

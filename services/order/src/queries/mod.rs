@@ -8,6 +8,7 @@ pub(crate) mod get_invoice_document;
 pub(crate) mod get_order;
 pub(crate) mod get_order_address;
 pub(crate) mod get_order_timeline;
+pub(crate) mod get_order_trace;
 pub(crate) mod get_store_credit;
 pub(crate) mod get_webhook_delivery;
 pub(crate) mod get_webhook_endpoint;

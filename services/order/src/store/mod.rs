@@ -29,6 +29,7 @@ pub(crate) mod shipments;
 pub(crate) mod stages;
 pub(crate) mod stuck_tasks;
 pub(crate) mod timeline;
+pub(crate) mod traces;
 pub(crate) mod webhook_deliveries;
 pub(crate) mod webhook_endpoints;
 pub(crate) mod webhook_replays;

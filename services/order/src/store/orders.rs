@@ -102,8 +102,8 @@ pub(crate) async fn save(
     sqlx::query!(
         "WITH told AS (
              INSERT INTO timeline (order_id, sequence, occurred_at, actor, action, from_state, to_state,
-                 detail, trace_id)
-             VALUES ($1, $7, $8, $9, $10, $11, $12, $13, $14))
+                 detail, trace_id, linked_trace_id)
+             VALUES ($1, $7, $8, $9, $10, $11, $12, $13, $14, $17))
          UPDATE orders SET state = $2, state_reason = $3, instructions = $4, custom_fields = $5,
              version = $6, timeline_sequence = $7, updated_at = $8, stage = $15, stage_due = $16,
              stage_since = CASE WHEN $16::timestamptz IS NULL THEN NULL WHEN stage = $15 THEN stage_since ELSE $8 END
@@ -124,6 +124,7 @@ pub(crate) async fn save(
         row.trace_id,
         stage,
         due,
+        row.linked_trace_id,
     )
     .execute(conn)
     .await?;

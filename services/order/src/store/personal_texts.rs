@@ -83,6 +83,7 @@ pub(crate) async fn tell(
     actor: &str,
     now: OffsetDateTime,
     trace_id: &str,
+    linked_trace_id: &str,
 ) -> Result<(), StoreError> {
     let (customer_id, order_id) = subject.columns();
     sqlx::query!(
@@ -90,13 +91,14 @@ pub(crate) async fn tell(
              UPDATE orders SET timeline_sequence = timeline_sequence + 1
              WHERE (customer_id = $1 AND customer_id <> '') OR order_id = $2
              RETURNING order_id, timeline_sequence)
-         INSERT INTO timeline (order_id, sequence, occurred_at, actor, action, detail, trace_id)
-         SELECT order_id, timeline_sequence, $3, $4, 'erase_customer', 'addresses and free texts', $5 FROM told",
+         INSERT INTO timeline (order_id, sequence, occurred_at, actor, action, detail, trace_id, linked_trace_id)
+         SELECT order_id, timeline_sequence, $3, $4, 'erase_customer', 'addresses and free texts', $5, $6 FROM told",
         customer_id,
         order_id,
         now,
         actor,
-        trace_id
+        trace_id,
+        linked_trace_id
     )
     .execute(conn)
     .await?;

@@ -1,6 +1,7 @@
 //! Sagas and their step ledger.
 
 use oms_core::OrderId;
+use oms_telemetry::TraceContext;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 use time::OffsetDateTime;
@@ -37,13 +38,14 @@ pub(crate) async fn insert(
     saga: &Saga,
     lease: Option<Lease>,
 ) -> Result<(), StoreError> {
+    let trace = TraceContext::current();
     sqlx::query!(
         "WITH made AS (
              INSERT INTO sagas (order_id, step, state, lease_holder, lease_until, attempt, next_run_at,
                  expires_at, traceparent, started_at, updated_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10) RETURNING order_id)
-         INSERT INTO saga_steps (order_id, step, attempt, outcome, recorded_at)
-         SELECT order_id, $2, $6, 'STARTED', $10 FROM made",
+         INSERT INTO saga_steps (order_id, step, attempt, outcome, recorded_at, trace_id, linked_trace_id)
+         SELECT order_id, $2, $6, 'STARTED', $10, $11, $12 FROM made",
         saga.order_id.uuid(),
         saga.step.as_str(),
         saga.state.as_str(),
@@ -54,6 +56,8 @@ pub(crate) async fn insert(
         saga.expires_at,
         saga.traceparent,
         saga.started_at,
+        trace.trace_id().unwrap_or_default(),
+        oms_telemetry::linked_trace_id(),
     )
     .execute(conn)
     .await?;
@@ -141,6 +145,7 @@ pub(crate) async fn advance(
     ledger: &[LedgerEntry<'_>],
     now: OffsetDateTime,
 ) -> Result<bool, StoreError> {
+    let trace = TraceContext::current();
     let steps: Vec<String> = ledger
         .iter()
         .map(|entry| entry.step.as_str().to_owned())
@@ -159,8 +164,8 @@ pub(crate) async fn advance(
              WHERE order_id = $1 AND lease_holder = $2 AND attempt = $3
              RETURNING order_id),
          noted AS (
-             INSERT INTO saga_steps (order_id, step, attempt, outcome, detail, recorded_at)
-             SELECT moved.order_id, l.step, $3, l.outcome, l.detail, $18
+             INSERT INTO saga_steps (order_id, step, attempt, outcome, detail, recorded_at, trace_id, linked_trace_id)
+             SELECT moved.order_id, l.step, $3, l.outcome, l.detail, $18, $22, $23
              FROM moved CROSS JOIN unnest($19::text[], $20::text[], $21::text[])
                  WITH ORDINALITY AS l (step, outcome, detail, place) ORDER BY l.place)
          SELECT count(*) AS "moved!" FROM moved"#,
@@ -185,6 +190,8 @@ pub(crate) async fn advance(
         &steps,
         &outcomes,
         &details,
+        trace.trace_id().unwrap_or_default(),
+        oms_telemetry::linked_trace_id(),
     )
     .fetch_one(conn)
     .await?;
@@ -320,14 +327,15 @@ pub(crate) async fn move_stuck(
     entry: &LedgerEntry<'_>,
     now: OffsetDateTime,
 ) -> Result<bool, StoreError> {
+    let trace = TraceContext::current();
     let moved = sqlx::query!(
         "WITH moved AS (
              UPDATE sagas SET step = $2, state = $3, undo_to = $4, undo_reason = $5, stuck_since = NULL,
                  failures = 0, next_run_at = $6, signals = signals + 1
              WHERE order_id = $1 AND state = 'STUCK'
              RETURNING order_id, attempt)
-         INSERT INTO saga_steps (order_id, step, attempt, outcome, detail, recorded_at)
-         SELECT order_id, $7, attempt, $8, $9, $6 FROM moved",
+         INSERT INTO saga_steps (order_id, step, attempt, outcome, detail, recorded_at, trace_id, linked_trace_id)
+         SELECT order_id, $7, attempt, $8, $9, $6, $10, $11 FROM moved",
         saga.order_id.uuid(),
         saga.step.as_str(),
         saga.state.as_str(),
@@ -337,6 +345,8 @@ pub(crate) async fn move_stuck(
         entry.step.as_str(),
         entry.outcome,
         entry.detail,
+        trace.trace_id().unwrap_or_default(),
+        oms_telemetry::linked_trace_id(),
     )
     .execute(conn)
     .await?;

@@ -15,8 +15,8 @@ pub(crate) async fn append(
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "INSERT INTO timeline (order_id, sequence, occurred_at, actor, action, from_state, to_state,
-             detail, trace_id)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+             detail, trace_id, linked_trace_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         order_id.uuid(),
         row.sequence,
         row.occurred_at,
@@ -26,6 +26,7 @@ pub(crate) async fn append(
         row.to_state,
         row.detail,
         row.trace_id,
+        row.linked_trace_id,
     )
     .execute(conn)
     .await?;
@@ -41,7 +42,8 @@ pub(crate) async fn list(
 ) -> Result<Vec<TimelineRow>, StoreError> {
     let rows = sqlx::query_as!(
         TimelineRow,
-        "SELECT sequence, occurred_at, actor, action, from_state, to_state, detail, trace_id
+        "SELECT sequence, occurred_at, actor, action, from_state, to_state, detail, trace_id,
+             linked_trace_id
          FROM timeline WHERE order_id = $1 AND sequence > $2 ORDER BY sequence LIMIT $3",
         order_id.uuid(),
         after,

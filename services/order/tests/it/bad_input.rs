@@ -465,6 +465,12 @@ async fn unknown_and_malformed_ids() {
     };
     let error = answered(orders.get_order_timeline(timeline).await).unwrap_err();
     assert_eq!(error.code(), Code::NotFound);
+    let traces = pb::GetOrderTraceRequest {
+        order_id: id(),
+        ..Default::default()
+    };
+    let error = answered(orders.get_order_trace(traces).await).unwrap_err();
+    assert_eq!(error.code(), Code::NotFound);
     let update = pb::UpdateOrderRequest {
         request_id: id(),
         order_id: id(),

@@ -32,5 +32,6 @@ mod stale;
 mod stripe;
 mod stripe_front;
 mod tenders;
+mod traces;
 mod webhooks;
 mod world;

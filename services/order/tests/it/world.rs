@@ -15,6 +15,7 @@ use oms_proto::shipping::v1 as ship;
 use oms_proto::shipping::v1::shipping_event::Event as Shipping;
 use oms_proto::time_to_proto;
 use oms_service::PeerError;
+use oms_telemetry::TraceContext;
 use oms_testkit::wait_for;
 use prost::Message;
 
@@ -39,6 +40,7 @@ impl Rig {
             aggregate_version: feed.head() + 1,
             occurred_at: Some(time_to_proto(self.clock.now())),
             actor: "user:floor".to_owned(),
+            traceparent: TraceContext::current().into(),
             payload,
             ..Event::default()
         };

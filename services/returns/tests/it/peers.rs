@@ -146,6 +146,13 @@ impl OrderService for Orders {
         refused()
     }
 
+    async fn get_order_trace(
+        &self,
+        _: Request<order::GetOrderTraceRequest>,
+    ) -> Result<Response<order::GetOrderTraceResponse>, Status> {
+        refused()
+    }
+
     async fn list_at_risk(
         &self,
         _: Request<order::ListAtRiskRequest>,

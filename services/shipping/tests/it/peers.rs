@@ -157,6 +157,13 @@ impl OrderService for Peers {
         refused()
     }
 
+    async fn get_order_trace(
+        &self,
+        _: Request<order::GetOrderTraceRequest>,
+    ) -> Result<Response<order::GetOrderTraceResponse>, Status> {
+        refused()
+    }
+
     async fn list_at_risk(
         &self,
         _: Request<order::ListAtRiskRequest>,
