@@ -32,6 +32,7 @@ pub(crate) mod timeline;
 pub(crate) mod webhook_deliveries;
 pub(crate) mod webhook_endpoints;
 pub(crate) mod webhook_replays;
+pub(crate) mod webhook_secrets;
 pub(crate) mod webhooks;
 
 /// What may go wrong between the service and its tables.
