@@ -124,6 +124,8 @@ def check_services(manifests: Manifests) -> None:
             expected.add("OMS_ORDER__PRIVACY__MASTER_KEYS")
         if service == "order" and manifests.example != "dev":
             expected |= {f"OMS_ORDER__PAYMENTS__STRIPE__{name}" for name in ("API_KEY", "WEBHOOK_SECRET")}
+        if service == "shipping" and manifests.example == "production":
+            expected.add("OMS_SHIPPING__CARRIERS__TABLE_RATE__WEBHOOK_SECRETS")
         check(secrets == expected, f"{where}: environment from Secrets is {sorted(secrets)}")
         config = manifests.of("ConfigMap")[name]["data"]
         check_defaults(manifests, service, secrets | config.keys())

@@ -9,11 +9,15 @@ use std::path::{Path, PathBuf};
 use oms_service::{AnyProgram, Layers};
 
 /// What stands in Secrets: key and a value of its kind. Every service takes the first.
-const SECRETS: [(&str, &str); 5] = [
+const SECRETS: [(&str, &str); 6] = [
     ("DATABASE__URL", "postgres://oms:secret@db:5432/oms"),
     ("LEASE__REDIS_URL", "redis://redis:6379"),
     ("PAYMENTS__STRIPE__API_KEY", "sk_test_1"),
     ("PAYMENTS__STRIPE__WEBHOOK_SECRET", "whsec_1"),
+    (
+        "CARRIERS__TABLE_RATE__WEBHOOK_SECRETS",
+        "whsec_b21zLWRldmVsb3BtZW50LWtleS1vbmx5LTAxMjM0NTY=",
+    ),
     (
         "PRIVACY__MASTER_KEYS",
         "k1:b21zLWRldmVsb3BtZW50LWtleS1vbmx5LTAxMjM0NTY=",

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "helpers of a test may panic")]
 
 use anyhow::{Context, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use oms_proto::common::v1::{DocumentFormat, ErrorReason, PostalAddress};
 use oms_proto::fulfillment::v1::GetPackingSlipRequest;
 use oms_proto::order::v1 as o;
@@ -63,8 +65,16 @@ fn given() -> o::NewOrder {
     order
 }
 
-/// Every column of every table that holds this text, as `database.table.column`.
+/// Every column of every table that holds this text, or these bytes, as `database.table.column`.
 async fn found(postgres_url: &str, text: &str) -> anyhow::Result<Vec<String>> {
+    look_for(postgres_url, text, None).await
+}
+
+async fn look_for(
+    postgres_url: &str,
+    text: &str,
+    bytes: Option<&[u8]>,
+) -> anyhow::Result<Vec<String>> {
     let mut all = Vec::new();
     for database in DATABASES {
         let mut conn = connect(postgres_url, database).await?;
@@ -74,9 +84,17 @@ async fn found(postgres_url: &str, text: &str) -> anyhow::Result<Vec<String>> {
                 "bytea" => format!("encode(\"{column}\", 'escape')"),
                 _ => format!("\"{column}\"::text"),
             };
-            let sql = format!("SELECT count(*) FROM \"{table}\" WHERE strpos({value}, $1) > 0");
+            let raw = match kind.as_str() {
+                "bytea" => format!("position($2::bytea IN \"{column}\") > 0"),
+                _ => "$2::bytea = ''".to_owned(),
+            };
+            let sql = format!(
+                "SELECT count(*) FROM \"{table}\"
+                 WHERE strpos({value}, $1) > 0 OR ($2::bytea IS NOT NULL AND {raw})"
+            );
             let count: i64 = sqlx::query_scalar(AssertSqlSafe(sql))
                 .bind(text)
+                .bind(bytes)
                 .fetch_one(&mut conn)
                 .await?;
             if count > 0 {
@@ -123,6 +141,46 @@ async fn to_cash_and_back(actor: &Actor) -> anyhow::Result<(o::Order, s::Shipmen
     actor.take_back(&back, r::Disposition::Restock).await?;
     actor.closed(&back.return_id).await?;
     Ok((done, shipment))
+}
+
+/// Secrets of an endpoint of webhooks: the one that it was made with, and the one after it.
+async fn webhook_secrets(actor: &Actor) -> anyhow::Result<[String; 2]> {
+    let mut client = actor.clients.webhooks();
+    // Nobody listens there: every event of the order is signed, and sent in vain.
+    let request = o::CreateWebhookEndpointRequest {
+        request_id: fresh_id(),
+        url: "http://127.0.0.1:9/".to_owned(),
+        ..o::CreateWebhookEndpointRequest::default()
+    };
+    let created = client.create_webhook_endpoint(request).await?.into_inner();
+    let endpoint = created.endpoint.context("endpoint")?;
+    let request = o::RotateWebhookSecretRequest {
+        request_id: fresh_id(),
+        webhook_endpoint_id: endpoint.webhook_endpoint_id,
+        overlap: None,
+    };
+    let rotated = client.rotate_webhook_secret(request).await?.into_inner();
+    Ok([created.secret, rotated.secret])
+}
+
+/// No secret stands in a database as its bytes or as any text of them, nor in a log or span.
+async fn secrets_are_sealed(postgres_url: &str, secrets: &[String]) -> anyhow::Result<()> {
+    // The search finds bytes where they stand in clear.
+    let known = look_for(postgres_url, CANARY, Some(b"to the loading dock")).await?;
+    ensure!(
+        known.iter().any(|one| one == "oms_order.feed.payload"),
+        "{known:#?}"
+    );
+    for secret in secrets {
+        let text = secret.trim_start_matches("whsec_");
+        let bytes = STANDARD.decode(text)?;
+        let places = look_for(postgres_url, text, Some(&bytes)).await?;
+        ensure!(places.is_empty(), "a secret in clear: {places:#?}");
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let places = found(postgres_url, &hex).await?;
+        ensure!(places.is_empty(), "a secret as hex: {places:#?}");
+    }
+    Ok(())
 }
 
 async fn label(actor: &Actor, shipment: &s::Shipment) -> Result<s::GetLabelResponse, PeerError> {
@@ -220,6 +278,7 @@ async fn a_persons_data_shows_nowhere_but_in_print() -> anyhow::Result<()> {
     let program = env!("CARGO_BIN_EXE_oms-node");
     let mut nodes = Nodes::with(program, Some(collector.endpoint()), &loud[..5]).await?;
     let actor = nodes.actor()?;
+    let secrets = webhook_secrets(&actor).await?;
     let (order, shipment) = to_cash_and_back(&actor).await?;
 
     let refused = refusals(&actor).await;
@@ -234,6 +293,7 @@ async fn a_persons_data_shows_nowhere_but_in_print() -> anyhow::Result<()> {
     }
     let places = found(&actor.postgres_url, CANARY).await?;
     ensure!(places.is_empty(), "personal data in clear: {places:#?}");
+    secrets_are_sealed(&actor.postgres_url, &secrets).await?;
 
     for service in &SERVICES[..5] {
         let metrics = nodes.metrics(service).await?;
@@ -243,7 +303,11 @@ async fn a_persons_data_shows_nowhere_but_in_print() -> anyhow::Result<()> {
     nodes.end()?;
     for service in SERVICES {
         let log = nodes.log(service)?;
-        let line = log.lines().find(|line| line.contains(CANARY));
+        let is_told = |line: &&str| {
+            let secret = |one: &String| line.contains(one.trim_start_matches("whsec_"));
+            line.contains(CANARY) || secrets.iter().any(secret)
+        };
+        let line = log.lines().find(is_told);
         ensure!(line.is_none(), "{service} has logged {line:?}");
     }
     for service in &SERVICES[..5] {
@@ -252,9 +316,11 @@ async fn a_persons_data_shows_nowhere_but_in_print() -> anyhow::Result<()> {
     }
     let spans = collector.spans();
     ensure!(spans.len() > 50, "{} spans", spans.len());
-    let told = spans
-        .iter()
-        .find(|span| format!("{span:?}").contains(CANARY));
+    let told = spans.iter().find(|span| {
+        let span = format!("{span:?}");
+        let secret = |one: &String| span.contains(one.trim_start_matches("whsec_"));
+        span.contains(CANARY) || secrets.iter().any(secret)
+    });
     ensure!(told.is_none(), "{told:#?}");
     Ok(())
 }

@@ -159,6 +159,14 @@ key: {{ if .root.Values.dev.enabled }}redis-url{{ else }}{{ .root.Values.redis.k
       key: {{ $stripe.webhookSecretKey }}
 {{- end }}
 
+{{- define "oms.carriersEnv" -}}
+- name: OMS_SHIPPING__CARRIERS__TABLE_RATE__WEBHOOK_SECRETS
+  valueFrom:
+    secretKeyRef:
+      name: {{ .root.Values.carriers.tableRate.existingSecret }}
+      key: {{ .root.Values.carriers.tableRate.key }}
+{{- end }}
+
 {{- define "oms.privacyEnv" -}}
 - name: OMS_ORDER__PRIVACY__MASTER_KEYS
   {{- if .root.Values.dev.enabled }}
@@ -179,6 +187,9 @@ key: {{ if .root.Values.dev.enabled }}redis-url{{ else }}{{ .root.Values.redis.k
 {{- end }}
 {{- if and (eq .service "order") .root.Values.payments.stripe.existingSecret }}
 {{ include "oms.stripeEnv" . }}
+{{- end }}
+{{- if and (eq .service "shipping") .root.Values.carriers.tableRate.existingSecret }}
+{{ include "oms.carriersEnv" . }}
 {{- end }}
 {{- if include "oms.usesRedis" . }}
 - name: OMS_{{ upper .service }}__LEASE__REDIS_URL

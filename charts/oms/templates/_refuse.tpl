@@ -24,8 +24,8 @@
     {{- $_ := set $seen $place $service -}}
   {{- end -}}
   {{- range $key, $value := $of.config -}}
-    {{- if has $key (list "LISTEN" "ADMIN_LISTEN" "INSECURE_DEV" "DATABASE__URL" "DATABASE__MAX_CONNECTIONS" "LEASE__REDIS_URL" "PAYMENTS__STRIPE__API_KEY" "PAYMENTS__STRIPE__WEBHOOK_SECRET" "PRIVACY__MASTER_KEYS" "PRIVACY__MASTER_KEYS_FILE") -}}
-      {{- fail (printf "services.%s.config.%s: the chart sets this one; INSECURE_DEV works on one machine only, see connections, database, redis, privacy and payments for the others" $service $key) -}}
+    {{- if has $key (list "LISTEN" "ADMIN_LISTEN" "INSECURE_DEV" "DATABASE__URL" "DATABASE__MAX_CONNECTIONS" "LEASE__REDIS_URL" "PAYMENTS__STRIPE__API_KEY" "PAYMENTS__STRIPE__WEBHOOK_SECRET" "CARRIERS__TABLE_RATE__WEBHOOK_SECRETS" "PRIVACY__MASTER_KEYS" "PRIVACY__MASTER_KEYS_FILE") -}}
+      {{- fail (printf "services.%s.config.%s: the chart sets this one; INSECURE_DEV works on one machine only, see connections, database, redis, privacy, payments and carriers for the others" $service $key) -}}
     {{- end -}}
     {{- if hasPrefix "AUTH__CALLERS__TEST__" $key -}}
       {{- fail (printf "services.%s.config.%s: the chart sets this one; see test" $service $key) -}}

@@ -44,7 +44,7 @@ use crate::payments::{Provider, Providers};
 use crate::privacy::keeper;
 use crate::saga::driver;
 use crate::tasks;
-use crate::webhooks::{Webhooks, deliver, fan_out};
+use crate::webhooks::{Webhooks, deliver, fan_out, keeper as secret_keeper};
 
 /// The service's migrations.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
@@ -189,6 +189,11 @@ fn push(ctx: &Arc<Ctx>, setup: &mut Setup) {
     let own = Arc::clone(ctx);
     setup.background("webhook feed", |cancel| {
         tokio::spawn(async move { fan_out::run(&own, &cancel).await })
+    });
+    let own = Arc::clone(ctx);
+    let pause = Duration::from_millis(ctx.config.privacy.keeper_poll_ms);
+    setup.background("webhook secrets", |cancel| {
+        tokio::spawn(async move { secret_keeper::run(&own, pause, &cancel).await })
     });
     let own = Arc::clone(ctx);
     deliver::describe_metrics();

@@ -7,12 +7,12 @@ use oms_postgres::{RunnerConfig, TaskRunner};
 use oms_proto::shipping::v1::rate_service_server::RateServiceServer;
 use oms_proto::shipping::v1::shipment_service_server::ShipmentServiceServer;
 use oms_proto::shipping::v1::tracking_service_server::TrackingServiceServer;
-use oms_service::{Common, Program, Setup};
+use oms_service::{Common, ConfigError, Program, Setup};
 use sqlx::migrate::Migrator;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{RateApi, ShipmentApi, TrackingApi};
+use crate::api::{RateApi, ShipmentApi, TrackingApi, carrier_webhooks};
 use crate::carriers::{Carriers, TableRate};
 use crate::clients::{InventoryClient, OrderClient};
 use crate::commands::Context;
@@ -46,11 +46,12 @@ impl Program for Shipping {
 
     async fn build(config: Config, setup: &mut Setup) -> anyhow::Result<()> {
         describe_metrics();
+        carrier_webhooks::describe_metrics();
         let ctx = Arc::new(Context {
             db: setup.db.clone(),
             clock: Arc::clone(&setup.clock),
             ids: Arc::clone(&setup.ids),
-            carriers: Carriers::new(vec![Arc::new(TableRate::new(setup.db.clone()))]),
+            carriers: carriers(&config, setup)?,
             orders: OrderClient::new(setup.peer("order")?),
             inventory: InventoryClient::new(setup.peer("inventory")?),
         });
@@ -61,6 +62,7 @@ impl Program for Shipping {
         setup.serve(TrackingServiceServer::new(TrackingApi::new(Arc::clone(
             &ctx,
         ))));
+        setup.serve_http(carrier_webhooks::router(Arc::clone(&ctx)));
         consume(&ctx, setup)?;
         let runner = TaskRunner::new(
             ctx.db.clone(),
@@ -77,6 +79,13 @@ impl Program for Shipping {
         });
         Ok(())
     }
+}
+
+fn carriers(config: &Config, setup: &Setup) -> Result<Carriers, ConfigError> {
+    let wrong = |error| ConfigError::Invalid(format!("carriers.table_rate.{error}"));
+    let secrets = config.carriers.table_rate.secrets().map_err(wrong)?;
+    let table_rate = TableRate::new(setup.db.clone(), secrets);
+    Ok(Carriers::new(vec![Arc::new(table_rate)]))
 }
 
 fn consume(ctx: &Arc<Context>, setup: &mut Setup) -> anyhow::Result<()> {

@@ -3,6 +3,8 @@
 use oms_service::Common;
 use serde::Deserialize;
 
+use crate::carriers::WebhookConfig;
+
 /// The embedded defaults.
 pub(crate) const DEFAULTS: &str = include_str!("defaults.toml");
 
@@ -22,6 +24,8 @@ pub struct Config {
 pub struct Carriers {
     /// How often open effects are looked through, in milliseconds.
     pub reconcile_ms: u64,
+    /// Webhooks of the built-in carrier.
+    pub table_rate: WebhookConfig,
 }
 
 impl Carriers {
@@ -30,6 +34,8 @@ impl Carriers {
         if self.reconcile_ms == 0 {
             return Err("carriers.reconcile_ms: must be at least 1".to_owned());
         }
-        Ok(())
+        self.table_rate
+            .check()
+            .map_err(|error| format!("carriers.table_rate.{error}"))
     }
 }

@@ -7,7 +7,7 @@ use super::webhook_filters::check_filters;
 use crate::ctx::{Caller, Ctx};
 use crate::domain::webhook::{Endpoint, EndpointState};
 use crate::error::Error;
-use crate::store::webhook_endpoints;
+use crate::store::{webhook_endpoints, webhook_secrets};
 use crate::webhooks::endpoint;
 use crate::webhooks::secret::Secret;
 
@@ -49,7 +49,7 @@ async fn create(
 ) -> Result<Keyed, Error> {
     let key = caller.key(METHOD);
     if let Some(resource) = idempotency::check(conn, &key).await? {
-        return replayed(conn, &resource).await;
+        return replayed(ctx, conn, &resource).await;
     }
     check_filters(conn, "", &command.channel_ids).await?;
     let now = ctx.now();
@@ -72,7 +72,8 @@ async fn create(
     let (endpoint_id, secret_id) = (endpoint.endpoint_id, ctx.id());
     let secret = Secret::generate()?;
     webhook_endpoints::insert(conn, &endpoint).await?;
-    webhook_endpoints::insert_secret(conn, endpoint_id, secret_id, &secret.seal(), now).await?;
+    let sealed = secret.seal(&ctx.masters, endpoint_id, secret_id)?;
+    webhook_secrets::insert(conn, &sealed, now).await?;
     endpoint::tell(conn, ctx, &endpoint, "create", &caller.actor()).await?;
     idempotency::record(conn, &key, &resource(endpoint_id, secret_id)).await?;
     Ok(Keyed {

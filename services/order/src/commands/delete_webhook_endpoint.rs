@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::ctx::{Caller, Ctx};
 use crate::domain::webhook::EndpointState;
 use crate::error::{Error, check_etag};
-use crate::store::webhook_endpoints;
+use crate::store::{webhook_endpoints, webhook_secrets};
 use crate::webhooks::endpoint;
 
 const METHOD: &str = "DeleteWebhookEndpoint";
@@ -42,7 +42,7 @@ async fn delete(
     check_etag(etag, endpoint.version)?;
     endpoint.state = EndpointState::Deleted;
     endpoint.reason = None;
-    webhook_endpoints::delete_secrets(conn, endpoint_id).await?;
+    webhook_secrets::delete(conn, endpoint_id).await?;
     endpoint::save(conn, ctx, &mut endpoint, "delete", &caller.actor()).await?;
     Ok(idempotency::record(conn, &key, &endpoint_id.to_string()).await?)
 }

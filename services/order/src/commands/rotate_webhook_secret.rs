@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::ctx::{Caller, Ctx};
 use crate::domain::webhook::Endpoint;
 use crate::error::Error;
-use crate::store::{StoreError, webhook_endpoints};
+use crate::store::{StoreError, webhook_endpoints, webhook_secrets};
 use crate::webhooks::endpoint;
 use crate::webhooks::secret::Secret;
 
@@ -37,7 +37,11 @@ pub(super) fn resource(endpoint_id: Uuid, secret_id: Uuid) -> String {
 }
 
 /// What such a call answers when it is repeated.
-pub(super) async fn replayed(conn: &mut PgConnection, resource: &str) -> Result<Keyed, Error> {
+pub(super) async fn replayed(
+    ctx: &Ctx,
+    conn: &mut PgConnection,
+    resource: &str,
+) -> Result<Keyed, Error> {
     let ids = resource.split_once('/');
     let ids =
         ids.and_then(|(endpoint, secret)| Some((endpoint.parse().ok()?, secret.parse().ok()?)));
@@ -45,10 +49,11 @@ pub(super) async fn replayed(conn: &mut PgConnection, resource: &str) -> Result<
         ids.ok_or_else(|| StoreError::inconsistent("idempotency", "resource_id", resource))?;
     let found = webhook_endpoints::load(conn, endpoint_id).await?;
     let endpoint = found.ok_or_else(|| Error::webhook_endpoint_not_found(endpoint_id))?;
-    let sealed = webhook_endpoints::present_secret(conn, secret_id).await?;
+    let stored = webhook_secrets::present(conn, secret_id).await?;
+    let secret = stored.map(|stored| Secret::open(&ctx.masters, &stored));
     Ok(Keyed {
         endpoint,
-        secret: sealed.and_then(|sealed| Secret::open(&sealed)),
+        secret: secret.transpose()?,
     })
 }
 
@@ -75,15 +80,16 @@ async fn rotate(
 ) -> Result<Keyed, Error> {
     let key = caller.key(METHOD);
     if let Some(resource) = idempotency::check(conn, &key).await? {
-        return replayed(conn, &resource).await;
+        return replayed(ctx, conn, &resource).await;
     }
     let locked = webhook_endpoints::lock(conn, endpoint_id).await?;
     let mut endpoint = locked.ok_or_else(|| Error::webhook_endpoint_not_found(endpoint_id))?;
     let now = ctx.now();
     let (secret, secret_id) = (Secret::generate()?, ctx.id());
     let expires_at = now + overlap;
-    webhook_endpoints::retire_secrets(conn, endpoint_id, expires_at).await?;
-    webhook_endpoints::insert_secret(conn, endpoint_id, secret_id, &secret.seal(), now).await?;
+    webhook_secrets::retire(conn, endpoint_id, expires_at).await?;
+    let sealed = secret.seal(&ctx.masters, endpoint_id, secret_id)?;
+    webhook_secrets::insert(conn, &sealed, now).await?;
     endpoint.previous_secret_expires_at = Some(expires_at);
     endpoint::save(conn, ctx, &mut endpoint, "rotate_secret", &caller.actor()).await?;
     idempotency::record(conn, &key, &resource(endpoint_id, secret_id)).await?;

@@ -33,6 +33,7 @@ pub(crate) mod traces;
 pub(crate) mod webhook_deliveries;
 pub(crate) mod webhook_endpoints;
 pub(crate) mod webhook_replays;
+pub(crate) mod webhook_secrets;
 pub(crate) mod webhooks;
 
 /// What may go wrong between the service and its tables.

@@ -1,4 +1,4 @@
-//! Endpoints of webhooks, and the secrets that sign for them.
+//! Endpoints of webhooks.
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -136,93 +136,6 @@ pub(crate) async fn note_health(
     .execute(conn)
     .await?;
     Ok(())
-}
-
-/// Writes a secret, sealed, as the present one of its endpoint.
-pub(crate) async fn insert_secret(
-    conn: &mut PgConnection,
-    endpoint_id: Uuid,
-    secret_id: Uuid,
-    sealed: &[u8],
-    now: OffsetDateTime,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "INSERT INTO webhook_secrets (secret_id, endpoint_id, sealed, created_at) VALUES ($1, $2, $3, $4)",
-        secret_id,
-        endpoint_id,
-        sealed,
-        now
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Ends all secrets but the present one, and lets that one end at a time.
-pub(crate) async fn retire_secrets(
-    conn: &mut PgConnection,
-    endpoint_id: Uuid,
-    expires_at: OffsetDateTime,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "DELETE FROM webhook_secrets WHERE endpoint_id = $1 AND expires_at IS NOT NULL",
-        endpoint_id
-    )
-    .execute(&mut *conn)
-    .await?;
-    sqlx::query!(
-        "UPDATE webhook_secrets SET expires_at = $2 WHERE endpoint_id = $1",
-        endpoint_id,
-        expires_at
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Forgets all secrets of an endpoint.
-pub(crate) async fn delete_secrets(
-    conn: &mut PgConnection,
-    endpoint_id: Uuid,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "DELETE FROM webhook_secrets WHERE endpoint_id = $1",
-        endpoint_id
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// The sealed secrets that sign now, the present one first.
-pub(crate) async fn secrets(
-    conn: &mut PgConnection,
-    endpoint_id: Uuid,
-    now: OffsetDateTime,
-) -> Result<Vec<Vec<u8>>, StoreError> {
-    let sealed = sqlx::query_scalar!(
-        "SELECT sealed FROM webhook_secrets WHERE endpoint_id = $1 AND (expires_at IS NULL OR expires_at > $2)
-         ORDER BY expires_at DESC NULLS FIRST",
-        endpoint_id,
-        now
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(sealed)
-}
-
-/// A secret, sealed, if it is the present one.
-pub(crate) async fn present_secret(
-    conn: &mut PgConnection,
-    secret_id: Uuid,
-) -> Result<Option<Vec<u8>>, StoreError> {
-    let sealed = sqlx::query_scalar!(
-        "SELECT sealed FROM webhook_secrets WHERE secret_id = $1 AND expires_at IS NULL",
-        secret_id
-    )
-    .fetch_optional(conn)
-    .await?;
-    Ok(sealed)
 }
 
 struct EndpointRow {

@@ -13,7 +13,7 @@ pub(crate) mod config;
 pub(crate) mod deliver;
 pub(crate) mod endpoint;
 pub(crate) mod fan_out;
-
+pub(crate) mod keeper;
 pub(crate) mod secret;
 pub(crate) mod sender;
 

@@ -1,19 +1,23 @@
 //! Secrets that sign for endpoints: made here, kept sealed, shown once.
 //!
-//! [`Secret::seal`] and [`Secret::open`] are the only way into and out of the table. The seal is plain so far: whoever reads
-//! the table reads the secrets, as with every credential in this database. The first byte says how the rest is sealed, so
-//! that encryption can be put in here and old rows stay readable.
+//! [`Secret::seal`] and [`Secret::open`] are the only way into and out of the table. Each secret has a key of its own, which
+//! the newest master key wraps; the secret is sealed for its endpoint, so that it opens in no other's row. Rows of before
+//! are plain, and sealed in the background ([`super::keeper`]).
 
 use std::fmt;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
+use oms_seal::{MasterKeys, Plain, SealError};
 use sha2::Sha256;
+use uuid::Uuid;
+
+use crate::store::webhook_secrets::StoredSecret;
 
 /// Bytes of a secret; the specification wants 24 to 64.
 const LEN: usize = 32;
-/// In front of what is not encrypted.
+/// In front of what is not sealed.
 const PLAIN: u8 = 0;
 
 /// A secret of an endpoint. It is never shown by Debug.
@@ -28,19 +32,42 @@ impl Secret {
         Ok(Self(bytes))
     }
 
-    /// As the table keeps it.
-    pub(crate) fn seal(&self) -> Vec<u8> {
-        let mut sealed = vec![PLAIN];
-        sealed.extend(self.0);
-        sealed
+    /// As the table keeps it, for this endpoint.
+    ///
+    /// # Errors
+    /// [`SealError::Failed`] when the system has no randomness.
+    pub(crate) fn seal(
+        &self,
+        masters: &MasterKeys,
+        endpoint_id: Uuid,
+        secret_id: Uuid,
+    ) -> Result<StoredSecret, SealError> {
+        let wrapped = masters.make(secret_id)?;
+        let key = masters.unwrap_key(secret_id, &wrapped)?;
+        Ok(StoredSecret {
+            secret_id,
+            endpoint_id,
+            key: Some(wrapped),
+            sealed: key.seal(&place(endpoint_id), Plain::new(self.0.to_vec()))?,
+        })
     }
 
-    /// From what the table keeps; `None` when it is sealed in a way that is not known.
-    pub(crate) fn open(sealed: &[u8]) -> Option<Self> {
-        let (&PLAIN, bytes) = sealed.split_first()? else {
-            return None;
+    /// From what the table keeps.
+    ///
+    /// # Errors
+    /// [`SealError::MasterKeyUnknown`], or [`SealError::Broken`] when it was not sealed for this endpoint.
+    pub(crate) fn open(masters: &MasterKeys, stored: &StoredSecret) -> Result<Self, SealError> {
+        let bytes = match &stored.key {
+            Some(wrapped) => masters
+                .unwrap_key(stored.secret_id, wrapped)?
+                .open(&place(stored.endpoint_id), &stored.sealed)?,
+            None => match stored.sealed.split_first() {
+                Some((&PLAIN, bytes)) => Plain::new(bytes.to_vec()),
+                _ => return Err(SealError::Broken),
+            },
         };
-        Some(Self(bytes.try_into().ok()?))
+        let bytes = bytes.as_slice().try_into();
+        bytes.map(Self).map_err(|_| SealError::Broken)
     }
 
     /// The text that its receiver is given, once.
@@ -66,6 +93,10 @@ impl fmt::Debug for Secret {
     }
 }
 
+fn place(endpoint_id: Uuid) -> String {
+    format!("webhook_endpoints/{endpoint_id}")
+}
+
 /// The value of `webhook-signature`: a signature per secret.
 pub(super) fn signatures(secrets: &[Secret], id: &str, timestamp: i64, body: &str) -> String {
     let all: Vec<String> = secrets
@@ -80,13 +111,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_sealed_can_be_opened_and_is_not_shown() {
+    fn a_secret_opens_for_its_endpoint_only_and_is_not_shown() {
+        let masters = MasterKeys::development();
         let secret = Secret::generate().unwrap();
-        assert_eq!(Secret::open(&secret.seal()), Some(secret.clone()));
-        assert_eq!(format!("{secret:?}"), "[redacted]");
-        assert_ne!(secret, Secret::generate().unwrap());
+        let (endpoint_id, secret_id) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let stored = secret.seal(&masters, endpoint_id, secret_id).unwrap();
+        assert_eq!(Secret::open(&masters, &stored), Ok(secret.clone()));
+        let shown = format!("{secret:?} {stored:?}");
+        let bytes = format!("{:?}", &secret.0[..8]);
+        assert!(shown.starts_with("[redacted]") && !shown.contains(bytes.trim_matches(['[', ']'])));
+        let mut of_another = stored.clone();
+        of_another.endpoint_id = Uuid::from_u128(3);
+        let mut under_another = stored.clone();
+        under_another.secret_id = Uuid::from_u128(3);
+        let mut changed = stored.clone();
+        changed.sealed[20] ^= 1;
+        for broken in [of_another, under_another, changed] {
+            assert_eq!(Secret::open(&masters, &broken), Err(SealError::Broken));
+        }
+        let other = MasterKeys::parse("k9:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=").unwrap();
+        let unknown = SealError::MasterKeyUnknown("insecure-dev".to_owned());
+        assert_eq!(Secret::open(&other, &stored), Err(unknown));
+    }
+
+    #[test]
+    fn a_secret_of_before_is_read_as_it_is() {
+        let masters = MasterKeys::development();
+        let mut plain = StoredSecret {
+            secret_id: Uuid::nil(),
+            endpoint_id: Uuid::nil(),
+            key: None,
+            sealed: [vec![PLAIN], vec![7; LEN]].concat(),
+        };
+        assert_eq!(Secret::open(&masters, &plain), Ok(Secret([7; LEN])));
         for other in [&[][..], &[1; 33], &[0; 32]] {
-            assert_eq!(Secret::open(other), None);
+            plain.sealed = other.to_vec();
+            assert_eq!(Secret::open(&masters, &plain), Err(SealError::Broken));
         }
     }
 

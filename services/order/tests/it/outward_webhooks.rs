@@ -26,7 +26,11 @@ struct Hooks {
 
 impl Hooks {
     async fn start() -> Self {
-        let rig = Rig::start_with(OFTEN).await;
+        Self::start_with("").await
+    }
+
+    async fn start_with(config: &str) -> Self {
+        let rig = Rig::start_with(&format!("{OFTEN}\n{config}")).await;
         let client = WebhookServiceClient::new(rig.api.channel.clone());
         Self {
             rig,
@@ -210,6 +214,17 @@ impl Hooks {
         answered(answer).map(|answer| answer.position_count)
     }
 
+    /// Waits until the database counts so many.
+    async fn until_count(&self, query: &str, wanted: i64) {
+        wait_for("the keeper of secrets", || async {
+            match self.rig.count(query).await {
+                found if found == wanted => Ok(()),
+                found => Err(format!("{found} of {wanted}: {query}")),
+            }
+        })
+        .await;
+    }
+
     /// Waits until every event of the feed has been looked at.
     async fn until_fanned_out(&self) {
         let open = "SELECT (SELECT count(*) FROM outbox) + (SELECT pos FROM feed_head)
@@ -353,6 +368,52 @@ async fn while_a_secret_is_replaced_both_sign() {
     hooks.place().await;
     let received = hooks.until_received("/erp", 2, Duration::ZERO).await;
     assert!(!received[1].is_signed_by(&old) && received[1].is_signed_by(&new));
+}
+
+const PLAIN: &str = "SELECT count(*) FROM webhook_secrets WHERE wrapped IS NULL";
+
+#[tokio::test]
+async fn secrets_of_before_sign_as_they_are_and_are_sealed_in_the_background() {
+    let mut hooks = Hooks::start().await;
+    let (_, secret) = hooks.endpoint("/erp", &[PLACED]).await;
+    assert_eq!(hooks.rig.count(PLAIN).await, 0);
+    let as_before = "UPDATE webhook_secrets SET master_key_id = NULL, wrapped = NULL,
+         sealed = '\\x00'::bytea || decode($1, 'base64')";
+    let mut conn = hooks.rig.db.connect().await;
+    let as_before = sqlx::query(as_before).bind(secret.trim_start_matches("whsec_"));
+    as_before.execute(&mut conn).await.unwrap();
+    hooks.place().await;
+    let received = hooks.until_received("/erp", 1, Duration::ZERO).await;
+    assert!(received[0].is_signed_by(&secret));
+    // Its keeper looks at once; that of the first replica waits a minute.
+    hooks.rig.another_replica().await;
+    hooks.until_count(PLAIN, 0).await;
+    hooks.place().await;
+    let received = hooks.until_received("/erp", 2, Duration::ZERO).await;
+    assert!(received[1].is_signed_by(&secret));
+}
+
+#[tokio::test]
+async fn secrets_go_over_to_a_new_master_key() {
+    const OLD: &str = "k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+    const NEW: &str = "k2:ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA=";
+    let keys = |keys: &str| format!("[privacy]\nmaster_keys = {keys:?}\nkeeper_poll_ms = 20");
+    let mut hooks = Hooks::start_with(&keys(OLD)).await;
+    let (_, secret) = hooks.endpoint("/erp", &[PLACED]).await;
+    let under =
+        |id: &str| format!("SELECT count(*) FROM webhook_secrets WHERE master_key_id = '{id}'");
+    assert_eq!(hooks.rig.count(&under("k1")).await, 1);
+    hooks.rig.stop_first().await;
+    hooks
+        .rig
+        .another_replica_with(&keys(&format!("{NEW} {OLD}")))
+        .await;
+    hooks.until_count(&under("k2"), 1).await;
+    hooks.rig.stop_first().await;
+    hooks.rig.api = hooks.rig.another_replica_with(&keys(NEW)).await;
+    hooks.place().await;
+    let received = hooks.until_received("/erp", 1, Duration::ZERO).await;
+    assert!(received[0].is_signed_by(&secret));
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! tonic: messages to commands, shipments to messages, errors to status. No rule lives here.
 
+pub(crate) mod carrier_webhooks;
 mod error;
 mod rate_service;
 mod reach;

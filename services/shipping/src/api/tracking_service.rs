@@ -8,20 +8,19 @@ use oms_proto::shipping::v1 as pb;
 use oms_proto::shipping::v1::tracking_service_server::TrackingService;
 use oms_proto::time_from_proto;
 use oms_service::{ApiError, principal};
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 use tonic::{Request, Response, Status};
 
 use crate::commands::record_tracking_event::{NewReport, record_tracking_event};
 use crate::commands::{Context, message};
-use crate::domain::tracking::TrackingStatus;
+use crate::domain::tracking::{
+    DESCRIPTION_CHARS_MAX, EVENT_ID_CHARS_MAX, NUMBER_CHARS_MAX, TrackingStatus, is_ahead,
+};
 use crate::queries::list_tracking_events::list_tracking_events;
 
 use super::error::{status, store_status};
 use super::reach::{carries, within};
 use super::read::{Reader, call};
-
-/// How far the carrier's clock may be ahead of ours.
-const AHEAD_MAX: Duration = Duration::DAY;
 
 /// The service.
 pub(crate) struct TrackingApi {
@@ -93,9 +92,17 @@ fn report(
     now: OffsetDateTime,
 ) -> Option<NewReport> {
     reader.required("carrier_id", &request.carrier_id, 64);
-    reader.required("tracking_number", &request.tracking_number, 64);
-    reader.text("carrier_event_id", &request.carrier_event_id, 200);
-    reader.text("description", &request.description, 200);
+    reader.required(
+        "tracking_number",
+        &request.tracking_number,
+        NUMBER_CHARS_MAX,
+    );
+    reader.text(
+        "carrier_event_id",
+        &request.carrier_event_id,
+        EVENT_ID_CHARS_MAX,
+    );
+    reader.text("description", &request.description, DESCRIPTION_CHARS_MAX);
     let status = tracking_status(request.status);
     let message = "must be a status";
     reader.check(
@@ -128,7 +135,7 @@ fn report(
     };
     if let Some(occurred_at) = occurred_at {
         let message = "must not lie in the future";
-        let is_past = occurred_at <= now + AHEAD_MAX;
+        let is_past = !is_ahead(occurred_at, now);
         reader.check(is_past, "occur_time", ErrorReason::FieldOutOfRange, message);
     }
     Some(NewReport {

@@ -1,10 +1,13 @@
 //! Carriers behind one port. An adapter knows how its carrier is asked; nothing else does.
 
 mod table_rate;
+mod table_rate_event;
+mod webhook;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use http::HeaderMap;
 use oms_core::{Money, PackageId};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -12,6 +15,8 @@ use uuid::Uuid;
 use crate::domain::rates::{Parcel, Place, ServiceLevel};
 
 pub(crate) use table_rate::TableRate;
+
+pub(crate) use webhook::{Told, Untold, WebhookConfig};
 
 /// Why a carrier did not do what it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -104,6 +109,13 @@ pub(crate) trait Carrier: Send + Sync {
     async fn void(&self, key: &str, reference: &str) -> Result<(), CarrierError>;
     /// What was done under a key; `None` when the carrier never saw it.
     async fn find_by_key(&self, key: &str) -> Result<Option<Found>, CarrierError>;
+    /// Checks that the carrier sent a webhook, and reads it.
+    fn webhook(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+        now: OffsetDateTime,
+    ) -> Result<Told, Untold>;
 }
 
 /// The carriers of this deployment.

@@ -4,13 +4,17 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use http::HeaderMap;
 use oms_core::{Clock, Currency, Money, derive};
 use oms_postgres::Db;
+use time::OffsetDateTime;
 
 use crate::domain::{rates, tracking_number};
 use crate::store::StoreError;
 use crate::store::bookings::{self, Booking};
 
+use super::table_rate_event;
+use super::webhook::{Told, Untold, WebhookSecrets};
 use super::{Bought, Carrier, CarrierError, Found, Purchase, QuoteRequest, Rate};
 
 const ID: &str = "table_rate";
@@ -19,13 +23,14 @@ const ID: &str = "table_rate";
 pub(crate) struct TableRate {
     db: Db,
     clock: Arc<dyn Clock>,
+    secrets: WebhookSecrets,
 }
 
 impl TableRate {
-    /// A carrier that keeps its books in this database.
-    pub(crate) fn new(db: Db) -> Self {
+    /// A carrier that keeps its books in this database and signs its webhooks with one of these secrets.
+    pub(crate) fn new(db: Db, secrets: WebhookSecrets) -> Self {
         let clock = Arc::clone(db.clock());
-        Self { db, clock }
+        Self { db, clock, secrets }
     }
 }
 
@@ -109,6 +114,16 @@ impl Carrier for TableRate {
             Ok::<_, StoreError>(voided.then_some(Found::Voided))
         };
         found.await.map_err(unknown)
+    }
+
+    fn webhook(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+        now: OffsetDateTime,
+    ) -> Result<Told, Untold> {
+        let event_id = self.secrets.check(headers, body, now)?;
+        Ok(table_rate_event::read(event_id, body, now)?)
     }
 }
 

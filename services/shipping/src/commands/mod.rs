@@ -12,6 +12,7 @@ mod events;
 pub(crate) mod get_label;
 pub(crate) mod message;
 pub(crate) mod quote_rates;
+pub(crate) mod receive_carrier_webhook;
 pub(crate) mod record_tracking_event;
 pub(crate) mod settle_effect;
 pub(crate) mod void_label;

@@ -1,6 +1,20 @@
 //! Where a package is: reports of the carrier merged by rank, never by who came last.
 
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
+
+/// Longest tracking number in characters.
+pub(crate) const NUMBER_CHARS_MAX: usize = 64;
+/// Longest id of a carrier's event in characters.
+pub(crate) const EVENT_ID_CHARS_MAX: usize = 200;
+/// Longest text of a carrier in characters.
+pub(crate) const DESCRIPTION_CHARS_MAX: usize = 200;
+/// How far the carrier's clock may be ahead of ours.
+const AHEAD_MAX: Duration = Duration::DAY;
+
+/// Whether a carrier says that something happened later than its clock may think it is.
+pub(crate) fn is_ahead(occurred_at: OffsetDateTime, now: OffsetDateTime) -> bool {
+    occurred_at > now + AHEAD_MAX
+}
 
 /// Where a package is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

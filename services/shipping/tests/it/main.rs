@@ -6,6 +6,7 @@
     reason = "a test may fail loudly"
 )]
 
+mod carrier_webhooks;
 mod crash;
 mod labels;
 mod packed;

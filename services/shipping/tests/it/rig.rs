@@ -30,6 +30,11 @@ pub(crate) const RECIPIENT: &str = "Philippa Quarrelsome";
 pub(crate) const STREET: &str = "1280 Unforgettable Boulevard";
 pub(crate) const LOCATION: &str = "us-east";
 pub(crate) const CARRIER: &str = "table_rate";
+/// Secrets that the carrier may sign with.
+pub(crate) const CARRIER_SECRETS: [&str; 2] = [
+    "whsec_bmV3IG5ldyBuZXcgbmV3IG5ldyBuZXcgbmV3IG5ldw==",
+    "whsec_b2xkIG9sZCBvbGQgb2xkIG9sZCBvbGQgb2xkIG9sZA==",
+];
 
 pub(crate) struct Rig {
     pub(crate) shipments: ShipmentServiceClient<Channel>,
@@ -39,7 +44,7 @@ pub(crate) struct Rig {
     pub(crate) clock: MockClock,
     pub(crate) db: TestDb,
     feed: EventFeedServiceClient<Channel>,
-    _service: ServiceHandle,
+    service: ServiceHandle,
 }
 
 /// A new id.
@@ -75,7 +80,7 @@ impl Rig {
             peers,
             clock,
             db,
-            _service: service,
+            service,
         };
         rig.peers
             .locations
@@ -83,6 +88,11 @@ impl Rig {
             .unwrap()
             .insert(LOCATION.to_owned(), warehouse());
         rig
+    }
+
+    /// Address of the service's port.
+    pub(crate) fn url(&self) -> String {
+        self.service.url()
     }
 
     pub(crate) async fn conn(&self) -> PgConnection {
@@ -348,7 +358,11 @@ fn layers(database: &str, peers: &str) -> Layers {
         url = "http://{peers}"
         [carriers]
         reconcile_ms = 20
-        "#
+        [carriers.table_rate]
+        webhook_secrets = "{new} {old}"
+        "#,
+        new = CARRIER_SECRETS[0],
+        old = CARRIER_SECRETS[1],
     ))
 }
 
