@@ -53,9 +53,9 @@ pub(crate) async fn cases(world: &World, table: &mut Table) -> anyhow::Result<()
 async fn orders(world: &World, table: &mut Table) {
     use o::{
         CancelOrderRequest, GetInvoiceDocumentRequest, GetOrderAddressRequest, GetOrderRequest,
-        GetOrderTimelineRequest, ListInvoicesRequest, ListPaymentsRequest, PlaceHoldRequest,
-        RefundPaymentRequest, ReleaseHoldRequest, RetryExceptionRequest, SkipExceptionRequest,
-        UpdateOrderRequest,
+        GetOrderTimelineRequest, GetOrderTraceRequest, ListInvoicesRequest, ListPaymentsRequest,
+        PlaceHoldRequest, RefundPaymentRequest, ReleaseHoldRequest, RetryExceptionRequest,
+        SkipExceptionRequest, UpdateOrderRequest,
     };
     let clients = &world.suite.clients;
     unknown!(
@@ -97,7 +97,7 @@ async fn orders(world: &World, table: &mut Table) {
         table,
         clients.orders(),
         get_order_trace,
-        o::GetOrderTraceRequest { order_id },
+        GetOrderTraceRequest { order_id },
         "order"
     );
     unknown_only!(
