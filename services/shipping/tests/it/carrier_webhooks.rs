@@ -10,6 +10,7 @@ use hyper_util::rt::TokioExecutor;
 use oms_core::Clock;
 use oms_proto::shipping::v1 as pb;
 use serde_json::{Value, json};
+use sqlx::{Connection, PgConnection};
 
 use crate::rig::{CARRIER_SECRETS, Rig, types};
 
@@ -254,31 +255,31 @@ async fn while_the_database_is_away_the_carrier_is_to_try_again() {
     let labeled = rig.labeled(1).await;
     let number = &labeled.packages[0].tracking_number;
     let webhook = Webhook::new("evt-1", scanned(&rig, number, "IN_TRANSIT", 1));
-    let mut conn = rig.conn().await;
-    let close = format!(
-        "ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false;
-         SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
-         WHERE datname = '{name}' AND pid <> pg_backend_pid()",
-        name = rig.db.name()
-    );
-    // Statements of their own: what is closed must be committed before the others are sent away.
-    for statement in close.split(';') {
-        let statement = sqlx::AssertSqlSafe(statement.to_owned());
+    let mut conn = PgConnection::connect(&oms_testkit::postgres_url().await)
+        .await
+        .unwrap();
+    let name = rig.db.name();
+    let close = [
+        format!("ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false"),
+        format!(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '{name}'"
+        ),
+    ];
+    // Statements of their own: what is closed must be committed before those inside are sent away.
+    for statement in close {
+        let statement = sqlx::AssertSqlSafe(statement);
         sqlx::raw_sql(statement).execute(&mut conn).await.unwrap();
     }
     let (status, body) = webhook.send(&rig).await;
     assert_eq!((status, &body["error"]["code"]), (503, &json!("TRY_AGAIN")));
-    let open = format!(
-        "ALTER DATABASE {} WITH ALLOW_CONNECTIONS true",
-        rig.db.name()
-    );
+    let open = format!("ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true");
     sqlx::raw_sql(sqlx::AssertSqlSafe(open))
         .execute(&mut conn)
         .await
         .unwrap();
     oms_testkit::wait_for("the service to find its database again", || async {
         match webhook.send(&rig).await {
-            (200, body) => Ok(assert_eq!(body["applied"], true)),
+            (200, body) if body["applied"] == true => Ok(()),
             other => Err(format!("{other:?}")),
         }
     })
