@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use oms::verify;
+use oms_core::{Clock, SystemClock};
 use serde::Serialize;
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -144,7 +145,7 @@ pub async fn run(program: &str, plan: Plan) -> anyhow::Result<Report> {
     let violations = violations(&actor).await?;
     nodes.end()?;
     Ok(Report {
-        at: time::OffsetDateTime::now_utc().unix_timestamp(),
+        at: SystemClock.now().unix_timestamp(),
         seed: plan.seed,
         minutes: plan.time.as_secs_f64() / 60.0,
         machine,
