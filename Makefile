@@ -37,7 +37,7 @@ clean-data: ## Forgets the data below .oms/ (asks nothing; downloaded engines st
 	@scripts/clean-data.sh
 
 ##@ Test
-.PHONY: test $(SERVICES:%=test-%) sim crash tidy ci
+.PHONY: test $(SERVICES:%=test-%) sim crash soak tidy ci
 test: setup ## Runs every test
 	@scripts/test.sh
 
@@ -49,6 +49,9 @@ sim: setup ## Simulates the five services' pure cores (SEED=7: one seed with its
 
 crash: setup ## Sales, orders, payments and feeds while engines and services die (the long form; ARGS: --seed, --rounds, --only, --release)
 	@scripts/crash.sh $(ARGS)
+
+soak: setup ## Orders at 70 % load for half an hour; fails when memory or a backlog grows (ARGS: --minutes, --seed, --json, --debug)
+	@scripts/soak.sh $(ARGS)
 
 # Compiled by itself: two seconds, where the package takes all services with it. `make test` runs it too.
 tidy: setup ## Checks the house rules: imports, crate arrows, SQL, migrations, sizes, docs

@@ -12,6 +12,7 @@ pub mod process;
 pub mod provider;
 pub mod replicas;
 pub mod shop;
+pub mod soak;
 pub mod suite;
 pub mod summary;
 pub mod wire;

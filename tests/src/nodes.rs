@@ -217,6 +217,14 @@ impl Nodes {
         Ok(self.node(name)?.admin_port)
     }
 
+    /// Process id of a process that runs.
+    ///
+    /// # Errors
+    /// When there is no such process, or it does not run.
+    pub fn pid(&self, name: &str) -> anyhow::Result<u32> {
+        self.node(name)?.pid()
+    }
+
     fn node(&self, name: &str) -> anyhow::Result<&Process> {
         let found = self.nodes.iter().find(|(one, _)| one == name);
         Ok(&found.with_context(|| format!("no process {name}"))?.1)

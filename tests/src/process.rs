@@ -216,6 +216,17 @@ impl Process {
         self.child.is_some()
     }
 
+    /// Its process id.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn pid(&self) -> anyhow::Result<u32> {
+        let child = self.child.as_ref();
+        Ok(child
+            .with_context(|| format!("{} is not running", self.service))?
+            .id())
+    }
+
     fn signal(&self, signal: Signal) -> anyhow::Result<()> {
         let child = self.child.as_ref();
         let child = child.with_context(|| format!("{} is not running", self.service))?;

@@ -73,6 +73,8 @@ enum Bench {
     Feed(FeedBenchArgs),
     /// Orders placed per second, and whole orders to cash, beside transactions that write the same rows.
     Orders(OrdersBenchArgs),
+    /// What is served when several times as much is asked for as can be served, and how soon all is as before.
+    Overload(OverloadArgs),
 }
 
 /// Where the engines are.
@@ -318,6 +320,28 @@ pub(crate) struct OrdersBenchArgs {
     pub(crate) json: bool,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct OverloadArgs {
+    /// Folder below which the private engines keep their data while they run; on the disk that is measured.
+    #[arg(long, default_value = ".oms", value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Rounds of each measure; the medians count.
+    #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rounds: u32,
+    /// Seconds of each measurement.
+    #[arg(long, default_value_t = 4, value_name = "S", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) seconds: u32,
+    /// How many times as much is asked for as can be served.
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20))]
+    pub(crate) times: u32,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Fail also when a target is missed, not only when the books are wrong.
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
 /// Runs the command that the process was called with.
 pub fn run() -> ExitCode {
     run_with(std::env::args_os())
@@ -349,6 +373,9 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             }
             Command::Bench(Bench::Feed(args)) => bench::feed::command(&args).await.map(judged),
             Command::Bench(Bench::Orders(args)) => bench::orders::command(&args).await.map(judged),
+            Command::Bench(Bench::Overload(args)) => {
+                bench::overload::command(&args).await.map(judged)
+            }
         }
     });
     result.unwrap_or_else(|error| failed(&error))

@@ -107,6 +107,7 @@ impl Run {
 
     /// Runs a transaction on the row while the lease is held; [`Lost`] when it is not.
     pub(crate) async fn on_row<T>(&self, work: impl FnOnce(&mut Orders) -> T) -> Result<T, Lost> {
+        self.rooms.world.stall().await;
         let committed = self.rooms.world.commit(|| {
             let mut orders = self.rooms.orders.borrow_mut();
             let row = orders.rows.get(&self.id())?;

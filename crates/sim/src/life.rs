@@ -26,6 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(3_600);
 /// Age at which a pending order expires.
 const PENDING_MOST: time::Duration = time::Duration::minutes(4);
 
+/// Longest time for which no replica lives; longer than an authorization lasts.
+const OUTAGE_MOST_MS: u64 = 120_000;
+
 /// What came of a seed.
 pub(crate) struct Report {
     pub(crate) seen: BTreeMap<&'static str, u64>,
@@ -169,6 +172,10 @@ async fn accidents(rooms: Rc<Rooms>, mut replicas: Vec<Replica>) -> Vec<Replica>
             rooms.world.cut_off(room, time);
             continue;
         }
+        if rooms.world.below(8) == 0 {
+            outage(&rooms, &mut replicas).await;
+            continue;
+        }
         rooms.world.saw("crash");
         rooms.world.tell("order", "a replica dies");
         let which = usize::try_from(rooms.world.below(replicas.len() as u64)).unwrap_or_default();
@@ -177,6 +184,17 @@ async fn accidents(rooms: Rc<Rooms>, mut replicas: Vec<Replica>) -> Vec<Replica>
         replicas[which] = Replica::start(&rooms);
     }
     replicas
+}
+
+/// All replicas are dead for so long that authorizations may end.
+async fn outage(rooms: &Rc<Rooms>, replicas: &mut [Replica]) {
+    rooms.world.saw("outage");
+    rooms.world.tell("order", "all replicas die");
+    replicas.iter().for_each(Replica::kill);
+    rooms.world.time_passes(OUTAGE_MOST_MS).await;
+    for replica in replicas {
+        *replica = Replica::start(rooms);
+    }
 }
 
 /// The warehouse, the carrier, the returns desk and inventory's sweeper.
@@ -270,14 +288,14 @@ fn release_hold(rooms: &Rooms, id: OrderId) {
 }
 
 fn cancel(rooms: &Rooms) {
-    let Some(id) = any_order(rooms) else { return };
     let now = rooms.world.now();
     let mut orders = rooms.orders.borrow_mut();
-    let pending = orders
-        .rows
-        .get_mut(&id)
-        .filter(|row| row.order.state == OrderState::Pending);
-    if let Some(row) = pending {
+    let is_pending = |row: &&mut Row| row.order.state == OrderState::Pending;
+    // The newest: its saga has just begun, and its calls may be under way.
+    let pending = orders.rows.values_mut().filter(is_pending);
+    let newest = pending.max_by_key(|row| row.order.created_at);
+    if let Some(row) = newest {
+        let id = row.order.order_id;
         rooms.world.saw("cancellation");
         rooms.world.tell("customer", format!("cancels {id}"));
         row.saga.cancel_requested = true;

@@ -32,9 +32,9 @@ pub(crate) async fn bring(rooms: &Rc<Rooms>, order: OrderId, id: PaymentId) -> R
     } else if let Some(answer) = lookup(rooms, &asked.key).await? {
         return write(rooms, order, id, answer).await;
     } else {
+        // In one commit: what is found INITIATED was never sent.
         let again = [PaymentState::Pending, PaymentState::InDoubt];
-        set(rooms, &payment, &again, PaymentState::Initiated).await?;
-        if !take(rooms, &payment).await? {
+        if !set(rooms, &payment, &again, PaymentState::Pending).await? {
             return Err(Lost);
         }
     }

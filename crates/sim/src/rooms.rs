@@ -36,6 +36,8 @@ pub(crate) struct Rooms {
     pub(crate) locations: Vec<LocationId>,
     /// Places of the consumers in the feeds, with the feed's length.
     places: RefCell<Vec<Place>>,
+    /// Reports of missing units that inventory has not answered.
+    reports: Rc<Cell<usize>>,
 }
 
 impl Rooms {
@@ -52,13 +54,15 @@ impl Rooms {
             skus,
             locations,
             places: RefCell::default(),
+            reports: Rc::default(),
         })
     }
 
-    /// True when every consumer has read everything.
+    /// True when every consumer has read everything, and everything is reported.
     pub(crate) fn all_is_read(&self) -> bool {
         let places = self.places.borrow();
-        places.iter().all(|(place, length)| place.get() == length())
+        let all = places.iter().all(|(place, length)| place.get() == length());
+        all && self.reports.get() == 0
     }
 
     /// Starts every consumer.
@@ -117,17 +121,19 @@ impl Rooms {
                 }
             },
         );
-        let (own, feed, world) = (
+        let (own, feed, world, reports) = (
             Rc::clone(&self.stock),
             Rc::clone(&self.floor),
             Rc::clone(&self.world),
+            Rc::clone(&self.reports),
         );
         self.follow(
             "fulfillment",
             Feed::of(&feed, |room| &room.feed),
             move |event| {
                 if let FloorEvent::Short { id, units, .. } = event {
-                    short(&world, &mut own.borrow_mut(), &format!("short/{id}"), units);
+                    let request = format!("short/{id}");
+                    report_short(&world, &own, &reports, request, units.clone());
                 }
             },
         );
@@ -235,6 +241,29 @@ fn units(moved: &Moved) -> Units {
         }),
         quantity: moved.quantity,
     }
+}
+
+/// A task of fulfillment: calls inventory until it is answered.
+fn report_short(
+    world: &Rc<World>,
+    stock: &Rc<RefCell<Stock>>,
+    open: &Rc<Cell<usize>>,
+    request: String,
+    moved: Moved,
+) {
+    open.set(open.get() + 1);
+    let (world, stock, open) = (Rc::clone(world), Rc::clone(stock), Rc::clone(open));
+    tokio::task::spawn_local(async move {
+        loop {
+            let (ours, theirs) = (Rc::clone(&world), Rc::clone(&stock));
+            let (request, moved) = (request.clone(), moved.clone());
+            let serve = move || short(&ours, &mut theirs.borrow_mut(), &request, &moved);
+            if world.call("inventory", serve).await.is_ok() {
+                open.set(open.get() - 1);
+                return;
+            }
+        }
+    });
 }
 
 fn short(world: &World, stock: &mut Stock, request: &str, moved: &Moved) {

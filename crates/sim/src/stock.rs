@@ -27,6 +27,8 @@ pub(crate) struct Stock {
     /// Keys of the entries of outside causes.
     booked: BTreeSet<EntryKey>,
     answered: BTreeSet<String>,
+    /// Reservations whose caller was told that nothing of them is held.
+    given_back: BTreeSet<ReservationId>,
 }
 
 impl Stock {
@@ -81,7 +83,22 @@ impl Stock {
         }
         self.answered.insert(request.to_owned());
         world.tell("inventory", format!("{} {request}", name(command)));
+        self.watch_given_back(world, command);
         reservation_of(outcome)
+    }
+
+    /// What was given back is never held again.
+    fn watch_given_back(&mut self, world: &World, command: &Command) {
+        let Some(id) = command.reservation() else {
+            return;
+        };
+        if matches!(command, Command::Release(release) if release.units.is_empty()) {
+            self.given_back.insert(id);
+        }
+        let live = self.reservations.get(&id).is_some_and(Reservation::is_live);
+        if live && self.given_back.contains(&id) {
+            world.violation(format!("reservation {id} was given back and holds stock"));
+        }
     }
 
     fn write(&mut self, board: &Board) {

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`reservations`] | stock reservations beside transactions written by hand |
 //! | [`orders`] | orders placed, and whole orders to cash, beside the same rows written by hand |
+//! | [`overload`] | what is served when five times as much is asked for |
 //! | [`feed`] | the relay beside a transaction written by hand, and how soon events are at subscribers |
 //! | [`figures`] | speed and latency, medians over rounds, targets |
 //! | [`pgbench`] | runs scripts of `bench/` against Postgres |
@@ -18,6 +19,7 @@ mod facts;
 pub(crate) mod feed;
 mod figures;
 pub(crate) mod orders;
+pub(crate) mod overload;
 mod pgbench;
 mod report;
 pub(crate) mod reservations;

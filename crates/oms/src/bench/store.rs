@@ -149,6 +149,13 @@ pub(crate) async fn reservations(conn: &mut PgConnection) -> anyhow::Result<i64>
         .await?)
 }
 
+/// All orders.
+pub(crate) async fn orders(conn: &mut PgConnection) -> anyhow::Result<i64> {
+    Ok(sqlx::query_scalar("SELECT count(*) FROM orders")
+        .fetch_one(conn)
+        .await?)
+}
+
 /// The books of one SKU.
 pub(crate) async fn books(conn: &mut PgConnection, sku: &str) -> anyhow::Result<Books> {
     let sql = "SELECT (SELECT coalesce(sum(available), 0)::bigint FROM stock_level WHERE sku = $1) AS available,

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::board::Board;
+use super::plan::{WAREHOUSES, Warehouse};
 use super::retail::{self, RetailOrder};
 use super::setup::request_id;
 use super::{Bars, PATIENCE, World, bots, first_failure, setup, shop};
@@ -86,20 +87,14 @@ impl Small {
         Ok(self.world.board.times_to_cash().split_off(known))
     }
 
+    /// Who knows what can be ordered.
+    pub(crate) fn shopper(&self) -> Shopper {
+        Shopper(Arc::clone(&self.world))
+    }
+
     /// Places the order with this number; answers how long that took.
     pub(crate) async fn place(&self, number: u32, wait_for: WaitFor) -> anyhow::Result<Duration> {
-        let orders = &self.world.retail.orders;
-        let like = usize::try_from(number)? % orders.len();
-        let like = orders.get(like).context("no order to be like")?;
-        let order = RetailOrder {
-            order_id: format!("SMALL-{number}"),
-            ..like.clone()
-        };
-        let request = PlaceOrderRequest {
-            request_id: request_id(&format!("small/{number}")),
-            order: Some(shop::new_order(&order, "tok_approve")),
-            wait_for: wait_for.into(),
-        };
+        let request = self.shopper().order(number, wait_for)?;
         let began = Instant::now();
         let mut client = self.world.clients.orders();
         client
@@ -116,6 +111,43 @@ impl Small {
             ended??;
         }
         Ok(())
+    }
+}
+
+/// See [`Small::shopper`].
+#[derive(Clone)]
+pub(crate) struct Shopper(Arc<World>);
+
+impl Shopper {
+    /// The order with this number.
+    pub(crate) fn order(
+        &self,
+        number: u32,
+        wait_for: WaitFor,
+    ) -> anyhow::Result<PlaceOrderRequest> {
+        let orders = &self.0.retail.orders;
+        let like = usize::try_from(number)? % orders.len();
+        let like = orders.get(like).context("no order to be like")?;
+        let order = RetailOrder {
+            order_id: format!("SMALL-{number}"),
+            ..like.clone()
+        };
+        Ok(PlaceOrderRequest {
+            request_id: request_id(&format!("small/{number}")),
+            order: Some(shop::new_order(&order, "tok_approve")),
+            wait_for: wait_for.into(),
+        })
+    }
+
+    /// A product, the same for the same number.
+    pub(crate) fn sku(number: u32) -> String {
+        format!("P-{}", number % PRODUCTS)
+    }
+
+    /// Where it may be taken from.
+    pub(crate) fn locations() -> Vec<String> {
+        let id = |warehouse: &Warehouse| warehouse.location_id.to_owned();
+        WAREHOUSES.iter().map(id).collect()
     }
 }
 

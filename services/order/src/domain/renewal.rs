@@ -194,12 +194,22 @@ pub(crate) fn before_capture<'a>(
             && is_good(one, now)
             && !is_superseded(payments, one)
             && !one.cause.starts_with("capture/")
+            && !leaves_out(one, capture)
             && left(payments, one) >= capture.amount
     };
     match by_tender(payments).into_iter().find(fits) {
         Some(other) => Before::Switch(other),
         None => Before::Authorize,
     }
+}
+
+/// True when this authorization was asked for while the capture was planned elsewhere, and so without its amount: what it has is
+/// for shipments to come.
+fn leaves_out(authorization: &Payment, capture: &Payment) -> bool {
+    let was_planned = capture.created_at < authorization.created_at;
+    let had_failed =
+        capture.state == PaymentState::Failed && capture.updated_at <= authorization.created_at;
+    was_planned && !had_failed
 }
 
 fn is_good(authorization: &Payment, now: OffsetDateTime) -> bool {
@@ -391,6 +401,22 @@ mod tests {
         assert!(before(&ledger).starts_with("Switch"));
         ledger.0[2].amount = 20;
         assert_eq!(before(&ledger), "Authorize");
+    }
+
+    #[test]
+    fn a_late_capture_does_not_take_what_was_authorized_for_later_shipments() {
+        let mut ledger = Ledger::authorized(100)
+            .with(Capture, Initiated, 30, 1, "shipment/a")
+            .renewed(Succeeded, 70);
+        ledger.0[0].expires_at = Some(NOW + HOUR);
+        ledger.0[2].created_at = NOW + HOUR / 2;
+        assert_eq!(ledger.before(), Before::Authorize, "70 are the rest of 100");
+        // It had failed by then, and the renewal was asked for with it.
+        ledger.0[1].state = Failed;
+        ledger.0[1].failure_code = EXPIRED.to_owned();
+        assert_eq!(ledger.before(), Before::Switch(&ledger.0[2]));
+        ledger.0[1].updated_at = NOW + HOUR;
+        assert_eq!(ledger.before(), Before::Authorize);
     }
 
     #[test]

@@ -134,7 +134,7 @@ pub(crate) async fn settle_unwanted(ctx: &Ctx, payment: &Payment) -> Result<Opti
         }
         Found::Unknown(detail) => return Ok(Some(detail)),
     };
-    // What is to be sent again was sent before.
+    // Rows of earlier versions may be PLANNED again though they were sent once.
     if let Some(doubt) = abandon(ctx, payment).await? {
         return Ok(Some(doubt));
     }
@@ -292,29 +292,51 @@ async fn take(ctx: &Ctx, payment: &Payment) -> Result<Option<Ran>, Error> {
     let taken = ctx
         .db
         .run_tx("send_effect", |tx| {
+            Box::pin(async move { mark_sent(tx.conn(), payment, now).await })
+        })
+        .await?;
+    Ok(ran_by_other(taken))
+}
+
+/// SENT becomes SENT again, by way of IN_DOUBT and PLANNED, as the ledger's rules ask. All in one commit: who finds it PLANNED
+/// may trust that nothing was ever sent.
+async fn take_again(ctx: &Ctx, payment: &Payment) -> Result<Option<Ran>, Error> {
+    let now = ctx.now();
+    let taken = ctx
+        .db
+        .run_tx("send_effect_again", |tx| {
             Box::pin(async move {
-                oms_telemetry::record_order_id(&tracing::Span::current(), payment.order_id);
                 let conn = tx.conn();
-                let taken = effects::mark_sent(conn, payment.payment_id, now).await?;
-                if taken {
-                    let sent = Payment {
-                        state: PaymentState::Pending,
-                        updated_at: now,
-                        ..payment.clone()
-                    };
-                    payments::set_state(conn, &sent).await?;
-                }
-                Ok::<_, Error>(taken)
+                effects::mark_in_doubt(conn, payment.payment_id, now).await?;
+                effects::mark_planned_again(conn, payment.payment_id, now).await?;
+                mark_sent(conn, payment, now).await
             })
         })
         .await?;
+    Ok(ran_by_other(taken))
+}
+
+async fn mark_sent(
+    conn: &mut PgConnection,
+    payment: &Payment,
+    now: OffsetDateTime,
+) -> Result<bool, Error> {
+    oms_telemetry::record_order_id(&tracing::Span::current(), payment.order_id);
+    let taken = effects::mark_sent(conn, payment.payment_id, now).await?;
     if taken {
-        return Ok(None);
+        let sent = Payment {
+            state: PaymentState::Pending,
+            updated_at: now,
+            ..payment.clone()
+        };
+        payments::set_state(conn, &sent).await?;
     }
-    // Somebody else sends it at this moment: they, or the next round, write the answer.
-    Ok(Some(Ran::InDoubt(
-        "being sent by another worker".to_owned(),
-    )))
+    Ok(taken)
+}
+
+/// Somebody else sends it at this moment: they, or the next round, write the answer.
+fn ran_by_other(taken: bool) -> Option<Ran> {
+    (!taken).then(|| Ran::InDoubt("being sent by another worker".to_owned()))
 }
 
 /// Asks the provider by key. What it never saw may be sent, once by whoever takes it.
@@ -327,22 +349,7 @@ async fn reconcile(
     match provider.lookup(payment.kind, &request).await {
         Ok(Some(answer)) => Ok(Some(Ran::Answered(answer))),
         Err(unanswered) => Ok(Some(doubt(ctx, payment, &unanswered).await?)),
-        Ok(None) => {
-            let now = ctx.now();
-            ctx.db
-                .run_tx("plan_effect_again", |tx| {
-                    Box::pin(async move {
-                        oms_telemetry::record_order_id(&tracing::Span::current(), payment.order_id);
-                        let conn = tx.conn();
-                        // Through IN_DOUBT, as the ledger's rules ask: SENT never falls back by itself.
-                        effects::mark_in_doubt(conn, payment.payment_id, now).await?;
-                        effects::mark_planned_again(conn, payment.payment_id, now).await?;
-                        Ok::<_, Error>(())
-                    })
-                })
-                .await?;
-            take(ctx, payment).await
-        }
+        Ok(None) => take_again(ctx, payment).await,
     }
 }
 

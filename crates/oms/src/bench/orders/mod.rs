@@ -14,6 +14,7 @@ mod smoke;
 mod store;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use oms_engines::Engines;
 
@@ -25,6 +26,9 @@ use crate::cli::OrdersBenchArgs;
 use crate::verify;
 use rig::Rig;
 use rows::Floors;
+
+/// Pause between two looks.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// How much is measured.
 #[derive(Debug, Clone)]
@@ -106,6 +110,20 @@ async fn run(plan: &Plan, engines: Arc<Engines>, silent: bool) -> anyhow::Result
         invariants: verdict.invariants.len(),
         violations: super::violations(&verdict),
     })
+}
+
+/// Waits until no saga and no task of the order service at this database has anything left to do.
+pub(super) async fn settle(url: &str, patience: Duration) -> anyhow::Result<()> {
+    let mut conn = super::store::connect(url).await?;
+    let until = Instant::now() + patience;
+    loop {
+        let open = store::open_work(&mut conn).await?;
+        if open == 0 {
+            return Ok(());
+        }
+        anyhow::ensure!(Instant::now() < until, "{open} orders do not come to rest");
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 fn outcome(

@@ -10,15 +10,12 @@ use oms_proto::order::v1::WaitFor;
 
 use super::Plan;
 use crate::bench::figures::{Figures, Latencies};
-use crate::bench::store;
 use crate::clients::Clients;
 use crate::demo::small::{self, Small};
 use crate::suite::{Suite, SuiteConfig};
 
 /// Everything is quiet within this time.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// Pause between two looks.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// See the module.
 pub(super) struct Rig {
@@ -93,16 +90,7 @@ impl Rig {
 
     /// Waits until no saga and no task has anything left to do.
     pub(super) async fn settle(&self) -> anyhow::Result<()> {
-        let mut conn = store::connect(&self.url).await?;
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let open = super::store::open_work(&mut conn).await?;
-            if open == 0 {
-                return Ok(());
-            }
-            anyhow::ensure!(Instant::now() < until, "{open} orders do not come to rest");
-            tokio::time::sleep(LOOK).await;
-        }
+        super::settle(&self.url, PATIENCE).await
     }
 
     /// Stops the services.

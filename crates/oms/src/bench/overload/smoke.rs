@@ -1,0 +1,29 @@
+//! The bench runs from end to end, small. Never a test of speed.
+
+use oms_engines::{Engines, EnginesConfig};
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_bench_measures_overload_and_finds_nothing_wrong() {
+    let dir = std::env::temp_dir().join(format!("oms-bench-{}", oms_testkit::unique()));
+    let config = EnginesConfig::throwaway(dir.clone(), dir.join("engines"));
+    let start = move || Engines::start(&config).unwrap();
+    let engines = Arc::new(tokio::task::spawn_blocking(start).await.unwrap());
+    let plan = Plan {
+        rounds: 1,
+        seconds: 1,
+        times: 5,
+        callers: vec![4],
+    };
+    let report = run(&plan, Arc::clone(&engines), true).await.unwrap();
+    tokio::task::spawn_blocking(move || engines.stop())
+        .await
+        .unwrap();
+    assert_eq!(report.violations, [] as [String; 0]);
+    for measure in &report.measures {
+        assert!(measure.ours.per_second > 0.0, "{measure:?}");
+        let floor = measure.against.first().and_then(|against| against.floor);
+        assert!(floor.unwrap().per_second > 0.0, "{measure:?}");
+    }
+}
