@@ -29,7 +29,7 @@ struct Webhook {
 }
 
 impl Webhook {
-    fn new(id: &str, body: impl ToString) -> Self {
+    fn new(id: &str, body: &Value) -> Self {
         Self {
             path: PATH,
             id: id.to_owned(),
@@ -95,7 +95,7 @@ async fn a_carriers_scans_ship_and_deliver_whatever_their_order() {
     ] {
         let webhook = Webhook {
             secret,
-            ..Webhook::new(id, scanned(&rig, number, status, minutes))
+            ..Webhook::new(id, &scanned(&rig, number, status, minutes))
         };
         let expected = json!({ "result": "recorded", "applied": applied });
         assert_eq!(webhook.send(&rig).await, (200, expected), "{status}");
@@ -125,7 +125,7 @@ async fn an_event_that_comes_again_is_recorded_once_and_another_one_under_its_id
     let rig = Rig::start().await;
     let labeled = rig.labeled(1).await;
     let number = &labeled.packages[0].tracking_number;
-    let first = Webhook::new("evt-1", scanned(&rig, number, "IN_TRANSIT", 1));
+    let first = Webhook::new("evt-1", &scanned(&rig, number, "IN_TRANSIT", 1));
     let answer = first.send(&rig).await;
     assert_eq!(answer.0, 200);
     // At the same time, and signed anew later: the same answer.
@@ -133,7 +133,7 @@ async fn an_event_that_comes_again_is_recorded_once_and_another_one_under_its_id
     assert_eq!((&again, &beside), (&answer, &answer));
     rig.clock.advance(Duration::from_secs(3_600));
     assert_eq!(first.send(&rig).await, answer);
-    let other = Webhook::new("evt-1", scanned(&rig, number, "DELIVERED", 2));
+    let other = Webhook::new("evt-1", &scanned(&rig, number, "DELIVERED", 2));
     let (status, body) = other.send(&rig).await;
     assert_eq!((status, &body["error"]["code"]), (409, &json!("ID_REUSED")));
     assert_eq!(count(&rig, REPORTS).await, 1);
@@ -146,7 +146,7 @@ async fn whoever_is_not_the_carrier_learns_nothing_but_that() {
     let rig = Rig::start().await;
     let labeled = rig.labeled(1).await;
     let number = &labeled.packages[0].tracking_number;
-    let good = Webhook::new("evt-1", scanned(&rig, number, "DELIVERED", 1));
+    let good = Webhook::new("evt-1", &scanned(&rig, number, "DELIVERED", 1));
     let with = |change: &dyn Fn(&mut Webhook)| {
         let mut webhook = good.clone();
         change(&mut webhook);
@@ -200,7 +200,7 @@ async fn whoever_is_not_the_carrier_learns_nothing_but_that() {
 async fn the_carrier_is_told_everything_that_is_wrong_at_once() {
     let rig = Rig::start().await;
     let body = json!({ "tracking_number": 7, "status": "SOMEWHERE" });
-    let (status, body) = Webhook::new(&"x".repeat(201), body).send(&rig).await;
+    let (status, body) = Webhook::new(&"x".repeat(201), &body).send(&rig).await;
     assert_eq!((status, &body["error"]["code"]), (400, &json!("INVALID")));
     let violations = body["error"]["violations"].as_array().unwrap();
     let told: Vec<(&str, &str)> = violations
@@ -231,7 +231,7 @@ async fn an_event_of_an_unknown_number_is_to_be_delivered_again() {
     let rig = Rig::start().await;
     let labeled = rig.labeled(1).await;
     let number = &labeled.packages[0].tracking_number;
-    let webhook = Webhook::new("evt-1", scanned(&rig, number, "IN_TRANSIT", 1));
+    let webhook = Webhook::new("evt-1", &scanned(&rig, number, "IN_TRANSIT", 1));
     let mut conn = rig.conn().await;
     let hide = "UPDATE label_packages SET tracking_number = tracking_number || 'x'";
     sqlx::raw_sql(hide).execute(&mut conn).await.unwrap();
@@ -254,7 +254,7 @@ async fn while_the_database_is_away_the_carrier_is_to_try_again() {
     let rig = Rig::start().await;
     let labeled = rig.labeled(1).await;
     let number = &labeled.packages[0].tracking_number;
-    let webhook = Webhook::new("evt-1", scanned(&rig, number, "IN_TRANSIT", 1));
+    let webhook = Webhook::new("evt-1", &scanned(&rig, number, "IN_TRANSIT", 1));
     let mut conn = PgConnection::connect(&oms_testkit::postgres_url().await)
         .await
         .unwrap();
