@@ -75,6 +75,11 @@ enum Bench {
     Orders(OrdersBenchArgs),
     /// What is served when several times as much is asked for as can be served, and how soon all is as before.
     Overload(OverloadArgs),
+    /// Callers beside slow clients, floods of resets and bad tokens, beside the same callers alone; and the server's memory.
+    Abuse(AbuseBenchArgs),
+    /// The server of `abuse`, in a process of its own.
+    #[command(hide = true)]
+    AbuseServer(AbuseServerArgs),
 }
 
 /// Where the engines are.
@@ -342,6 +347,38 @@ pub(crate) struct OverloadArgs {
     pub(crate) strict: bool,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct AbuseBenchArgs {
+    /// Folder below which the private engines keep their data while they run.
+    #[arg(long, default_value = ".oms", value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Rounds of each attack; the medians count.
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rounds: u32,
+    /// Seconds of each window, quiet or beside an attack.
+    #[arg(long, default_value_t = 5, value_name = "S", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) seconds: u32,
+    /// Callers that behave well; each calls 25 times a second.
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) callers: u32,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Fail also when a target is missed, not only when a caller was refused.
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AbuseServerArgs {
+    /// Database of the order service, migrated.
+    #[arg(long, value_name = "URL")]
+    pub(crate) database_url: String,
+    /// Public keys of the issuer of tokens.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) jwks_file: PathBuf,
+}
+
 /// Runs the command that the process was called with.
 pub fn run() -> ExitCode {
     run_with(std::env::args_os())
@@ -376,6 +413,10 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Command::Bench(Bench::Overload(args)) => {
                 bench::overload::command(&args).await.map(judged)
             }
+            Command::Bench(Bench::Abuse(args)) => bench::abuse::command(&args).await.map(judged),
+            Command::Bench(Bench::AbuseServer(args)) => bench::abuse::server::serve(&args)
+                .await
+                .map(|()| ExitCode::SUCCESS),
         }
     });
     result.unwrap_or_else(|error| failed(&error))

@@ -130,13 +130,15 @@ fn default_peer_pause_ms() -> u64 {
 pub struct ServerConfig {
     /// Calls in work at the same time; more get RESOURCE_EXHAUSTED. Default 512.
     pub calls_max: usize,
+    /// Webhooks in work at the same time, beside the calls; more get 503. Default 64.
+    pub webhooks_max: usize,
     /// Open connections; more are closed at once. Default 1 024.
     pub connections_max: usize,
     /// Calls in work at the same time on one connection. Default 256.
     pub streams_per_connection_max: u32,
     /// Longest run of one call, whatever deadline its caller gives. Default 60 000.
     pub call_timeout_ms: u64,
-    /// Longest wait for the handshake of TLS, and then for the first bytes of HTTP. Default 10 000.
+    /// Longest wait for the handshake of TLS, then for the first bytes of HTTP, and for the body of a webhook. Default 10 000.
     pub handshake_timeout_ms: u64,
     /// Pause between two looks at the files of `[tls]` and `[auth]`, which are read again when they have
     /// changed. Default 5 000.
@@ -155,6 +157,7 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             calls_max: 512,
+            webhooks_max: 64,
             connections_max: 1_024,
             streams_per_connection_max: 256,
             call_timeout_ms: 60_000,

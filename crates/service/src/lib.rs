@@ -53,6 +53,6 @@ pub use request::{
     PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, access, check_etag, etag, fingerprint, page_size, parse_etag,
     parse_request_id, principal, request_id,
 };
-pub use server::NoScope;
+pub use server::{NoScope, Unproved};
 pub use setup::Setup;
 pub use tls::TlsConfig;

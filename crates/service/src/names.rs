@@ -9,6 +9,7 @@ pub(crate) const SERVER_SHED: &str = "oms.rpc.server.shed";
 pub(crate) const SERVER_CONNECTIONS: &str = "oms.rpc.server.connections";
 pub(crate) const SERVER_CONNECTIONS_REFUSED: &str = "oms.rpc.server.connections_refused";
 pub(crate) const SERVER_HANDSHAKES_FAILED: &str = "oms.rpc.server.handshakes_failed";
+pub(crate) const AUTH_FAILURES: &str = "oms.auth.failures";
 pub(crate) const JWKS_FETCHES: &str = "oms.auth.jwks_fetches";
 pub(crate) const FILES_RELOADED: &str = "oms.auth.files_reloaded";
 pub(crate) const CLIENT_DURATION: &str = "oms.rpc.client.duration_seconds";
@@ -43,6 +44,10 @@ pub(crate) fn describe_metrics() {
     describe_counter!(
         SERVER_HANDSHAKES_FAILED,
         "connections closed because TLS was not agreed on, or not in time"
+    );
+    describe_counter!(
+        AUTH_FAILURES,
+        "wrong tokens, keys and signatures, by whether they were looked at"
     );
     describe_counter!(JWKS_FETCHES, "fetches of the issuer's keys, by outcome");
     describe_counter!(

@@ -7,6 +7,7 @@
 //! | [`orders`] | orders placed, and whole orders to cash, beside the same rows written by hand |
 //! | [`overload`] | what is served when five times as much is asked for |
 //! | [`feed`] | the relay beside a transaction written by hand, and how soon events are at subscribers |
+//! | [`abuse`] | callers beside clients that waste the server's time, beside the same callers alone |
 //! | [`figures`] | speed and latency, medians over rounds, targets |
 //! | [`pgbench`] | runs scripts of `bench/` against Postgres |
 //! | [`report`] | what came of it, for people and for machines |
@@ -14,6 +15,7 @@
 //! | [`store`] | what the benches read of the databases, with SQL of their own |
 //! | [`bars`] | progress |
 
+pub(crate) mod abuse;
 mod bars;
 mod facts;
 pub(crate) mod feed;

@@ -8,14 +8,13 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use clap::Args;
 use jsonwebtoken::jwk::{Jwk, JwkSet, ThumbprintHash};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use oms_core::{Clock, PrincipalKind, SystemClock};
+use oms_core::{Clock, Principal, PrincipalKind, SystemClock};
 use serde_json::{Value, json};
 
 use super::{Grant, explain, say, write_secret};
 
-/// What the tokens say of their issuer and audience.
-const ISSUER: &str = "oms-dev";
-const AUDIENCE: &str = "oms";
+/// File of the keys that servers read.
+const PUBLIC: &str = "jwks.json";
 
 #[derive(Debug, Args)]
 pub(crate) struct DevTokenArgs {
@@ -30,17 +29,26 @@ pub(crate) struct DevTokenArgs {
 }
 
 pub(super) fn command(args: &DevTokenArgs) -> anyhow::Result<()> {
-    let (key, jwk) = issuer(&args.dir)?;
-    let mut header = Header::new(Algorithm::ES256);
-    header.kid = jwk.common.key_id;
-    say(&encode(&header, &claims(args)?, &key).context("signature")?);
+    let is_new = !args.dir.join(PUBLIC).exists();
+    let issuer = Issuer::open(&args.dir)?;
+    if is_new {
+        let public = issuer.public.canonicalize();
+        explain(&format!(
+            "A new issuer. Servers take its tokens with\n\n[auth.jwt]\nissuer = {:?}\naudience = {:?}\n\
+             jwks_file = '{}'\n",
+            Issuer::NAME,
+            Issuer::AUDIENCE,
+            public.unwrap_or_else(|_| issuer.public.clone()).display()
+        ));
+    }
+    say(&issuer.sign(&claims(args)?)?);
     Ok(())
 }
 
 fn claims(args: &DevTokenArgs) -> anyhow::Result<Value> {
     let (grant, now) = (&args.grant, SystemClock.now().unix_timestamp());
     let mut claims = json!({
-        "iss": ISSUER, "aud": AUDIENCE, "sub": grant.principal.id(),
+        "iss": Issuer::NAME, "aud": Issuer::AUDIENCE, "sub": grant.principal.id(),
         "iat": now, "nbf": now, "exp": now + i64::from(args.hours) * 3_600,
         "roles": grant.roles, "scope": grant.scopes.join(" "),
     });
@@ -58,34 +66,64 @@ fn claims(args: &DevTokenArgs) -> anyhow::Result<Value> {
     Ok(claims)
 }
 
-/// The key that signs, made the first time, and its public half.
-fn issuer(dir: &Path) -> anyhow::Result<(EncodingKey, Jwk)> {
-    let (secret, public) = (dir.join("key.der"), dir.join("jwks.json"));
-    if !secret.exists() {
-        std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
-        let random = SystemRandom::new();
-        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random);
-        let pkcs8 = pkcs8.map_err(|_| anyhow!("no key can be made"))?;
-        write_secret(&secret, pkcs8.as_ref()).with_context(|| secret.display().to_string())?;
+/// An issuer of tokens on this machine: a key that signs, in a folder.
+pub(crate) struct Issuer {
+    key: EncodingKey,
+    jwk: Jwk,
+    /// The file of the keys that servers read.
+    pub(crate) public: PathBuf,
+}
+
+impl Issuer {
+    /// What tokens say of their issuer.
+    pub(crate) const NAME: &str = "oms-dev";
+    /// Whom tokens are for.
+    pub(crate) const AUDIENCE: &str = "oms";
+
+    /// The issuer of a folder, made the first time.
+    pub(crate) fn open(dir: &Path) -> anyhow::Result<Self> {
+        let (secret, public) = (dir.join("key.der"), dir.join(PUBLIC));
+        if !secret.exists() {
+            std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
+            let random = SystemRandom::new();
+            let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random);
+            let pkcs8 = pkcs8.map_err(|_| anyhow!("no key can be made"))?;
+            write_secret(&secret, pkcs8.as_ref()).with_context(|| secret.display().to_string())?;
+        }
+        let pkcs8 = std::fs::read(&secret).with_context(|| secret.display().to_string())?;
+        let key = EncodingKey::from_ec_der(&pkcs8);
+        let mut jwk = Jwk::from_encoding_key(&key, Algorithm::ES256).context("key")?;
+        jwk.common.key_id = Some(jwk.thumbprint(ThumbprintHash::SHA256).context("key")?);
+        if !public.exists() {
+            let set = JwkSet {
+                keys: vec![jwk.clone()],
+            };
+            std::fs::write(&public, serde_json::to_vec(&set)?)
+                .with_context(|| public.display().to_string())?;
+        }
+        Ok(Self { key, jwk, public })
     }
-    let pkcs8 = std::fs::read(&secret).with_context(|| secret.display().to_string())?;
-    let key = EncodingKey::from_ec_der(&pkcs8);
-    let mut jwk = Jwk::from_encoding_key(&key, Algorithm::ES256).context("key")?;
-    jwk.common.key_id = Some(jwk.thumbprint(ThumbprintHash::SHA256).context("key")?);
-    if !public.exists() {
-        let set = JwkSet {
-            keys: vec![jwk.clone()],
-        };
-        std::fs::write(&public, serde_json::to_vec(&set)?)
-            .with_context(|| public.display().to_string())?;
-        let public = public.canonicalize().unwrap_or(public);
-        explain(&format!(
-            "A new issuer. Servers take its tokens with\n\n[auth.jwt]\nissuer = {ISSUER:?}\naudience = {AUDIENCE:?}\n\
-             jwks_file = '{}'\n",
-            public.display()
-        ));
+
+    /// A token of somebody with this role, for an hour.
+    pub(crate) fn token(&self, principal: &Principal, role: &str) -> anyhow::Result<String> {
+        self.sign(&claims(&DevTokenArgs {
+            grant: Grant {
+                principal: principal.clone(),
+                roles: vec![role.to_owned()],
+                scopes: Vec::new(),
+                locations: Vec::new(),
+                channels: Vec::new(),
+            },
+            hours: 1,
+            dir: PathBuf::new(),
+        })?)
     }
-    Ok((key, jwk))
+
+    fn sign(&self, claims: &Value) -> anyhow::Result<String> {
+        let mut header = Header::new(Algorithm::ES256);
+        header.kid = self.jwk.common.key_id.clone();
+        encode(&header, claims, &self.key).context("signature")
+    }
 }
 
 #[cfg(test)]
@@ -111,18 +149,18 @@ mod tests {
     #[test]
     fn tokens_are_signed_with_the_published_key() {
         let dir = std::env::temp_dir().join(format!("oms-issuer-{}", std::process::id()));
-        let (key, jwk) = issuer(&dir).unwrap();
+        let Issuer { key, jwk, .. } = Issuer::open(&dir).unwrap();
         let claims = claims(&args(&dir, "partner:acme")).unwrap();
         let token = encode(&Header::new(Algorithm::ES256), &claims, &key).unwrap();
         // The same the next time.
-        assert_eq!(issuer(&dir).unwrap().1, jwk);
+        assert_eq!(Issuer::open(&dir).unwrap().jwk, jwk);
         let published: JwkSet =
             serde_json::from_slice(&std::fs::read(dir.join("jwks.json")).unwrap()).unwrap();
         let public =
             DecodingKey::from_jwk(published.find(jwk.common.key_id.as_ref().unwrap()).unwrap())
                 .unwrap();
         let mut rules = Validation::new(Algorithm::ES256);
-        rules.set_audience(&[AUDIENCE]);
+        rules.set_audience(&[Issuer::AUDIENCE]);
         let read = decode::<Value>(&token, &public, &rules).unwrap().claims;
         assert_eq!(
             (&read["oms_partner"], &read["oms_locations"][0]),

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use oms_core::Principal;
 
 pub(crate) use api_key::ApiKeyArgs;
-pub(crate) use dev_token::DevTokenArgs;
+pub(crate) use dev_token::{DevTokenArgs, Issuer};
 
 /// What is done with keys of partners.
 #[derive(Debug, Subcommand)]

@@ -24,6 +24,9 @@ pub struct AuthConfig {
     /// Calls of one caller, unless its key says otherwise; services have no quota. Default: 200 a second, 400
     /// at once; none in development.
     pub quota: Option<Quota>,
+    /// Failed proofs of identity (tokens, keys; signatures of webhooks apart from those) of one address before it is
+    /// refused without a look. Default: 10 a second, 100 at once; no limit in development.
+    pub failures: Option<Quota>,
 }
 
 /// Which tokens are taken.
@@ -141,7 +144,10 @@ impl AuthConfig {
         if let Some(jwt) = &self.jwt {
             jwt.check().map_err(ConfigError::Invalid)?;
         }
-        self.quota.map_or(Ok(()), |quota| quota.check("auth.quota"))
+        for (key, quota) in [("auth.quota", self.quota), ("auth.failures", self.failures)] {
+            quota.map_or(Ok(()), |quota| quota.check(key))?;
+        }
+        Ok(())
     }
 }
 

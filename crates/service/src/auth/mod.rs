@@ -7,6 +7,7 @@ pub(crate) mod api_keys;
 mod believed;
 pub(crate) mod callers;
 pub(crate) mod config;
+pub(crate) mod failures;
 mod fetch;
 mod jwks;
 mod jwt;
@@ -16,7 +17,9 @@ pub(crate) mod watched;
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -31,6 +34,7 @@ use crate::tls::{ServiceNames, UriNames};
 use api_keys::ApiKeys;
 use callers::Callers;
 use config::Quota;
+use failures::{Door, Failures};
 use jwt::Tokens;
 use quotas::Quotas;
 use roles::Roles;
@@ -62,6 +66,7 @@ pub(crate) struct Guard {
     names: ServiceNames,
     quota: Quota,
     quotas: Quotas,
+    failures: Failures,
     clock: Arc<dyn Clock>,
 }
 
@@ -85,10 +90,10 @@ impl Guard {
             calls_per_second: 0,
             burst: 0,
         };
-        let quota = if common.insecure_dev {
-            no_quota
+        let (quota, failures) = if common.insecure_dev {
+            (no_quota, no_quota)
         } else {
-            Quota::default()
+            (Quota::default(), FAILURES)
         };
         Ok(Self {
             insecure_dev: common.insecure_dev,
@@ -98,6 +103,7 @@ impl Guard {
             names: common.tls.service_names(),
             quota: auth.quota.unwrap_or(quota),
             quotas: Quotas::default(),
+            failures: Failures::new(auth.failures.unwrap_or(failures)),
             clock,
         })
     }
@@ -109,20 +115,42 @@ impl Guard {
         tokens.into_iter().chain(keys).collect()
     }
 
-    /// Who calls, and what it may. `certificate` holds the names in the client's, if it showed one.
+    /// Who calls, and what it may. `certificate` holds the names in the client's, if it showed one; `peer` is where the
+    /// connection comes from.
     pub(crate) async fn authenticate(
         &self,
         headers: &HeaderMap,
         certificate: Option<&UriNames>,
+        peer: Option<IpAddr>,
     ) -> Result<Caller, ApiError> {
         if self.insecure_dev {
             return believed::caller(headers);
         }
         if let Some(value) = headers.get(AUTHORIZATION) {
             let text = value.to_str().unwrap_or_default();
-            return self.by_secret(text).await;
+            let heard = self.failures.admit(Door::Call, peer, Some(text));
+            heard.map_err(unheard)?;
+            let proof = self.by_secret(text).await;
+            match &proof {
+                Ok(_) => self.failures.proved(text),
+                Err(error) if error.code() == Code::Unauthenticated => {
+                    self.failures.failed(Door::Call, peer, Some(text));
+                }
+                Err(_) => {}
+            }
+            return proof;
         }
         self.by_certificate(headers, certificate)
+    }
+
+    /// Whether a webhook from there is looked at. The error is the time after which that is so again.
+    pub(crate) fn hear_webhook(&self, peer: Option<IpAddr>) -> Result<(), Duration> {
+        self.failures.admit(Door::Webhook, peer, None)
+    }
+
+    /// Counts a webhook whose sender did not prove who it is.
+    pub(crate) fn unproved_webhook(&self, peer: Option<IpAddr>) {
+        self.failures.failed(Door::Webhook, peer, None);
     }
 
     /// By `Bearer <token or key>`.
@@ -180,6 +208,17 @@ impl Guard {
                 .with_retry_after(wait)
         })
     }
+}
+
+/// Failures of one address: more than people and programs make by mistake, fewer than guessing needs.
+const FAILURES: Quota = Quota {
+    calls_per_second: 10,
+    burst: 100,
+};
+
+fn unheard(wait: Duration) -> ApiError {
+    let message = "too many wrong tokens or keys came from this address; try again later";
+    ApiError::new(Code::ResourceExhausted, ErrorReason::RateLimited, message).with_retry_after(wait)
 }
 
 /// Whether the caller may call the method.

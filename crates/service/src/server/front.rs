@@ -6,14 +6,18 @@ use std::task::{Context, Poll};
 
 use axum::Router;
 use futures::future::{BoxFuture, Either};
-use http::{Request, Response, StatusCode};
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use tonic::body::Body;
 use tower::Service;
 
-use super::stack::Shared;
+use super::stack::{Shared, peer_addr};
 
 /// Paths below this go to the program's own routes. No gRPC method has such a path.
 const PREFIX: &str = "/webhooks/";
+/// Longest body in bytes that is kept for a handler, which may want less.
+const BODY_MAX: usize = 512 * 1024;
 
 /// The gRPC service `S` with the HTTP routes before it.
 #[derive(Clone)]
@@ -46,14 +50,42 @@ where
     }
 }
 
-/// Within the limits that calls have. There is no principal: handlers check who calls by a signature.
+/// Put into the extensions of an answer to a request whose sender did not prove who it is: such are counted per address.
+#[derive(Debug, Clone, Copy)]
+pub struct Unproved;
+
+/// Within limits of their own, as there is no principal: handlers check who calls by a signature. The body is read before
+/// the handler runs, so that who sends it slowly is cut off early.
 async fn answer(routes: &mut Router, shared: &Shared, request: Request<Body>) -> Response<Body> {
-    let Ok(_permit) = shared.permits.try_acquire() else {
+    let peer = peer_addr(&request);
+    if let Err(wait) = shared.guard.hear_webhook(peer) {
+        let mut response = status(StatusCode::TOO_MANY_REQUESTS);
+        let seconds = HeaderValue::from(wait.as_secs() + 1);
+        response.headers_mut().insert(RETRY_AFTER, seconds);
+        return response;
+    }
+    let Ok(_permit) = shared.webhook_permits.try_acquire() else {
         return status(StatusCode::SERVICE_UNAVAILABLE);
     };
+    let (head, body) = request.into_parts();
+    let body = Limited::new(body, BODY_MAX).collect();
+    let body = match tokio::time::timeout(shared.limits.handshake_timeout(), body).await {
+        Ok(Ok(body)) => Full::new(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            return status(StatusCode::PAYLOAD_TOO_LARGE);
+        }
+        Ok(Err(_)) => return status(StatusCode::BAD_REQUEST),
+        Err(_) => return status(StatusCode::REQUEST_TIMEOUT),
+    };
+    let request = Request::from_parts(head, body);
     let patience = shared.limits.call_timeout();
     match tokio::time::timeout(patience, routes.call(request)).await {
-        Ok(Ok(response)) => response.map(Body::new),
+        Ok(Ok(response)) => {
+            if response.extensions().get::<Unproved>().is_some() {
+                shared.guard.unproved_webhook(peer);
+            }
+            response.map(Body::new)
+        }
         Err(_) => status(StatusCode::GATEWAY_TIMEOUT),
     }
 }

@@ -45,6 +45,7 @@ fn stack(service: &'static str, more: &str) -> Stack {
         guard: Guard::new(&common, service, Arc::new(MockClock::new())).unwrap(),
         limits: ServerConfig::default(),
         permits: Semaphore::new(8),
+        webhook_permits: Semaphore::new(1),
         ids: Arc::new(SystemIds),
         draining: CancellationToken::new(),
     };

@@ -37,6 +37,7 @@ use tower::{Layer, Service};
 use tower_http::cors::CorsLayer;
 
 pub(crate) use admin::Admin;
+pub use front::Unproved;
 pub use method::NoScope;
 
 use crate::auth::Guard;
@@ -129,6 +130,7 @@ impl Server {
             guard: door.guard,
             limits: common.server.clone(),
             permits: Semaphore::new(common.server.calls_max),
+            webhook_permits: Semaphore::new(common.server.webhooks_max),
             ids,
             draining,
         };

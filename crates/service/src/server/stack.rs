@@ -1,6 +1,7 @@
 //! Everything that happens to a call before and after its handler, from the outside in.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -16,6 +17,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::service::Routes;
+use tonic::transport::server::TcpConnectInfo;
 use tonic::{Code, Status};
 use tower::Service;
 use tracing::{Instrument, Span, field};
@@ -44,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) guard: Guard,
     pub(crate) limits: ServerConfig,
     pub(crate) permits: Semaphore,
+    /// Webhooks have permits of their own: whoever sends them has proved nothing yet, and must not keep callers out.
+    pub(crate) webhook_permits: Semaphore,
     pub(crate) ids: Arc<dyn IdSource>,
     /// Ends answers without an end.
     pub(crate) draining: CancellationToken,
@@ -129,7 +133,10 @@ impl Shared {
         };
         let deadline = deadline::of_headers(request.headers(), self.limits.call_timeout());
         let certificate = request.extensions().get::<UriNames>();
-        let proof = self.guard.authenticate(request.headers(), certificate);
+        let peer = peer_addr(&request);
+        let proof = self
+            .guard
+            .authenticate(request.headers(), certificate, peer);
         let caller = proof.await?;
         Span::current().record("oms.principal", field::display(&caller.access.principal));
         self.guard.count(&caller)?;
@@ -173,6 +180,12 @@ impl Shared {
         request.headers_mut().insert(REQUEST_ID, id.clone());
         id
     }
+}
+
+/// Where the connection of a request comes from.
+pub(super) fn peer_addr(request: &Request<Body>) -> Option<IpAddr> {
+    let tcp = request.extensions().get::<TcpConnectInfo>()?;
+    tcp.remote_addr().map(|addr| addr.ip())
 }
 
 /// The span of a call, child of the caller's. Handlers fill in `oms.order.id`.

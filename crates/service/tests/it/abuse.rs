@@ -3,7 +3,7 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::Fixture;
+use crate::support::{Fixture, http};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const IMPATIENT: &str = "server.handshake_timeout_ms = 100";
@@ -98,4 +98,47 @@ async fn a_flood_of_resets_ends_its_connection_only() {
         assert!(matches!(goodbye(&said), Some(ENHANCE_YOUR_CALM) | None));
     }
     assert!(crate::support::call(other, "echo").await.is_ok());
+}
+
+const WEBHOOK: &str = "POST /webhooks/probe HTTP/1.1";
+
+#[tokio::test]
+async fn webhooks_that_are_forged_too_often_are_not_looked_at() {
+    let fixture = Fixture::with("auth.failures = { calls_per_second = 1, burst = 5 }").await;
+    let addr = fixture.handle.addr;
+    assert!(http(addr, WEBHOOK, "", b"signed").await.contains("taken"));
+    let mut refused = None;
+    for _ in 0..10_000 {
+        let answer = http(addr, WEBHOOK, "", b"forged").await;
+        if answer.starts_with("HTTP/1.1 429 ") {
+            refused = Some(answer);
+            break;
+        }
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    }
+    assert!(refused.unwrap().contains("retry-after: "));
+    // Calls come in by another door.
+    assert_eq!(fixture.call("echo").await.unwrap(), "user:dev");
+}
+
+#[tokio::test]
+async fn webhooks_that_never_end_keep_no_caller_out() {
+    let limits = "server = { calls_max = 1, webhooks_max = 2, handshake_timeout_ms = 500 }";
+    let fixture = Fixture::with(limits).await;
+    let head = format!("{WEBHOOK}\r\nhost: localhost\r\ncontent-length: 6\r\n\r\nsig");
+    let mut slow = Vec::new();
+    for _ in 0..4 {
+        let mut stream = TcpStream::connect(fixture.handle.addr).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        slow.push(stream);
+        assert_eq!(fixture.call("echo").await.unwrap(), "user:dev");
+    }
+    for stream in slow {
+        let said = String::from_utf8(until_closed(stream).await).unwrap();
+        let status = said.split(' ').nth(1);
+        // It waited for the body in vain, or found no place.
+        assert!(matches!(status, Some("408" | "503")), "{said}");
+    }
+    let answer = http(fixture.handle.addr, WEBHOOK, "", b"signed").await;
+    assert!(answer.contains("taken"));
 }

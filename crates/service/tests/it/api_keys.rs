@@ -11,7 +11,7 @@ use time::Duration;
 use tonic::Code;
 use tonic::transport::Endpoint;
 
-use crate::support::{call_with, database, start_at};
+use crate::support::{call_with, database, http, start_at};
 
 const PEPPER: &[u8] = b"0123456789abcdef0123456789abcdef";
 
@@ -25,6 +25,11 @@ struct World {
 
 impl World {
     async fn new(entries: &[&str]) -> Self {
+        Self::with("", entries).await
+    }
+
+    /// With more configuration.
+    async fn with(more: &str, entries: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (file, pepper) = (
             folder.path().join("keys.toml"),
@@ -34,7 +39,7 @@ impl World {
         // With the line end that editors leave.
         std::fs::write(&pepper, [PEPPER, b"\n"].concat()).unwrap();
         let toml = format!(
-            "insecure_dev = false\nserver.files_reload_ms = 20\n[auth.api_keys]\nfile = '{}'\npepper_file = '{}'",
+            "insecure_dev = false\nserver.files_reload_ms = 20\n{more}\n[auth.api_keys]\nfile = '{}'\npepper_file = '{}'",
             file.display(),
             pepper.display()
         );
@@ -197,4 +202,39 @@ fn entries_that_cannot_be_used_are_not_made() {
         },
         PEPPER
     ));
+}
+
+/// The clock of failures is the machine's: a limit of one a second comes back meanwhile, so these try until it is used up.
+#[tokio::test]
+async fn an_address_that_guesses_is_not_heard_but_for_keys_that_it_has_shown() {
+    let (key, new) = (issue(1), issue(2));
+    let limit = "auth.failures = { calls_per_second = 1, burst = 5 }";
+    let world = World::with(limit, &[&key.entry, &new.entry]).await;
+    assert!(world.call(&key.key).await.is_ok());
+    let mut refused = None;
+    for _ in 0..10_000 {
+        let error = world.call("oms_live_x_y").await.unwrap_err();
+        if error.code() == Code::ResourceExhausted {
+            refused = Some(error);
+            break;
+        }
+        assert_eq!(error.code(), Code::Unauthenticated);
+    }
+    let refused = refused.unwrap();
+    assert_eq!(refused.reason(), Some(ErrorReason::RateLimited));
+    assert!(refused.retry_after().is_some() && refused.retryable());
+    assert!(world.call(&key.key).await.is_ok());
+    // A good key of which nothing is known waits with the others, as long as the retry says.
+    wait_for("the new key to be heard", || async {
+        world
+            .call(&new.key)
+            .await
+            .map_err(|error| error.to_string())
+    })
+    .await;
+    let metrics = http(world.handle.admin_addr, "GET /metrics HTTP/1.1", "", b"").await;
+    for outcome in ["refused", "unheard"] {
+        let line = format!("oms_auth_failures{{door=\"call\",outcome=\"{outcome}\"}}");
+        assert!(metrics.contains(&line), "{metrics}");
+    }
 }

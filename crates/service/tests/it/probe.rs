@@ -3,6 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};
 
+use axum::Router;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use axum::routing::post;
 use oms_core::Violations;
 use oms_proto::common::v1::{ErrorReason, Shortage};
 use oms_proto::events::v1::GetHeadRequest;
@@ -13,7 +17,9 @@ use oms_proto::order::v1::{
     Hold, ListHoldsRequest, ListHoldsResponse, PlaceHoldRequest, PlaceHoldResponse,
     ReleaseHoldRequest, ReleaseHoldResponse,
 };
-use oms_service::{ApiError, Common, PeerChannel, PeerError, Program, Setup, fingerprint};
+use oms_service::{
+    ApiError, Common, PeerChannel, PeerError, Program, Setup, Unproved, fingerprint,
+};
 use serde::Deserialize;
 use sqlx::migrate::Migrator;
 use tokio::sync::Semaphore;
@@ -53,11 +59,25 @@ impl Program for Probe {
     async fn build(config: Config, setup: &mut Setup) -> anyhow::Result<()> {
         let peer = setup.peer("inventory").ok();
         setup.serve(HoldServiceServer::new(Api { peer }));
+        setup.serve_http(webhooks());
         if config.background_fails {
             setup.background("doomed", |_| tokio::spawn(async { panic!("as told") }));
         }
         Ok(())
     }
+}
+
+/// A webhook whose body is its signature.
+fn webhooks() -> Router {
+    let receive = |body: String| async move {
+        if body == "signed" {
+            return "taken".into_response();
+        }
+        let mut refused = (StatusCode::UNAUTHORIZED, "refused").into_response();
+        refused.extensions_mut().insert(Unproved);
+        refused
+    };
+    Router::new().route("/webhooks/probe", post(receive))
 }
 
 /// Where calls of `wait:<name>` stand until a permit is given.

@@ -17,6 +17,7 @@ use axum::routing::post;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
+use oms_service::Unproved;
 use serde_json::json;
 
 use super::reconciler::{self, Looked};
@@ -77,7 +78,11 @@ async fn receive(
         Err(refusal) => {
             tracing::warn!(provider, code = refusal.code(), "webhook refused");
             let error = json!({ "code": refusal.code(), "message": refusal.to_string() });
-            respond(refusal.status(), &json!({ "error": error }))
+            let mut response = respond(refusal.status(), &json!({ "error": error }));
+            if refusal.is_unproved() {
+                response.extensions_mut().insert(Unproved);
+            }
+            response
         }
     }
 }
@@ -118,6 +123,19 @@ async fn take(ctx: &Ctx, provider: &'static str, hint: &Hint) -> Result<Taken, R
 }
 
 impl Refusal {
+    /// Whether its sender did not prove to be the provider.
+    fn is_unproved(self) -> bool {
+        matches!(
+            self,
+            Self::UnknownProvider
+                | Self::NotConfigured
+                | Self::SignatureMissing
+                | Self::SignatureMalformed
+                | Self::SignatureInvalid
+                | Self::SignatureExpired
+        )
+    }
+
     fn status(self) -> StatusCode {
         match self {
             Self::UnknownProvider | Self::NotConfigured => StatusCode::NOT_FOUND,

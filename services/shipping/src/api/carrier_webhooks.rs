@@ -14,6 +14,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use metrics::{counter, describe_counter};
 use oms_core::Violations;
+use oms_service::Unproved;
 use serde_json::{Value, json};
 
 use crate::commands::Context;
@@ -66,7 +67,11 @@ async fn receive(
                 tracing::warn!(%violations, "a carrier's event is wrong");
                 error["violations"] = listed(violations);
             }
-            respond(status, &json!({ "error": error }))
+            let mut response = respond(status, &json!({ "error": error }));
+            if refusal == Refusal::Unsigned {
+                response.extensions_mut().insert(Unproved);
+            }
+            response
         }
     }
 }
