@@ -16,5 +16,6 @@ for argument in "$@"; do
         arguments+=("$argument")
     fi
 done
-cargo build --locked --quiet "${profile[@]}" --package oms-tests --bin oms-node --bin oms-soak
+# Of the whole workspace, as `make test` builds it: one package alone has fewer features, and all would be compiled anew.
+cargo build --locked --quiet "${profile[@]}" --workspace --bin oms-node --bin oms-soak
 exec "${CARGO_TARGET_DIR:-target}/$folder/oms-soak" "${arguments[@]}"
