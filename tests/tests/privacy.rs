@@ -176,7 +176,7 @@ async fn secrets_are_sealed(postgres_url: &str, secrets: &[String]) -> anyhow::R
         let bytes = STANDARD.decode(text)?;
         let places = look_for(postgres_url, text, Some(&bytes)).await?;
         ensure!(places.is_empty(), "a secret in clear: {places:#?}");
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = hex::encode(&bytes);
         let places = found(postgres_url, &hex).await?;
         ensure!(places.is_empty(), "a secret as hex: {places:#?}");
     }

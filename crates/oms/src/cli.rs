@@ -399,7 +399,7 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 sandbox_psp::serve(&args).await.map(|()| ExitCode::SUCCESS)
             }
             Command::Verify(args) => verify::command(&args).await.map(judged),
-            Command::Smoke(args) => smoke::command(&args).await,
+            Command::Smoke(args) => Box::pin(smoke::command(&args)).await,
             Command::Audit(args) => audit::command(&args).await.map(judged),
             Command::Repair(Repair::Reservations(args)) => repair::command(&args).await.map(judged),
             Command::ApiKey(command) => identity::api_key(&command).map(|()| ExitCode::SUCCESS),

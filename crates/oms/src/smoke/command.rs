@@ -101,7 +101,7 @@ pub(crate) async fn command(args: &SmokeArgs) -> anyhow::Result<ExitCode> {
         prepare: args.prepare,
         patience: Duration::from_secs(args.timeout),
     };
-    let report = run(&clients, &plan).await;
+    let report = Box::pin(run(&clients, &plan)).await;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {

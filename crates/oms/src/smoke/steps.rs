@@ -26,7 +26,7 @@ pub async fn run(clients: &Clients, plan: &Plan) -> Report {
         },
         is_asked: false,
     };
-    let passed = run.there_and_back().await.is_some();
+    let passed = Box::pin(run.there_and_back()).await.is_some();
     run.report.passed = passed;
     if !passed && run.is_asked {
         run.clean_up().await;
@@ -50,7 +50,7 @@ impl Run<'_> {
             self.step(
                 "prepare",
                 "order, inventory",
-                prepare::everything(clients, plan),
+                Box::pin(prepare::everything(clients, plan)),
             )
             .await?;
         }
@@ -82,8 +82,12 @@ impl Run<'_> {
         self.step("returns", "returns", looks::returns(clients, plan, id))
             .await?;
 
-        self.step("cancel", "order", looks::cancel(clients, plan.patience, id))
-            .await?;
+        self.step(
+            "cancel",
+            "order",
+            Box::pin(looks::cancel(clients, plan.patience, id)),
+        )
+        .await?;
         self.step(
             "recall",
             "fulfillment",

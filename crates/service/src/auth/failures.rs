@@ -95,7 +95,7 @@ impl Failures {
             Some(until) if secret.is_none_or(|secret| !self.known.has(secret)) => {
                 counter!(names::AUTH_FAILURES, "door" => door.as_str(), "outcome" => "unheard")
                     .increment(1);
-                Err(until.duration_since(now).into())
+                Err(until.duration_since(now))
             }
             _ => Ok(()),
         }

@@ -44,12 +44,11 @@ async fn seal_some(ctx: &Ctx) -> Result<usize, Error> {
                 let found =
                     webhook_secrets::lock_sealed_otherwise(conn, masters.newest(), BATCH).await?;
                 for mut stored in found.iter().cloned() {
-                    match &stored.key {
-                        Some(wrapped) => stored.key = masters.rewrap(stored.secret_id, wrapped)?,
-                        None => {
-                            let secret = Secret::open(masters, &stored)?;
-                            stored = secret.seal(masters, stored.endpoint_id, stored.secret_id)?;
-                        }
+                    if let Some(wrapped) = &stored.key {
+                        stored.key = masters.rewrap(stored.secret_id, wrapped)?;
+                    } else {
+                        let secret = Secret::open(masters, &stored)?;
+                        stored = secret.seal(masters, stored.endpoint_id, stored.secret_id)?;
                     }
                     webhook_secrets::reseal(conn, &stored).await?;
                 }
