@@ -44,7 +44,12 @@ impl Nodes {
                 node,
                 "CLUSTER",
                 &["INFO"],
-                &["cluster_state:ok", "cluster_known_nodes:3"],
+                &[
+                    "cluster_state:ok",
+                    "cluster_known_nodes:3",
+                    // Each has heard who serves what.
+                    "cluster_slots_assigned:16384",
+                ],
             )
             .await;
         }

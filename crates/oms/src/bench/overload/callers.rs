@@ -40,6 +40,14 @@ pub(super) enum Method {
 }
 
 impl Method {
+    /// Of the measure.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Place => "place",
+            Self::Reserve => "reserve",
+        }
+    }
+
     /// The service that serves it.
     pub(super) fn service(self) -> &'static str {
         match self {
