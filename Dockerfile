@@ -16,7 +16,7 @@ RUN cargo build --release --locked \
         --package oms-shipping --package oms-returns \
     && mkdir /bin-of-oms \
     && for name in oms oms-order oms-inventory oms-fulfillment oms-shipping oms-returns; do \
-        strip --strip-debug -o "/bin-of-oms/$name" "target/release/$name" || exit 1; \
+        strip --strip-all -o "/bin-of-oms/$name" "target/release/$name" || exit 1; \
     done
 
 FROM scratch AS prebuilt

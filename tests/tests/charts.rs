@@ -54,6 +54,11 @@ fn services_accept_what_the_chart_sets() {
     assert_eq!(accepted, 3 * programs().len());
 }
 
+/// A value of YAML, in quotes or not.
+fn scalar(value: &str) -> String {
+    serde_json::from_str(value).unwrap_or_else(|_| value.to_owned())
+}
+
 /// The variables of a service, from the lines of its ConfigMap and the environment of its container.
 fn as_toml(service: &str, manifests: &str) -> String {
     let prefix = format!("OMS_{}__", service.to_uppercase());
@@ -65,14 +70,18 @@ fn as_toml(service: &str, manifests: &str) -> String {
             continue;
         };
         let (name, value) = match rest.split_once(": ") {
-            Some((name, value)) => (name, value.trim_matches('"')),
-            None => (rest, secret(rest)),
+            Some((name, value)) => (name, scalar(value)),
+            None => (rest, secret(rest).to_owned()),
         };
         let key = name.to_lowercase().replace("__", ".");
         // The same variable stands in several manifests, always with the same value.
         if !toml.contains(&format!("{key} = ")) {
-            // As the environment does: text, of which the configuration makes numbers.
-            writeln!(toml, "{key} = {value:?}").unwrap();
+            // As the environment does: text, of which the configuration makes numbers, or a list.
+            if value.starts_with('[') {
+                writeln!(toml, "{key} = {value}").unwrap();
+            } else {
+                writeln!(toml, "{key} = {value:?}").unwrap();
+            }
         }
     }
     toml

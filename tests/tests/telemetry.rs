@@ -21,7 +21,9 @@ use serde_json::Value;
 
 /// Told only when something goes wrong, by what nobody uses here (tokens, certificates, webhooks), or by a program that
 /// does not run here.
-const NOT_EVERY_DAY: [&str; 29] = [
+const NOT_EVERY_DAY: [&str; 31] = [
+    "oms_auth_failures",
+    "oms_shipping_carrier_webhooks",
     "oms_auth_files_reloaded",
     "oms_auth_jwks_fetches",
     "oms_rpc_client_failovers",

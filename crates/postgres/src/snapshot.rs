@@ -3,9 +3,9 @@
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
-use sqlx::{PgConnection, Postgres, SqlSafeStr, Transaction};
+use sqlx::{PgConnection, Postgres, Transaction};
 
-use crate::{Db, Error};
+use crate::{Db, Error, tx};
 
 const BEGIN: &str = "begin isolation level repeatable read read only";
 
@@ -52,7 +52,7 @@ impl Db {
 
     async fn begin_snapshot(&self) -> Result<Snapshot, Error> {
         let conn = self.acquire("snapshot").await?;
-        let inner = Transaction::begin(conn, Some(BEGIN.into_sql_str())).await?;
+        let inner = tx::begin(conn, Some(BEGIN)).await?;
         Ok(Snapshot { inner })
     }
 }

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use futures::future::BoxFuture;
 use metrics::{counter, histogram};
 use oms_telemetry::mark_failed;
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::pool::PoolConnection;
+use sqlx::{PgConnection, Postgres, SqlSafeStr, Transaction};
 use tracing::Instrument;
 
 use crate::scope::Scope;
@@ -68,6 +69,18 @@ enum Attempt<T, E> {
     Failed(E),
     /// The body or the commit met another transaction, or the connection was dead at BEGIN.
     Again(E),
+}
+
+/// Begins a transaction, whatever becomes of the caller: a BEGIN that nobody waits for any more would leave its connection
+/// inside of a transaction, without a word, for whoever gets it next.
+pub(crate) async fn begin(
+    conn: PoolConnection<Postgres>,
+    statement: Option<&'static str>,
+) -> Result<Transaction<'static, Postgres>, Error> {
+    let statement = statement.map(SqlSafeStr::into_sql_str);
+    let begun = tokio::spawn(Transaction::begin(conn, statement)).await;
+    // It neither panics nor is it aborted, but for the end of the runtime.
+    Ok(begun.unwrap_or(Err(sqlx::Error::WorkerCrashed))?)
 }
 
 impl Db {
@@ -156,7 +169,7 @@ impl Db {
             Ok(conn) => conn,
             Err(error) => return failed(name, error),
         };
-        let inner = match Transaction::begin(conn, None).await.map_err(Error::from) {
+        let inner = match begin(conn, None).await {
             Ok(inner) => inner,
             // The connection died while it was idle; another one may live.
             Err(error @ Error::Unavailable { .. }) => return Attempt::Again(E::from(error)),

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use futures::FutureExt;
 use oms_postgres::{Error, ErrorKind, tasks};
 use sqlx::PgConnection;
 use tokio::sync::Barrier;
@@ -256,6 +257,25 @@ async fn a_snapshot_sees_one_moment_and_writes_nothing() {
         .await
         .unwrap();
     assert_eq!(after, before + 1);
+}
+
+#[tokio::test]
+async fn who_gives_up_while_it_begins_leaves_a_clean_connection() {
+    let fixture = Fixture::new().await;
+    accounts(&fixture).await;
+    for _ in 0..20 {
+        // Polled once: BEGIN is on its way, and nobody waits for it any more.
+        assert!(fixture.db.snapshot().now_or_never().is_none());
+        fixture
+            .db
+            .run_tx("after_giving_up", |tx| {
+                Box::pin(async move { add(tx, 1, 1).await })
+            })
+            .await
+            .unwrap();
+    }
+    let balance = "select balance from accounts where id = 1";
+    assert_eq!(fixture.number(balance).await, 30);
 }
 
 #[tokio::test]
