@@ -30,6 +30,17 @@ pub(crate) struct Facts {
     postgres: Settings,
 }
 
+/// Resident memory of a process in MiB; `None` where the system does not tell.
+pub(crate) fn resident_mib(pid: u32) -> Option<f64> {
+    resident_of(&read(&format!("/proc/{pid}/status")))
+}
+
+fn resident_of(status: &str) -> Option<f64> {
+    let kibibytes = value_of("VmRSS", status)?;
+    let kibibytes: f64 = kibibytes.strip_suffix(" kB")?.parse().ok()?;
+    Some(kibibytes / 1024.0)
+}
+
 /// Looks around.
 pub(crate) async fn collect(postgres_url: &str, redis_url: &str) -> anyhow::Result<Facts> {
     let load = read("/proc/loadavg");
@@ -144,6 +155,8 @@ mod tests {
             Some(24)
         );
         assert_eq!(value_of("SwapTotal", text), None);
+        let resident = resident_of("VmPeak:\t    9000 kB\nVmRSS:\t    2048 kB\n").unwrap();
+        assert!((resident - 2.0).abs() < 1e-9);
     }
 
     #[test]

@@ -91,6 +91,19 @@ async fn test_engines() -> Arc<Engines> {
     let mut config = EnginesConfig::throwaway(dir, cache);
     config.postgres_url = Some(oms_testkit::postgres_url().await);
     config.redis_url = Some(oms_testkit::redis_url().await);
+    start(config).await
+}
+
+/// Engines of one test alone, for the five services, whose databases have the same names everywhere.
+#[cfg(test)]
+async fn own_engines() -> Arc<Engines> {
+    let dir = std::env::temp_dir().join(format!("oms-bench-{}", oms_testkit::unique()));
+    let cache = dir.join("engines");
+    start(EnginesConfig::throwaway(dir, cache)).await
+}
+
+#[cfg(test)]
+async fn start(config: EnginesConfig) -> Arc<Engines> {
     let start = move || Engines::start(&config).unwrap();
     Arc::new(tokio::task::spawn_blocking(start).await.unwrap())
 }

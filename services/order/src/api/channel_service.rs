@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status};
 use super::Api;
 use super::error::status;
 use super::new_order::fill_policy;
-use super::requests::{caller, id, refuse, refused};
+use super::requests::{caller, id, next_page, refuse, refused};
 use crate::commands::upsert_channel::upsert_channel;
 use crate::domain::free_text::check_free_text;
 use crate::domain::new_order::Channel;
@@ -60,16 +60,10 @@ impl ChannelService for Api {
         refuse(violations)?;
         let seal = fingerprint(&pb::ListChannelsRequest::default());
         let after = PageToken::decode::<String>(&message.page_token, &seal)?.unwrap_or_default();
-        let limit = usize::try_from(size).unwrap_or_default();
         let mut found = list_channels(&self.ctx, access.channels.names(), &after, size + 1)
             .await
             .map_err(status)?;
-        let more = found.len() > limit;
-        found.truncate(limit);
-        let next_page_token = match found.last() {
-            Some(last) if more => PageToken::encode(&last.channel_id, &seal),
-            _ => String::new(),
-        };
+        let next_page_token = next_page(&mut found, size, &seal, |last| last.channel_id.clone());
         Ok(Response::new(pb::ListChannelsResponse {
             channels: found.iter().map(messages::channel).collect(),
             next_page_token,

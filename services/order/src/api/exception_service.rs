@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::Api;
 use super::error::status;
-use super::requests::{caller, id, of_position, position, refuse, refused};
+use super::requests::{caller, id, next_page, of_position, position, refuse, refused};
 use crate::commands::override_exception::{OverrideException, override_exception};
 use crate::commands::retry_exception::{RetryException, retry_exception};
 use crate::commands::skip_exception::{SkipException, skip_exception};
@@ -35,16 +35,12 @@ impl ExceptionService for Api {
         message.page_size = 0;
         let seal = fingerprint(&message);
         let after = PageToken::decode::<(i64, Uuid)>(&token, &seal)?.and_then(of_position);
-        let limit = usize::try_from(size).unwrap_or_default();
         let mut found = list_exceptions(&self.ctx, after, size + 1)
             .await
             .map_err(status)?;
-        let more = found.len() > limit;
-        found.truncate(limit);
-        let next_page_token = match found.last() {
-            Some(last) if more => PageToken::encode(&position(last.parked_at, last.id), &seal),
-            _ => String::new(),
-        };
+        let next_page_token = next_page(&mut found, size, &seal, |last| {
+            position(last.parked_at, last.id)
+        });
         Ok(Response::new(pb::ListExceptionsResponse {
             exceptions: found.into_iter().map(exception).collect(),
             next_page_token,

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::Api;
 use super::error::status;
 use super::requests::{
-    caller, id, of_position, optional_id, optional_time, position, refuse, refused,
+    caller, id, next_page, of_position, optional_id, optional_time, position, refuse, refused,
 };
 use crate::commands::place_hold::{PlaceHold, place_hold};
 use crate::commands::release_hold::{ReleaseHold, release_hold};
@@ -92,7 +92,6 @@ impl HoldService for Api {
         message.page_size = 0;
         let seal = fingerprint(&message);
         let after = PageToken::decode::<(i64, Uuid)>(&token, &seal)?.and_then(of_position);
-        let limit = usize::try_from(size).unwrap_or_default();
         let filter = HoldFilter {
             order_id,
             active_only: message.active_only,
@@ -101,14 +100,9 @@ impl HoldService for Api {
         let mut found = list_holds(&self.ctx, &filter, after, size + 1)
             .await
             .map_err(status)?;
-        let more = found.len() > limit;
-        found.truncate(limit);
-        let next_page_token = match found.last() {
-            Some((_, last)) if more => {
-                PageToken::encode(&position(last.created_at, last.hold_id.uuid()), &seal)
-            }
-            _ => String::new(),
-        };
+        let next_page_token = next_page(&mut found, size, &seal, |(_, last)| {
+            position(last.created_at, last.hold_id.uuid())
+        });
         Ok(Response::new(pb::ListHoldsResponse {
             holds: found
                 .iter()

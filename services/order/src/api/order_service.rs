@@ -12,7 +12,9 @@ use uuid::Uuid;
 use super::Api;
 use super::error::status;
 use super::new_order::new_order;
-use super::requests::{caller, id, of_position, optional_time, position, refuse, refused};
+use super::requests::{
+    caller, id, next_page, of_position, optional_time, position, refuse, refused,
+};
 use crate::commands::place_order::{PlaceOrder, place_order};
 use crate::commands::update_order::{self, UpdateOrder, update_order};
 use crate::commands::validate_order::validate_order;
@@ -117,19 +119,12 @@ impl OrderService for Api {
         let named = Some(filter.channel_id.as_str()).filter(|id| !id.is_empty());
         let channels = oms_service::channels(&access, named)?;
         let after = PageToken::decode::<(i64, Uuid)>(&token, &seal)?.and_then(of_position);
-        let limit = usize::try_from(size).unwrap_or_default();
-        // One more than asked tells whether there is a next page.
         let mut found = list_orders(&self.ctx, &filter, channels, after, size + 1)
             .await
             .map_err(status)?;
-        let more = found.len() > limit;
-        found.truncate(limit);
-        let next_page_token = match found.last() {
-            Some(last) if more => {
-                PageToken::encode(&position(last.created_at, last.order_id.uuid()), &seal)
-            }
-            _ => String::new(),
-        };
+        let next_page_token = next_page(&mut found, size, &seal, |last| {
+            position(last.created_at, last.order_id.uuid())
+        });
         Ok(Response::new(pb::ListOrdersResponse {
             orders: found.iter().map(messages::order).collect(),
             next_page_token,
@@ -197,16 +192,10 @@ impl OrderService for Api {
             ..pb::GetOrderTimelineRequest::default()
         });
         let after = PageToken::decode::<i64>(&message.page_token, &seal)?.unwrap_or_default();
-        let limit = usize::try_from(size).unwrap_or_default();
         let mut rows = get_order_timeline(&self.ctx, order_id, after, size + 1)
             .await
             .map_err(status)?;
-        let more = rows.len() > limit;
-        rows.truncate(limit);
-        let next_page_token = match rows.last() {
-            Some(last) if more => PageToken::encode(&last.sequence, &seal),
-            _ => String::new(),
-        };
+        let next_page_token = next_page(&mut rows, size, &seal, |last| last.sequence);
         Ok(Response::new(pb::GetOrderTimelineResponse {
             entries: rows.into_iter().map(messages::timeline_entry).collect(),
             next_page_token,
@@ -234,18 +223,12 @@ impl OrderService for Api {
         });
         let after = PageToken::decode::<(i64, String)>(&message.page_token, &seal)?;
         let after = after.and_then(of_position);
-        let limit = usize::try_from(size).unwrap_or_default();
         let mut found = get_order_trace(&self.ctx, order_id, after, size + 1)
             .await
             .map_err(status)?;
-        let more = found.len() > limit;
-        found.truncate(limit);
-        let next_page_token = match found.last() {
-            Some(last) if more => {
-                PageToken::encode(&position(last.first_at, &last.trace_id), &seal)
-            }
-            _ => String::new(),
-        };
+        let next_page_token = next_page(&mut found, size, &seal, |last| {
+            position(last.first_at, last.trace_id.clone())
+        });
         Ok(Response::new(pb::GetOrderTraceResponse {
             traces: found.into_iter().map(messages::order_trace).collect(),
             next_page_token,

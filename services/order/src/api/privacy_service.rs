@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::Api;
 use super::error::status;
-use super::requests::{caller, id, of_position, position, refuse, refused};
+use super::requests::{caller, id, next_page, of_position, position, refuse, refused};
 use crate::commands::erase_customer::erase_customer;
 use crate::domain::erasure::Subject;
 use crate::queries::export_customer_data::{export_customer_data, subject_of};
@@ -56,19 +56,13 @@ impl PrivacyService for Api {
         message.page_size = 0;
         let seal = fingerprint(&message);
         let after = PageToken::decode::<(i64, Uuid)>(&token, &seal)?.and_then(of_position);
-        let limit = usize::try_from(size).unwrap_or_default();
         let subject = self.resolve(subject).await?;
         let mut found = export_customer_data(&self.ctx, &subject, after, size + 1)
             .await
             .map_err(status)?;
-        let more = found.len() > limit;
-        found.truncate(limit);
-        let next_page_token = match found.last() {
-            Some(((time, order_id), _)) if more => {
-                PageToken::encode(&position(*time, *order_id), &seal)
-            }
-            _ => String::new(),
-        };
+        let next_page_token = next_page(&mut found, size, &seal, |((time, order_id), _)| {
+            position(*time, *order_id)
+        });
         Ok(Response::new(pb::ExportCustomerDataResponse {
             orders: found.into_iter().map(|(_, order)| order).collect(),
             next_page_token,

@@ -5,7 +5,8 @@ use std::str::FromStr;
 use oms_core::{Money, Principal, Violations};
 use oms_proto::Mutation;
 use oms_proto::common::v1 as common;
-use oms_service::{ApiError, fingerprint};
+use oms_service::{ApiError, PageToken, fingerprint};
+use serde::Serialize;
 use time::OffsetDateTime;
 use tonic::Status;
 use uuid::Uuid;
@@ -99,6 +100,23 @@ pub(super) fn caller(principal: Principal, request_id: Uuid, message: &impl Muta
         request_id,
         fingerprint: fingerprint(message),
         reason: message.why().to_owned(),
+    }
+}
+
+/// Cuts what was found to a page: one more than it holds was asked for, which tells whether there is a next one. Answers the
+/// token of that, which is sealed for the same filter and holds the position of the last; empty when there is none.
+pub(super) fn next_page<T, P: Serialize>(
+    found: &mut Vec<T>,
+    size: i64,
+    seal: &[u8; 32],
+    position: impl FnOnce(&T) -> P,
+) -> String {
+    let size = usize::try_from(size).unwrap_or_default();
+    let more = found.len() > size;
+    found.truncate(size);
+    match found.last() {
+        Some(last) if more => PageToken::encode(&position(last), seal),
+        _ => String::new(),
     }
 }
 

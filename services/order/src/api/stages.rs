@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::Api;
 use super::error::status;
-use super::requests::{of_position, position, refuse};
+use super::requests::{next_page, of_position, position, refuse};
 use crate::domain::stage::Stage;
 use crate::messages;
 use crate::queries::get_backlog::get_backlog;
@@ -29,18 +29,12 @@ impl Api {
         let within = within(message.within, &mut violations);
         refuse(violations)?;
         let after = PageToken::decode::<(i64, Uuid)>(&token, &seal)?.and_then(of_position);
-        let limit = usize::try_from(size).unwrap_or_default();
         let mut found = list_at_risk(&self.ctx, stage, within, after, size + 1)
             .await
             .map_err(status)?;
-        let more = found.len() > limit;
-        found.truncate(limit);
-        let next_page_token = match found.last() {
-            Some(last) if more => {
-                PageToken::encode(&position(last.due, last.order_id.uuid()), &seal)
-            }
-            _ => String::new(),
-        };
+        let next_page_token = next_page(&mut found, size, &seal, |last| {
+            position(last.due, last.order_id.uuid())
+        });
         let now = self.ctx.now();
         Ok(Response::new(pb::ListAtRiskResponse {
             orders: found

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::Api;
 use super::error::status;
-use super::requests::{caller, id, optional_id, optional_time, refuse, refused};
+use super::requests::{caller, id, next_page, optional_id, optional_time, refuse, refused};
 use crate::commands::create_webhook_endpoint::{CreateWebhookEndpoint, create_webhook_endpoint};
 use crate::commands::delete_webhook_endpoint::delete_webhook_endpoint;
 use crate::commands::replay_webhook_deliveries::{Selection, replay_webhook_deliveries};
@@ -133,15 +133,9 @@ impl WebhookService for Api {
         refuse(violations)?;
         let seal = fingerprint(&pb::ListWebhookEndpointsRequest::default());
         let after = PageToken::decode::<Uuid>(&message.page_token, &seal)?.unwrap_or_default();
-        let limit = usize::try_from(size).unwrap_or_default();
         let found = list_webhook_endpoints(&self.ctx, after, size + 1).await;
         let mut found = found.map_err(status)?;
-        let more = found.len() > limit;
-        found.truncate(limit);
-        let next_page_token = match found.last() {
-            Some(last) if more => PageToken::encode(&last.endpoint_id, &seal),
-            _ => String::new(),
-        };
+        let next_page_token = next_page(&mut found, size, &seal, |last| last.endpoint_id);
         Ok(Response::new(pb::ListWebhookEndpointsResponse {
             endpoints: found.iter().map(messages::webhook_endpoint).collect(),
             next_page_token,
@@ -185,15 +179,11 @@ impl WebhookService for Api {
         message.page_size = 0;
         let seal = fingerprint(&message);
         let after = PageToken::decode::<(i64, Uuid)>(&token, &seal)?;
-        let limit = usize::try_from(size).unwrap_or_default();
         let found = list_webhook_deliveries(&self.ctx, &filter, after, size + 1).await;
         let mut found = found.map_err(status)?;
-        let more = found.len() > limit;
-        found.truncate(limit);
-        let next_page_token = match found.last() {
-            Some(last) if more => PageToken::encode(&(last.feed_pos, last.delivery_id), &seal),
-            _ => String::new(),
-        };
+        let next_page_token = next_page(&mut found, size, &seal, |last| {
+            (last.feed_pos, last.delivery_id)
+        });
         Ok(Response::new(pb::ListWebhookDeliveriesResponse {
             deliveries: found.iter().map(messages::webhook_delivery).collect(),
             next_page_token,

@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
+use oms_seal::{MasterKeys, SealError};
 use tokio_util::sync::CancellationToken;
 
 use super::secret::Secret;
 use crate::ctx::Ctx;
 use crate::error::Error;
-use crate::store::webhook_secrets;
+use crate::store::webhook_secrets::{self, StoredSecret};
 
 /// Rows that one transaction works on.
 const BATCH: i64 = 100;
@@ -43,17 +44,27 @@ async fn seal_some(ctx: &Ctx) -> Result<usize, Error> {
                 let (conn, masters) = (tx.conn(), &ctx.masters);
                 let found =
                     webhook_secrets::lock_sealed_otherwise(conn, masters.newest(), BATCH).await?;
-                for mut stored in found.iter().cloned() {
-                    if let Some(wrapped) = &stored.key {
-                        stored.key = masters.rewrap(stored.secret_id, wrapped)?;
-                    } else {
-                        let secret = Secret::open(masters, &stored)?;
-                        stored = secret.seal(masters, stored.endpoint_id, stored.secret_id)?;
+                for stored in &found {
+                    if let Some(anew) = anew(masters, stored)? {
+                        webhook_secrets::reseal(conn, &anew).await?;
                     }
-                    webhook_secrets::reseal(conn, &stored).await?;
                 }
                 Ok::<_, Error>(found.len())
             })
         })
         .await
+}
+
+/// The secret as it should be; `None` when it is so already.
+fn anew(masters: &MasterKeys, stored: &StoredSecret) -> Result<Option<StoredSecret>, SealError> {
+    let Some(wrapped) = &stored.key else {
+        let secret = Secret::open(masters, stored)?;
+        let sealed = secret.seal(masters, stored.endpoint_id, stored.secret_id)?;
+        return Ok(Some(sealed));
+    };
+    let rewrapped = masters.rewrap(stored.secret_id, wrapped)?;
+    Ok(rewrapped.map(|key| StoredSecret {
+        key: Some(key),
+        ..stored.clone()
+    }))
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::bench::facts::resident_mib;
+
 const EVERY: Duration = Duration::from_millis(100);
 
 /// Watches a process.
@@ -39,14 +41,4 @@ impl Resident {
         let most = self.most.await.ok()?;
         self.before.map(|before| (before, most.max(before)))
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a size for people")]
-fn resident_mib(pid: u32) -> Option<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
-    Some(kib as f64 / 1024.0)
 }

@@ -1,15 +1,11 @@
 //! The bench runs from end to end, small.
 
-use oms_engines::{Engines, EnginesConfig};
-
 use super::*;
+use crate::bench::own_engines;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_small_bench_measures_both_sides_and_finds_nothing_wrong() {
-    let dir = std::env::temp_dir().join(format!("oms-bench-{}", oms_testkit::unique()));
-    let config = EnginesConfig::throwaway(dir.clone(), dir.join("engines"));
-    let start = move || Engines::start(&config).unwrap();
-    let engines = Arc::new(tokio::task::spawn_blocking(start).await.unwrap());
+    let engines = own_engines().await;
     let plan = Plan {
         rounds: 1,
         seconds: 1,
