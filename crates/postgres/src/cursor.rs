@@ -34,7 +34,14 @@ pub async fn get(
     Ok(found)
 }
 
-/// Moves the cursor over `(from_pos, through_pos]`. `false` when it does not stand at `from_pos`
+/// The cursor was moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moved {
+    /// Whether an earlier event of the source is parked, which may block later ones.
+    pub has_parked: bool,
+}
+
+/// Moves the cursor over `(from_pos, through_pos]`. `None` when it does not stand at `from_pos`
 /// in this epoch: drop the batch, apply nothing, and read again from [`get`].
 pub async fn advance(
     conn: &mut PgConnection,
@@ -43,35 +50,39 @@ pub async fn advance(
     epoch: Uuid,
     from_pos: i64,
     through_pos: i64,
-) -> Result<bool, Error> {
-    let moved = sqlx::query!(
-        "update feed_cursors set pos = $5, updated_at = now()
-         where consumer = $1 and source = $2 and epoch = $3 and pos = $4",
+) -> Result<Option<Moved>, Error> {
+    let moved = sqlx::query_as!(
+        Moved,
+        r#"update feed_cursors set pos = $5, updated_at = now()
+         where consumer = $1 and source = $2 and epoch = $3 and pos = $4
+         returning exists (select from parked_events p
+             where p.consumer = $1 and p.source = $2) as "has_parked!""#,
         consumer,
         source,
         epoch,
         from_pos,
         through_pos,
     )
-    .execute(&mut *conn)
-    .await?
-    .rows_affected();
-    if moved > 0 || from_pos != 0 {
-        return Ok(moved > 0);
+    .fetch_optional(&mut *conn)
+    .await?;
+    if moved.is_some() || from_pos != 0 {
+        return Ok(moved);
     }
     // No row yet: the beginning. Another consumer that is first makes this insert do nothing.
-    let started = sqlx::query!(
-        "insert into feed_cursors (consumer, source, epoch, pos) values ($1, $2, $3, $4)
-         on conflict (consumer, source) do nothing",
+    let started = sqlx::query_as!(
+        Moved,
+        r#"insert into feed_cursors (consumer, source, epoch, pos) values ($1, $2, $3, $4)
+         on conflict (consumer, source) do nothing
+         returning exists (select from parked_events p
+             where p.consumer = $1 and p.source = $2) as "has_parked!""#,
         consumer,
         source,
         epoch,
         through_pos,
     )
-    .execute(conn)
-    .await?
-    .rows_affected();
-    Ok(started > 0)
+    .fetch_optional(conn)
+    .await?;
+    Ok(started)
 }
 
 /// Puts the cursor somewhere: to replay from an earlier position, or into another epoch after the

@@ -1,7 +1,8 @@
 //! Request ids: a repeated call answers what the first one did, and does nothing.
 //!
 //! Both calls belong into the transaction of the command: [`check`] as its first statement, before
-//! anything is locked or compared, and [`record`] when the effect is written. A concurrent repeat
+//! anything is locked or compared, and [`record`] when the effect is written; [`begin`] is both, where it is known
+//! before what the call is about. A concurrent repeat
 //! waits in [`check`] until the first call has ended: then it replays, or, if that one failed, runs
 //! itself. It never sees half of the first one, such as a version that has moved on.
 
@@ -52,6 +53,53 @@ pub async fn check(conn: &mut PgConnection, key: &RequestKey) -> Result<Option<S
     } else {
         find(conn, key).await
     }
+}
+
+/// [`check`] and [`record`] in one round trip, for a call whose resource is known before anything is done: when it goes
+/// on, it is recorded that it succeeds with this transaction.
+///
+/// # Errors
+/// [`Error::RequestIdReused`] when the id came before with another body.
+pub async fn begin(
+    conn: &mut PgConnection,
+    key: &RequestKey,
+    resource_id: &str,
+) -> Result<Option<String>, Error> {
+    debug_assert!(
+        scope::is_inside(),
+        "idempotency::begin belongs into a transaction"
+    );
+    let cause = TraceContext::current();
+    let begun = sqlx::query_scalar!(
+        r#"with begun as (
+             insert into idempotency (principal, method, request_id, request_hash, resource_id)
+             values ($1, $2, $3, $4, $5) on conflict (principal, method, request_id) do nothing
+             returning 1
+           ), audited as (
+             insert into audit_pending (principal, method, object_id, content_hash, reason, request_id,
+                                        traceparent)
+             select $1, $2, $5, $4, $6, $3, $7 from begun
+           )
+           select count(*) as "begun!" from begun"#,
+        key.principal,
+        key.method,
+        key.request_id,
+        key.hash.as_slice(),
+        resource_id,
+        key.reason,
+        cause.as_str(),
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    if begun > 0 {
+        return Ok(None);
+    }
+    let found = find(conn, key).await?;
+    if found.is_none() {
+        // An earlier call has left its id, and no resource.
+        record(conn, key, resource_id).await?;
+    }
+    Ok(found)
 }
 
 /// [`check`] that only reads, for use outside of a transaction: to spare a repeated call the

@@ -49,11 +49,20 @@ pub async fn append(conn: &mut PgConnection, event: &NewEvent) -> Result<(), Err
 
 /// Appends events in their order with one statement.
 pub async fn append_all(conn: &mut PgConnection, events: &[NewEvent]) -> Result<(), Error> {
+    let trace = TraceContext::current();
+    append_caused(conn, events, &vec![&trace; events.len()]).await
+}
+
+/// [`append_all`] for events with different causes, which are in step with the events.
+pub async fn append_caused(
+    conn: &mut PgConnection,
+    events: &[NewEvent],
+    causes: &[&TraceContext],
+) -> Result<(), Error> {
     if events.is_empty() {
         return Ok(());
     }
-    let trace = TraceContext::current();
-    let columns = Columns::of(events, &vec![&trace; events.len()]);
+    let columns = Columns::of(events, causes);
     sqlx::query!(
         "insert into outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type,
                              payload, actor, occurred_at, channel_id, location_id, partner_id,

@@ -24,19 +24,59 @@ use session::Ended;
 const RECONNECT_WAIT_FIRST: Duration = Duration::from_millis(100);
 const RECONNECT_WAIT_MOST: Duration = Duration::from_secs(5);
 
-/// What is done with an event, on the connection of the transaction that also moves the cursor.
-type Apply = Box<
+/// The events of one transaction, on whose connection all of this runs. It is dropped when the transaction fails, and
+/// another one begins with the next try.
+pub trait Batch: Send {
+    /// What is done with an event: change own rows, or insert a task keyed by the event's id. So no RPC, no Redis, no sleep.
+    fn apply<'t>(
+        &'t mut self,
+        conn: &'t mut PgConnection,
+        event: &'t Event,
+    ) -> BoxFuture<'t, Result<(), ApplyError>>;
+
+    /// Writes what was kept for the end.
+    fn finish<'t>(
+        self: Box<Self>,
+        conn: &'t mut PgConnection,
+    ) -> BoxFuture<'t, Result<(), ApplyError>>;
+}
+
+/// What begins a batch.
+type Begin = Box<
+    dyn for<'t> Fn(
+            &'t mut PgConnection,
+            &'t [Event],
+        ) -> BoxFuture<'t, Result<Box<dyn Batch>, Error>>
+        + Send
+        + Sync,
+>;
+
+/// What is done with each event on its own.
+type Apply = Arc<
     dyn for<'t> Fn(&'t mut PgConnection, &'t Event) -> BoxFuture<'t, Result<(), ApplyError>>
         + Send
         + Sync,
 >;
 
-/// What is done before the events of a transaction, on its connection.
-type Prepare = Box<
-    dyn for<'t> Fn(&'t mut PgConnection, &'t [Event]) -> BoxFuture<'t, Result<(), Error>>
-        + Send
-        + Sync,
->;
+/// A batch whose events have nothing to do with each other.
+struct OneByOne(Apply);
+
+impl Batch for OneByOne {
+    fn apply<'t>(
+        &'t mut self,
+        conn: &'t mut PgConnection,
+        event: &'t Event,
+    ) -> BoxFuture<'t, Result<(), ApplyError>> {
+        (self.0)(conn, event)
+    }
+
+    fn finish<'t>(
+        self: Box<Self>,
+        _: &'t mut PgConnection,
+    ) -> BoxFuture<'t, Result<(), ApplyError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
 
 /// An event could not be applied.
 #[derive(Debug, thiserror::Error)]
@@ -101,8 +141,7 @@ pub struct FeedConsumer {
     source: &'static str,
     types: Vec<String>,
     policy: EpochPolicy,
-    prepare: Option<Prepare>,
-    apply: Option<Apply>,
+    begin: Begin,
 }
 
 impl FeedConsumer {
@@ -115,8 +154,7 @@ impl FeedConsumer {
             source,
             types: Vec::new(),
             policy: EpochPolicy::default(),
-            prepare: None,
-            apply: None,
+            begin: one_by_one(Arc::new(|_, _| Box::pin(async { Ok(()) }))),
         }
     }
 
@@ -134,20 +172,6 @@ impl FeedConsumer {
         self
     }
 
-    /// What is done before the events of a transaction are applied: lock the rows that they change, in one order. The
-    /// transactions of two feeds that change the same rows would lock each other out otherwise.
-    #[must_use]
-    pub fn prepare<F>(mut self, prepare: F) -> Self
-    where
-        F: for<'t> Fn(&'t mut PgConnection, &'t [Event]) -> BoxFuture<'t, Result<(), Error>>
-            + Send
-            + Sync
-            + 'static,
-    {
-        self.prepare = Some(Box::new(prepare));
-        self
-    }
-
     /// What is done with an event: change own rows, or insert a task keyed by the event's id. Runs in
     /// the cursor's transaction, possibly several times; so no RPC, no Redis, no sleep.
     #[must_use]
@@ -158,7 +182,25 @@ impl FeedConsumer {
             + Sync
             + 'static,
     {
-        self.apply = Some(Box::new(apply));
+        self.begin = one_by_one(Arc::new(apply));
+        self
+    }
+
+    /// Instead of [`FeedConsumer::apply`], where the events of a transaction have something in common: rows that are locked
+    /// in one order before the first (the transactions of two feeds that change the same rows would lock each other out
+    /// otherwise), read once, and written once.
+    #[must_use]
+    pub fn batches<F>(mut self, begin: F) -> Self
+    where
+        F: for<'t> Fn(
+                &'t mut PgConnection,
+                &'t [Event],
+            ) -> BoxFuture<'t, Result<Box<dyn Batch>, Error>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.begin = Box::new(begin);
         self
     }
 
@@ -170,16 +212,18 @@ impl FeedConsumer {
             service: self.service,
             source: self.source,
             types: self.types,
-            prepare: self
-                .prepare
-                .unwrap_or_else(|| Box::new(|_, _| Box::pin(async { Ok(()) }))),
-            apply: self
-                .apply
-                .unwrap_or_else(|| Box::new(|_, _| Box::pin(async { Ok(()) }))),
+            begin: self.begin,
         };
         let policy = self.policy;
         tokio::spawn(async move { consumer.run(policy, cancel).await })
     }
+}
+
+fn one_by_one(apply: Apply) -> Begin {
+    Box::new(move |_, _| {
+        let batch: Box<dyn Batch> = Box::new(OneByOne(Arc::clone(&apply)));
+        Box::pin(async { Ok(batch) })
+    })
 }
 
 impl fmt::Debug for FeedConsumer {
@@ -198,8 +242,7 @@ struct Consumer {
     service: &'static str,
     source: &'static str,
     types: Vec<String>,
-    prepare: Prepare,
-    apply: Apply,
+    begin: Begin,
 }
 
 /// How often each event failed, by position. Lost at a restart, which only means more tries.

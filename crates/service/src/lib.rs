@@ -41,7 +41,7 @@ pub use auth::api_keys::{IssuedApiKey, NewApiKey, issue_api_key};
 pub use auth::config::{ApiKeysConfig, AuthConfig, JwtConfig, Quota, is_loopback};
 pub use client::{Credentials, PeerChannel, Secret};
 pub use config::{Common, ConfigError, Layers, PeerConfig, ServerConfig};
-pub use consumer::{ApplyError, EpochPolicy, FeedConsumer};
+pub use consumer::{ApplyError, Batch, EpochPolicy, FeedConsumer};
 pub use details::FieldViolation;
 pub use error::{ApiError, reason_from_name, reason_name};
 pub use handle::ServiceHandle;

@@ -30,7 +30,7 @@ use crate::commands::refund_payment::REFUND_PAYMENT_TASK;
 use crate::commands::settle_order::{REFUND_CANCELLATION_TASK, VOID_PAYMENT_TASK};
 use crate::commands::trigger_refund::REFUND_RETURN_TASK;
 use crate::config::{self, Config};
-use crate::consumers::{self, lock_orders};
+use crate::consumers::Source;
 use crate::ctx::Ctx;
 use crate::domain::credit::Book;
 use crate::payments::cash_on_delivery::CashOnDelivery;
@@ -202,52 +202,10 @@ fn push(ctx: &Arc<Ctx>, setup: &mut Setup) {
 
 /// Follows the feeds of the four peers.
 fn consume(ctx: &Arc<Ctx>, setup: &mut Setup) -> anyhow::Result<()> {
-    let own = Arc::clone(ctx);
-    let inventory = setup
-        .consumer("inventory")?
-        .types(consumers::inventory::TYPES);
-    let inventory = inventory.prepare(|conn, events| {
-        Box::pin(lock_orders(conn, events, consumers::inventory::order_of))
-    });
-    let inventory = inventory.apply(move |conn, event| {
-        let ctx = Arc::clone(&own);
-        Box::pin(async move { consumers::inventory::on_event(&ctx, conn, event).await })
-    });
-    setup.background("inventory feed", |cancel| inventory.spawn(cancel));
-
-    let own = Arc::clone(ctx);
-    let fulfillment = setup
-        .consumer("fulfillment")?
-        .types(consumers::fulfillment::TYPES);
-    let fulfillment = fulfillment.prepare(|conn, events| {
-        Box::pin(lock_orders(conn, events, consumers::fulfillment::order_of))
-    });
-    let fulfillment = fulfillment.apply(move |conn, event| {
-        let ctx = Arc::clone(&own);
-        Box::pin(async move { consumers::fulfillment::on_event(&ctx, conn, event).await })
-    });
-    setup.background("fulfillment feed", |cancel| fulfillment.spawn(cancel));
-
-    let own = Arc::clone(ctx);
-    let shipping = setup
-        .consumer("shipping")?
-        .types(consumers::shipping::TYPES);
-    let shipping = shipping
-        .prepare(|conn, events| Box::pin(lock_orders(conn, events, consumers::shipping::order_of)));
-    let shipping = shipping.apply(move |conn, event| {
-        let ctx = Arc::clone(&own);
-        Box::pin(async move { consumers::shipping::on_event(&ctx, conn, event).await })
-    });
-    setup.background("shipping feed", |cancel| shipping.spawn(cancel));
-
-    let own = Arc::clone(ctx);
-    let returns = setup.consumer("returns")?.types(consumers::returns::TYPES);
-    let returns = returns
-        .prepare(|conn, events| Box::pin(lock_orders(conn, events, consumers::returns::order_of)));
-    let returns = returns.apply(move |conn, event| {
-        let ctx = Arc::clone(&own);
-        Box::pin(async move { consumers::returns::on_event(&ctx, conn, event).await })
-    });
-    setup.background("returns feed", |cancel| returns.spawn(cancel));
+    for source in Source::ALL {
+        let consumer = setup.consumer(source.name())?;
+        let consumer = source.consume(Arc::clone(ctx), consumer);
+        setup.background(source.feed(), |cancel| consumer.spawn(cancel));
+    }
     Ok(())
 }

@@ -17,6 +17,7 @@ async fn advance(fixture: &Fixture, epoch: u64, from: i64, through: i64) -> bool
         })
         .await
         .unwrap()
+        .is_some()
 }
 
 async fn get(fixture: &Fixture) -> Option<Cursor> {
@@ -77,7 +78,9 @@ async fn two_consumers_of_one_name_apply_each_batch_once() {
             for from in 0..25 {
                 db.run_tx("apply", |tx| {
                     Box::pin(async move {
-                        if cursor::advance(tx, "order", "shipping", epoch, from, from + 1).await? {
+                        let moved =
+                            cursor::advance(tx, "order", "shipping", epoch, from, from + 1).await?;
+                        if moved.is_some() {
                             sqlx::query("update accounts set balance = balance + 1")
                                 .execute(tx.conn())
                                 .await?;

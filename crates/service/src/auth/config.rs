@@ -24,6 +24,9 @@ pub struct AuthConfig {
     /// Calls of one caller, unless its key says otherwise; services have no quota. Default: 200 a second, 400
     /// at once; none in development.
     pub quota: Option<Quota>,
+    /// Calls of one caller in work at a time, its open streams among them; services have no limit, 0 is none. Default:
+    /// 128; none in development.
+    pub calls_in_work: Option<usize>,
     /// Failed proofs of identity (tokens, keys; signatures of webhooks apart from those) of one address before it is
     /// refused without a look. Default: 10 a second, 100 at once; no limit in development.
     pub failures: Option<Quota>,

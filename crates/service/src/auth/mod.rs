@@ -9,6 +9,7 @@ pub(crate) mod callers;
 pub(crate) mod config;
 pub(crate) mod failures;
 mod fetch;
+mod in_work;
 mod jwks;
 mod jwt;
 mod quotas;
@@ -35,12 +36,14 @@ use api_keys::ApiKeys;
 use callers::Callers;
 use config::Quota;
 use failures::{Door, Failures};
+use in_work::InWork;
 use jwt::Tokens;
 use quotas::Quotas;
 use roles::Roles;
 use watched::{Refresh, Watched};
 
 pub(crate) use believed::PRINCIPAL_HEADER;
+pub(crate) use in_work::Place;
 
 /// The caller, as the stack leaves it in the request's extensions.
 #[derive(Debug, Clone)]
@@ -66,6 +69,9 @@ pub(crate) struct Guard {
     names: ServiceNames,
     quota: Quota,
     quotas: Quotas,
+    /// Most calls of one caller in work at a time; 0 is no limit.
+    calls_in_work: usize,
+    in_work: InWork,
     failures: Failures,
     clock: Arc<dyn Clock>,
 }
@@ -90,10 +96,10 @@ impl Guard {
             calls_per_second: 0,
             burst: 0,
         };
-        let (quota, failures) = if common.insecure_dev {
-            (no_quota, no_quota)
+        let (quota, calls_in_work, failures) = if common.insecure_dev {
+            (no_quota, 0, no_quota)
         } else {
-            (Quota::default(), FAILURES)
+            (Quota::default(), CALLS_IN_WORK, FAILURES)
         };
         Ok(Self {
             insecure_dev: common.insecure_dev,
@@ -103,6 +109,8 @@ impl Guard {
             names: common.tls.service_names(),
             quota: auth.quota.unwrap_or(quota),
             quotas: Quotas::default(),
+            calls_in_work: auth.calls_in_work.unwrap_or(calls_in_work),
+            in_work: InWork::default(),
             failures: Failures::new(auth.failures.unwrap_or(failures)),
             clock,
         })
@@ -193,21 +201,43 @@ impl Guard {
         })
     }
 
-    /// Counts the call against the caller's quota.
-    pub(crate) fn count(&self, caller: &Caller) -> Result<(), ApiError> {
+    /// Counts the call against the caller's quota, and as one in work for as long as the answer is kept. `None` for a
+    /// caller without a limit.
+    ///
+    /// # Errors
+    /// `RESOURCE_EXHAUSTED` when the caller has used up its quota, or has as many calls in work as it may.
+    pub(crate) fn enter(&self, caller: &Caller) -> Result<Option<Place>, ApiError> {
         let principal = &caller.access.principal;
         // Services have a list of methods and are ours: a limit would only make outages of them.
         if caller.methods.is_some() {
-            return Ok(());
+            return Ok(None);
         }
         let quota = caller.quota.unwrap_or(self.quota);
         self.quotas.take(quota, principal).map_err(|wait| {
-            let message = "the caller has used up its quota; try again later";
-            ApiError::new(Code::ResourceExhausted, ErrorReason::RateLimited, message)
+            limited("the caller has used up its quota; try again later")
                 .with("calls_per_second", quota.calls_per_second)
                 .with_retry_after(wait)
+        })?;
+        if self.calls_in_work == 0 {
+            return Ok(None);
+        }
+        let place = self.in_work.enter(self.calls_in_work, principal);
+        place.map(Some).ok_or_else(|| {
+            limited("the caller has too many calls in work; wait for their answers")
+                .with("calls_in_work", self.calls_in_work)
+                .with_retry_after(IN_WORK_WAIT)
         })
     }
+}
+
+/// Calls of one caller in work at a time: a quarter of what a server takes, so that one that is slow to send its messages
+/// or to read its streams leaves room for others.
+const CALLS_IN_WORK: usize = 128;
+/// When a caller with too many calls in work may try again.
+const IN_WORK_WAIT: Duration = Duration::from_millis(500);
+
+fn limited(message: &str) -> ApiError {
+    ApiError::new(Code::ResourceExhausted, ErrorReason::RateLimited, message)
 }
 
 /// Failures of one address: more than people and programs make by mistake, fewer than guessing needs.
@@ -217,8 +247,8 @@ const FAILURES: Quota = Quota {
 };
 
 fn unheard(wait: Duration) -> ApiError {
-    let message = "too many wrong tokens or keys came from this address; try again later";
-    ApiError::new(Code::ResourceExhausted, ErrorReason::RateLimited, message).with_retry_after(wait)
+    limited("too many wrong tokens or keys came from this address; try again later")
+        .with_retry_after(wait)
 }
 
 /// Whether the caller may call the method.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use metrics::counter;
-use oms_postgres::{cursor, parked, parked::ParkedEvent};
+use oms_postgres::{cursor, cursor::Moved, parked, parked::ParkedEvent};
 use oms_proto::events::v1::{Event, SubscribeResponse};
 use oms_telemetry::{TraceContext, continue_or_link, mark_failed};
 use prost::Message;
@@ -12,7 +12,7 @@ use sqlx::PgConnection;
 use tracing::{Instrument, Span, field};
 use uuid::Uuid;
 
-use super::{ApplyError, Consumer, Failures};
+use super::{ApplyError, Batch, Consumer, Failures};
 use crate::names;
 use crate::server::method::snake_case;
 
@@ -42,6 +42,8 @@ pub(super) enum BatchError {
     Database(oms_postgres::Error),
     /// This event.
     Event { pos: i64, error: ApplyError },
+    /// What the events left for the end of the batch: one of them is at fault, it is not known which.
+    Finish(ApplyError),
 }
 
 impl From<oms_postgres::Error> for BatchError {
@@ -51,7 +53,7 @@ impl From<oms_postgres::Error> for BatchError {
 }
 
 /// A batch as parts that follow each other. The last one moves the cursor over what was passed over at the end, too.
-fn parts(batch: SubscribeResponse) -> Vec<SubscribeResponse> {
+fn parts(batch: SubscribeResponse, most: usize) -> Vec<SubscribeResponse> {
     let (mut from_pos, end) = (batch.from_pos, batch.through_pos);
     if from_pos == end {
         return Vec::new();
@@ -59,7 +61,7 @@ fn parts(batch: SubscribeResponse) -> Vec<SubscribeResponse> {
     let mut events = batch.events.into_iter().peekable();
     let mut parts = Vec::new();
     loop {
-        let part: Vec<Event> = events.by_ref().take(PART_MAX).collect();
+        let part: Vec<Event> = events.by_ref().take(most).collect();
         let last = part.last().map_or(end, |event| event.pos);
         let through_pos = if events.peek().is_some() { last } else { end };
         parts.push(SubscribeResponse {
@@ -83,9 +85,31 @@ impl Consumer {
         batch: SubscribeResponse,
         failures: &mut Failures,
     ) -> Result<Applied, BatchError> {
-        for part in parts(batch) {
+        for part in parts(batch, PART_MAX) {
+            let applied = match self.apply_part(epoch, &part, failures).await {
+                Err(BatchError::Finish(error)) => {
+                    let (service, source) = (self.service, self.source);
+                    tracing::warn!(service, source, %error, "events are applied one by one to find the one at fault");
+                    self.apply_singly(epoch, part, failures).await
+                }
+                applied => applied,
+            };
+            if matches!(applied?, Applied::CursorElsewhere) {
+                return Ok(Applied::CursorElsewhere);
+            }
+        }
+        Ok(Applied::Yes)
+    }
+
+    async fn apply_singly(
+        &self,
+        epoch: Uuid,
+        part: SubscribeResponse,
+        failures: &mut Failures,
+    ) -> Result<Applied, BatchError> {
+        for single in parts(part, 1) {
             if matches!(
-                self.apply_part(epoch, &part, failures).await?,
+                self.apply_part(epoch, &single, failures).await?,
                 Applied::CursorElsewhere
             ) {
                 return Ok(Applied::CursorElsewhere);
@@ -104,6 +128,13 @@ impl Consumer {
         loop {
             let (pos, error) = match self.try_part(epoch, batch, &poison).await {
                 Err(BatchError::Event { pos, error }) if error.is_poison() => (pos, error),
+                Err(BatchError::Finish(error)) if error.is_poison() => match &*batch.events {
+                    [event] => (event.pos, error),
+                    _ => return Err(BatchError::Finish(error)),
+                },
+                Err(BatchError::Finish(ApplyError::Database(error))) => {
+                    return Err(BatchError::Database(error));
+                }
                 Err(BatchError::Event {
                     error: ApplyError::Database(error),
                     ..
@@ -162,12 +193,14 @@ impl Consumer {
     ) -> Result<Applied, BatchError> {
         let (service, source) = (self.service, self.source);
         let (from, through) = (batch.from_pos, batch.through_pos);
-        if !cursor::advance(conn, service, source, epoch, from, through).await? {
+        let moved = cursor::advance(conn, service, source, epoch, from, through).await?;
+        let Some(Moved { has_parked }) = moved else {
             return Ok(Applied::CursorElsewhere);
+        };
+        if batch.events.is_empty() {
+            return Ok(Applied::Yes);
         }
-        let has_parked =
-            !batch.events.is_empty() && !parked::heads(conn, service, source, 1).await?.is_empty();
-        (self.prepare)(conn, &batch.events).await?;
+        let mut work = (self.begin)(conn, &batch.events).await?;
         let mut blocked = HashSet::new();
         for event in &batch.events {
             let aggregate = (&*event.aggregate_type, &*event.aggregate_id);
@@ -180,19 +213,25 @@ impl Consumer {
                     "waits behind an earlier event of its aggregate"
                 }
                 None => {
-                    self.apply_event(conn, event).await?;
+                    self.apply_event(conn, &mut *work, event).await?;
                     continue;
                 }
             };
             blocked.insert(aggregate);
             parked::park(conn, &self.parked(epoch, event, reason)).await?;
         }
+        work.finish(conn).await.map_err(BatchError::Finish)?;
         Ok(Applied::Yes)
     }
 
-    async fn apply_event(&self, conn: &mut PgConnection, event: &Event) -> Result<(), BatchError> {
+    async fn apply_event(
+        &self,
+        conn: &mut PgConnection,
+        work: &mut dyn Batch,
+        event: &Event,
+    ) -> Result<(), BatchError> {
         let span = self.span(event);
-        let applied = (self.apply)(conn, event).instrument(span.clone()).await;
+        let applied = work.apply(conn, event).instrument(span.clone()).await;
         applied.map_err(|error| {
             mark_failed(&span, &error);
             let pos = event.pos;
@@ -281,8 +320,11 @@ impl Consumer {
                     if !parked::remove(tx.conn(), service, source, epoch, event.pos).await? {
                         return Ok(());
                     }
-                    (self.prepare)(tx.conn(), std::slice::from_ref(event)).await?;
-                    self.apply_event(tx.conn(), event).await
+                    let mut work = (self.begin)(tx.conn(), std::slice::from_ref(event)).await?;
+                    self.apply_event(tx.conn(), &mut *work, event).await?;
+                    let pos = event.pos;
+                    let finished = work.finish(tx.conn()).await;
+                    finished.map_err(|error| BatchError::Event { pos, error })
                 })
             })
             .await

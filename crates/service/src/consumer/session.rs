@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use futures::FutureExt;
 use oms_postgres::cursor::{self, Cursor};
 use oms_proto::common::v1::ErrorReason;
 use oms_proto::events::v1::event_feed_service_client::EventFeedServiceClient;
-use oms_proto::events::v1::{EventFilter, SubscribeRequest};
+use oms_proto::events::v1::{EventFilter, SubscribeRequest, SubscribeResponse};
 use tokio::time::Instant;
 use tonic::Streaming;
 use uuid::Uuid;
@@ -24,6 +25,9 @@ const PARKED_INTERVAL: Duration = Duration::from_secs(30);
 /// A batch of the feed may hold one event that is as large as the largest message.
 const BATCH_BYTES_MAX: usize = 16 * 1_024 * 1_024;
 
+/// Batches are joined until they have so many events.
+const EVENTS_JOINED: usize = 64;
+
 /// Why a subscription ended.
 pub(super) enum Ended {
     ByPeer,
@@ -38,7 +42,47 @@ pub(super) enum Ended {
     },
 }
 
-type Batches = Streaming<oms_proto::events::v1::SubscribeResponse>;
+/// What the peer sends. What came while a transaction ran is applied together by the next one: the longer
+/// transactions take, the more events each of them has.
+struct Batches {
+    stream: Streaming<SubscribeResponse>,
+    /// What came after the batch that was answered last, and cannot be joined to it.
+    held: Option<Result<Option<SubscribeResponse>, tonic::Status>>,
+}
+
+impl Batches {
+    /// The next batch, with those that are here already and follow it; `None` when the peer has ended the stream.
+    async fn next(&mut self) -> Result<Option<SubscribeResponse>, tonic::Status> {
+        let first = match self.held.take() {
+            Some(held) => held,
+            None => self.stream.message().await,
+        };
+        let Some(mut batch) = first? else {
+            return Ok(None);
+        };
+        while batch.events.len() < EVENTS_JOINED {
+            match self.stream.message().now_or_never() {
+                Some(Ok(Some(next))) if follows(&batch, &next) => join(&mut batch, next),
+                None => break,
+                other => {
+                    self.held = other;
+                    break;
+                }
+            }
+        }
+        Ok(Some(batch))
+    }
+}
+
+fn follows(batch: &SubscribeResponse, next: &SubscribeResponse) -> bool {
+    next.epoch == batch.epoch && next.from_pos == batch.through_pos
+}
+
+fn join(batch: &mut SubscribeResponse, next: SubscribeResponse) {
+    batch.through_pos = next.through_pos;
+    batch.head_pos = next.head_pos;
+    batch.events.extend(next.events);
+}
 
 impl Consumer {
     /// Subscribes where the cursor stands and applies until something ends it.
@@ -64,7 +108,7 @@ impl Consumer {
                 self.retry_parked().await?;
                 retry_parked_at = Instant::now() + PARKED_INTERVAL;
             }
-            let message = tokio::time::timeout(SILENCE_MAX, batches.message()).await;
+            let message = tokio::time::timeout(SILENCE_MAX, batches.next()).await;
             let message = message.map_err(|_| SessionError::other("the peer fell silent"))?;
             let Some(batch) = message.map_err(SessionError::of_peer)? else {
                 return Ok(());
@@ -104,7 +148,10 @@ impl Consumer {
         let mut client = EventFeedServiceClient::new(self.channel.clone())
             .max_decoding_message_size(BATCH_BYTES_MAX);
         let answer = client.subscribe(request).await;
-        Ok(answer.map_err(SessionError::of_peer)?.into_inner())
+        Ok(Batches {
+            stream: answer.map_err(SessionError::of_peer)?.into_inner(),
+            held: None,
+        })
     }
 
     /// Puts the cursor to the beginning of the feed's present epoch.
@@ -157,7 +204,9 @@ impl From<BatchError> for SessionError {
     fn from(error: BatchError) -> Self {
         match error {
             BatchError::Database(error) => error.into(),
-            BatchError::Event { error, .. } => Self::other(error.to_string()),
+            BatchError::Event { error, .. } | BatchError::Finish(error) => {
+                Self::other(error.to_string())
+            }
         }
     }
 }

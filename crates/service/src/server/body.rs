@@ -10,6 +10,7 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tracing::Span;
 
+use crate::auth::Place;
 use crate::error::ApiError;
 use crate::observe::Observed;
 use crate::server::complete::complete_headers;
@@ -23,6 +24,8 @@ pub(crate) struct ObservedBody {
     /// For answers without an end: when to end them.
     ends: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     has_ended: bool,
+    /// Among the calls of its caller, until it is over.
+    place: Option<Place>,
 }
 
 impl ObservedBody {
@@ -34,6 +37,7 @@ impl ObservedBody {
             completes: false,
             ends: None,
             has_ended: false,
+            place: None,
         }
     }
 
@@ -49,7 +53,14 @@ impl ObservedBody {
             completes: true,
             ends: ends.map(|token| Box::pin(token.cancelled_owned())),
             has_ended: false,
+            place: None,
         }
+    }
+
+    /// Keeps the caller's place until the answer is over.
+    pub(crate) fn holding(mut self, place: Option<Place>) -> Self {
+        self.place = place;
+        self
     }
 
     fn pass(&mut self, mut frame: Frame<Bytes>) -> Frame<Bytes> {

@@ -175,7 +175,11 @@ impl Subscription {
     async fn next(&mut self) -> Result<SubscribeResponse, ApiError> {
         loop {
             // Before the read, so that what is committed meanwhile wakes the wait below.
-            self.heads.borrow_and_update();
+            let told = *self.heads.borrow_and_update();
+            if self.has_read(told) && !self.is_due() {
+                self.wait().await;
+                continue;
+            }
             let batch = self.read().await?;
             self.read_pos = batch.through_pos;
             if !batch.events.is_empty() || self.is_due() {
@@ -191,7 +195,7 @@ impl Subscription {
         let told = *self.heads.borrow();
         let mut conn = self.db.read().await?;
         // What the relay of this process told saves a look; it is old when another process moved the events.
-        let head = if told.epoch == self.epoch && told.pos > self.read_pos {
+        let head = if told.epoch == self.epoch && !self.has_read(told) {
             told
         } else {
             feed::head(&mut conn).await?
@@ -213,6 +217,12 @@ impl Subscription {
             return Err(gone(batch.epoch));
         }
         Ok(batch)
+    }
+
+    /// Whether there is nothing to read below the head that the relay of this process told last. It looks at the database
+    /// itself several times a second, so what other processes move is told, too.
+    fn has_read(&self, told: Head) -> bool {
+        told.epoch == self.epoch && told.pos <= self.read_pos
     }
 
     fn is_due(&self) -> bool {

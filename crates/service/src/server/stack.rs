@@ -22,7 +22,7 @@ use tonic::{Code, Status};
 use tower::Service;
 use tracing::{Instrument, Span, field};
 
-use crate::auth::{self, CallAccess, Guard};
+use crate::auth::{self, CallAccess, Guard, Place};
 use crate::config::ServerConfig;
 use crate::error::ApiError;
 use crate::names;
@@ -109,7 +109,10 @@ impl Shared {
 
         let answer = self.admit(method, routes, request);
         let answer = answer.instrument(span.clone()).await;
-        let mut response = answer.unwrap_or_else(|error| Status::from(error).into_http());
+        let (mut response, place) = match answer {
+            Ok((response, place)) => (response, place),
+            Err(error) => (Status::from(error).into_http(), None),
+        };
 
         // In the span, as defects are logged here and named to the caller by their trace.
         span.in_scope(|| complete_headers(response.headers_mut()));
@@ -117,16 +120,18 @@ impl Shared {
         response.headers_mut().insert(REQUEST_ID, request_id);
         let ends = method.filter(|method| method.is_endless);
         let ends = ends.map(|_| self.draining.clone());
-        response.map(|body| Body::new(ObservedBody::of_server(body, Some(observed), ends)))
+        response.map(|body| {
+            Body::new(ObservedBody::of_server(body, Some(observed), ends).holding(place))
+        })
     }
 
-    /// The inner half: limits, deadline, authentication, authorisation, handler.
+    /// The inner half: limits, deadline, authentication, authorisation, handler. Answers with the place that the answer holds.
     async fn admit(
         &self,
         method: Option<&Method>,
         mut routes: Routes,
         mut request: Request<Body>,
-    ) -> Result<Response<Body>, ApiError> {
+    ) -> Result<(Response<Body>, Option<Place>), ApiError> {
         let _permit = match method {
             Some(method) if method.is_endless => None,
             _ => Some(self.permits.try_acquire().map_err(|_| self.shed())?),
@@ -139,7 +144,7 @@ impl Shared {
             .authenticate(request.headers(), certificate, peer);
         let caller = proof.await?;
         Span::current().record("oms.principal", field::display(&caller.access.principal));
-        self.guard.count(&caller)?;
+        let place = self.guard.enter(&caller)?;
         let Some(method) = method else {
             return Err(ApiError::unimplemented("the server has no such method"));
         };
@@ -149,7 +154,8 @@ impl Shared {
 
         let handler = AssertUnwindSafe(deadline::within(deadline, routes.call(request)));
         match tokio::time::timeout_at(deadline, handler.catch_unwind()).await {
-            Ok(Ok(Ok(response))) => Ok(response),
+            // An answer without an end is in work until its end, any other one was until here.
+            Ok(Ok(Ok(response))) => Ok((response, place.filter(|_| method.is_endless))),
             Ok(Err(panic)) => Err(ApiError::internal(panic_text(&*panic))),
             Err(_) => {
                 let message = "the deadline passed before the work was done";

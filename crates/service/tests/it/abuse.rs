@@ -1,9 +1,15 @@
 //! Clients that waste the server's time: they are cut off, and nobody else notices.
 
+use oms_proto::common::v1::ErrorReason;
+use oms_proto::order::v1::hold_service_client::HoldServiceClient;
+use oms_service::PeerError;
+use oms_testkit::wait_for;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tonic::{Code, Request};
 
-use crate::support::{Fixture, http};
+use crate::feed::subscribe_after;
+use crate::support::{Fixture, http, note, tell};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const IMPATIENT: &str = "server.handshake_timeout_ms = 100";
@@ -141,4 +147,39 @@ async fn webhooks_that_never_end_keep_no_caller_out() {
     }
     let answer = http(fixture.handle.addr, WEBHOOK, "", b"signed").await;
     assert!(answer.contains("taken"));
+}
+
+async fn echo_of(fixture: &Fixture, caller: &str) -> Result<String, PeerError> {
+    let mut request = Request::new(tell("echo"));
+    let metadata = request.metadata_mut();
+    metadata.insert("oms-principal", caller.parse().unwrap());
+    let mut client = HoldServiceClient::new(fixture.channel());
+    Ok(note(client.place_hold(request).await?.into_inner()))
+}
+
+#[tokio::test]
+async fn a_caller_with_too_many_calls_in_work_is_refused_and_nobody_else() {
+    let fixture = Fixture::with("auth.calls_in_work = 3").await;
+    let mut streams = Vec::new();
+    for _ in 0..3 {
+        streams.push(subscribe_after(&fixture, 0).await.unwrap());
+        assert!(echo_of(&fixture, "partner:acme").await.is_ok());
+    }
+    let refused = fixture.call("echo").await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert_eq!(refused.reason(), Some(ErrorReason::RateLimited));
+    assert_eq!(refused.metadata("calls_in_work"), Some("3"));
+    assert!(refused.retry_after().is_some());
+    assert!(echo_of(&fixture, "partner:acme").await.is_ok());
+
+    streams.pop();
+    wait_for("the place of a stream that was given up", || async {
+        let said = fixture.call("echo").await;
+        said.map(|_| ()).map_err(|error| error.to_string())
+    })
+    .await;
+    // The place of an answer that is over is free at once.
+    for _ in 0..3 {
+        assert!(fixture.call("echo").await.is_ok());
+    }
 }

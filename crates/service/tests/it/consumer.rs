@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures::future::BoxFuture;
 use oms_postgres::{Db, cursor, feed, parked};
 use oms_proto::events::v1::Event;
-use oms_service::{ApplyError, EpochPolicy, FeedConsumer};
+use oms_service::{ApplyError, Batch, EpochPolicy, FeedConsumer};
 use oms_testkit::{SeqIds, TestDb, wait_for};
 use sqlx::PgConnection;
 use tokio::task::JoinHandle;
@@ -202,35 +203,85 @@ async fn a_poison_event_is_parked_and_blocks_its_aggregate_only() {
     assert_eq!(consumer.parked().await, 0);
 }
 
-async fn write_down(conn: &mut PgConnection, count: usize) -> Result<(), oms_postgres::Error> {
-    sqlx::query("insert into applied (aggregate_id, aggregate_version) values ('prepared', $1)")
-        .bind(i64::try_from(count).unwrap())
-        .execute(conn)
-        .await?;
+/// Writes down what came when: the size of the batch at its beginning, the versions, which are refused below zero, at its end.
+struct Kept(Vec<i64>);
+
+impl Kept {
+    async fn begin(
+        conn: &mut PgConnection,
+        events: &[Event],
+    ) -> Result<Box<dyn Batch>, oms_postgres::Error> {
+        let count = i64::try_from(events.len()).unwrap();
+        write_down(conn, "begun", &[count]).await?;
+        Ok(Box::new(Self(Vec::new())))
+    }
+}
+
+impl Batch for Kept {
+    fn apply<'t>(
+        &'t mut self,
+        _: &'t mut PgConnection,
+        event: &'t Event,
+    ) -> BoxFuture<'t, Result<(), ApplyError>> {
+        self.0.push(event.aggregate_version);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn finish<'t>(
+        self: Box<Self>,
+        conn: &'t mut PgConnection,
+    ) -> BoxFuture<'t, Result<(), ApplyError>> {
+        Box::pin(async move {
+            if self.0.contains(&BAD) {
+                return Err(ApplyError::rejected("one of them is bad"));
+            }
+            Ok(write_down(conn, "a", &self.0).await?)
+        })
+    }
+}
+
+const BAD: i64 = 100;
+
+async fn write_down(
+    conn: &mut PgConnection,
+    aggregate_id: &str,
+    versions: &[i64],
+) -> Result<(), oms_postgres::Error> {
+    sqlx::query(
+        "insert into applied (aggregate_id, aggregate_version) select $1, * from unnest($2)",
+    )
+    .bind(aggregate_id)
+    .bind(versions)
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
 #[tokio::test]
-async fn a_long_batch_is_applied_in_parts_and_each_is_prepared_as_a_whole() {
+async fn a_long_batch_is_applied_in_parts_and_one_bad_event_is_found_among_them() {
     let source = Fixture::new().await;
     let events: Vec<_> = (1..=150).map(|version| ("a", version)).collect();
     source.publish(&events).await;
+    source.publish(&[("b", 151)]).await;
     let mut consumer = Consumer::new().await;
     consumer.start(&source, |consumer| {
-        consumer.prepare(|conn, events| Box::pin(write_down(conn, events.len())))
+        consumer.batches(|conn, events| Box::pin(Kept::begin(conn, events)))
     });
-    consumer.wait_for_pos(150).await;
+    consumer.wait_for_pos(151).await;
     let applied = consumer.applied().await;
     let mut rest = applied.as_slice();
     let mut versions = Vec::new();
     while let Some(((kind, count), tail)) = rest.split_first() {
-        assert_eq!(kind, "prepared");
+        assert_eq!(kind, "begun");
         assert!((1..=64).contains(count), "{count}");
-        let (part, after) = tail.split_at(usize::try_from(*count).unwrap());
-        versions.extend(part.iter().map(|(_, version)| *version));
-        rest = after;
+        let applied = tail.iter().take_while(|(kind, _)| kind == "a").count();
+        versions.extend(tail[..applied].iter().map(|(_, version)| *version));
+        rest = &tail[applied..];
     }
-    assert_eq!(versions, (1..=150).collect::<Vec<_>>());
+    // What follows the bad one in its aggregate waits behind it; another aggregate goes on.
+    let expected: Vec<i64> = (1..BAD).chain([151]).collect();
+    assert_eq!(versions, expected);
+    assert_eq!(consumer.parked().await, 51);
 }
 
 async fn restore(source: &Fixture) {

@@ -3,8 +3,8 @@
 use oms_core::PackSessionId;
 use sqlx::PgConnection;
 
+use super::begun;
 use super::open_pack_session::{SessionOfOrder, found, locked, save};
-use super::{record, replayed};
 use crate::changes::{self, Axes};
 use crate::ctx::{Call, Ctx};
 use crate::domain::packing::PackSessionAction;
@@ -32,7 +32,7 @@ async fn run(
     id: PackSessionId,
     etag: Option<i64>,
 ) -> Result<SessionOfOrder, Error> {
-    if let Some(id) = replayed(conn, call).await? {
+    if let Some(id) = begun(conn, call, id.uuid()).await? {
         return found(conn, PackSessionId::new(id)).await;
     }
     let (mut session, mut order) = locked(conn, id).await?;
@@ -43,6 +43,5 @@ async fn run(
     order.end_pack_session(false);
     save(conn, ctx, &mut session).await?;
     changes::save(conn, ctx, call.actor(), &mut order, before, Vec::new()).await?;
-    record(conn, call, session.id.uuid()).await?;
     Ok((session, order))
 }

@@ -3,7 +3,7 @@
 use oms_core::PickListId;
 use sqlx::PgConnection;
 
-use super::{record, replayed};
+use super::begun;
 use crate::ctx::{Call, Ctx};
 use crate::domain::picking::PickList;
 use crate::domain::refusal::check_etag;
@@ -33,14 +33,13 @@ async fn run(
     etag: Option<i64>,
     assignee: &str,
 ) -> Result<PickList, Error> {
-    if let Some(id) = replayed(conn, call).await? {
+    if let Some(id) = begun(conn, call, id.uuid()).await? {
         return found(conn, PickListId::new(id)).await;
     }
     let mut list = locked(conn, id).await?;
     check_etag(etag, list.version)?;
     list.assign(assignee)?;
     save(conn, ctx, &mut list).await?;
-    record(conn, call, id.uuid()).await?;
     Ok(list)
 }
 

@@ -5,8 +5,8 @@ use oms_core::PackSessionId;
 use oms_proto::fulfillment::v1::fulfillment_event::Event;
 use sqlx::PgConnection;
 
+use super::begun;
 use super::open_pack_session::{SessionOfOrder, found, locked, save};
-use super::{record, replayed};
 use crate::changes::{self, Axes};
 use crate::ctx::{Call, Ctx};
 use crate::domain::packing::PackSessionAction;
@@ -35,7 +35,7 @@ async fn run(
     id: PackSessionId,
     etag: Option<i64>,
 ) -> Result<SessionOfOrder, Error> {
-    if let Some(id) = replayed(conn, call).await? {
+    if let Some(id) = begun(conn, call, id.uuid()).await? {
         return found(conn, PackSessionId::new(id)).await;
     }
     let (mut session, mut order) = locked(conn, id).await?;
@@ -47,6 +47,5 @@ async fn run(
     save(conn, ctx, &mut session).await?;
     let event = Event::FulfillmentOrderPacked(messages::packed(&session, &order));
     changes::save(conn, ctx, call.actor(), &mut order, before, vec![event]).await?;
-    record(conn, call, session.id.uuid()).await?;
     Ok((session, order))
 }

@@ -3,7 +3,7 @@
 use oms_core::FulfillmentOrderId;
 use sqlx::PgConnection;
 
-use super::{record, replayed};
+use super::begun;
 use crate::changes::{self, Axes};
 use crate::ctx::{Call, Ctx};
 use crate::domain::fulfillment_order::FulfillmentOrder;
@@ -34,7 +34,7 @@ async fn run(
     etag: Option<i64>,
     reason: &str,
 ) -> Result<FulfillmentOrder, Error> {
-    if let Some(id) = replayed(conn, call).await? {
+    if let Some(id) = begun(conn, call, id.uuid()).await? {
         return found(conn, FulfillmentOrderId::new(id)).await;
     }
     let mut order = locked(conn, id).await?;
@@ -43,7 +43,6 @@ async fn run(
     let before = Axes::of(&order);
     order.hold(reason)?;
     changes::save(conn, ctx, call.actor(), &mut order, before, Vec::new()).await?;
-    record(conn, call, id.uuid()).await?;
     Ok(order)
 }
 

@@ -3,8 +3,8 @@
 use oms_core::PackSessionId;
 use sqlx::PgConnection;
 
+use super::begun;
 use super::open_pack_session::{SessionOfOrder, found, locked, save};
-use super::{record, replayed};
 use crate::ctx::{Call, Ctx};
 use crate::domain::packing::{Measures, PackSessionAction};
 use crate::error::Error;
@@ -33,7 +33,7 @@ async fn run(
     package_number: i32,
     measures: Measures,
 ) -> Result<SessionOfOrder, Error> {
-    if let Some(id) = replayed(conn, call).await? {
+    if let Some(id) = begun(conn, call, id.uuid()).await? {
         return found(conn, PackSessionId::new(id)).await;
     }
     let (mut session, order) = locked(conn, id).await?;
@@ -53,6 +53,5 @@ async fn run(
     {
         store::pack_sessions::save_package(conn, session.id, package).await?;
     }
-    record(conn, call, session.id.uuid()).await?;
     Ok((session, order))
 }

@@ -30,6 +30,17 @@ async fn replayed(conn: &mut PgConnection, call: &Call) -> Result<Option<Uuid>, 
     Ok(resource.map(|text| text.parse().unwrap_or_default()))
 }
 
+/// [`replayed`] for a call whose resource is known before anything is done: it is recorded here that it succeeds with
+/// this transaction.
+async fn begun(
+    conn: &mut PgConnection,
+    call: &Call,
+    resource: Uuid,
+) -> Result<Option<Uuid>, Error> {
+    let resource = idempotency::begin(conn, &call.key, &resource.to_string()).await?;
+    Ok(resource.map(|text| text.parse().unwrap_or_default()))
+}
+
 /// Records that the call succeeds with this transaction.
 async fn record(conn: &mut PgConnection, call: &Call, resource: Uuid) -> Result<(), Error> {
     Ok(idempotency::record(conn, &call.key, &resource.to_string()).await?)

@@ -3,7 +3,7 @@
 use oms_core::{FulfillmentOrderId, PackSessionId};
 use sqlx::PgConnection;
 
-use super::{hold_fulfillment_order, record, replayed};
+use super::{begun, hold_fulfillment_order};
 use crate::changes::{self, Axes};
 use crate::ctx::{Call, Ctx};
 use crate::domain::fulfillment_order::FulfillmentOrder;
@@ -33,7 +33,8 @@ async fn run(
     call: &Call,
     id: FulfillmentOrderId,
 ) -> Result<SessionOfOrder, Error> {
-    if let Some(id) = replayed(conn, call).await? {
+    let session_id = PackSessionId::generate(ctx.ids.as_ref());
+    if let Some(id) = begun(conn, call, session_id.uuid()).await? {
         return found(conn, PackSessionId::new(id)).await;
     }
     let mut order = hold_fulfillment_order::locked(conn, id).await?;
@@ -41,7 +42,7 @@ async fn run(
     let before = Axes::of(&order);
     order.open_pack_session()?;
     let session = PackSession {
-        id: PackSessionId::generate(ctx.ids.as_ref()),
+        id: session_id,
         fulfillment_order_id: id,
         state: PackSessionState::Open,
         packed_by: call.actor().to_owned(),
@@ -50,7 +51,6 @@ async fn run(
     };
     store::pack_sessions::insert(conn, &session, ctx.clock.now()).await?;
     changes::save(conn, ctx, call.actor(), &mut order, before, Vec::new()).await?;
-    record(conn, call, session.id.uuid()).await?;
     Ok((session, order))
 }
 

@@ -3,8 +3,8 @@
 use oms_core::FulfillmentOrderId;
 use sqlx::PgConnection;
 
+use super::begun;
 use super::hold_fulfillment_order::{found, locked};
-use super::{record, replayed};
 use crate::changes::{self, Axes};
 use crate::ctx::{Call, Ctx};
 use crate::domain::fulfillment_order::FulfillmentOrder;
@@ -32,7 +32,7 @@ async fn run(
     id: FulfillmentOrderId,
     etag: Option<i64>,
 ) -> Result<FulfillmentOrder, Error> {
-    if let Some(id) = replayed(conn, call).await? {
+    if let Some(id) = begun(conn, call, id.uuid()).await? {
         return found(conn, FulfillmentOrderId::new(id)).await;
     }
     let mut order = locked(conn, id).await?;
@@ -41,6 +41,5 @@ async fn run(
     let before = Axes::of(&order);
     order.release_hold()?;
     changes::save(conn, ctx, call.actor(), &mut order, before, Vec::new()).await?;
-    record(conn, call, id.uuid()).await?;
     Ok(order)
 }

@@ -7,7 +7,7 @@ use oms_proto::fulfillment::v1::fulfillment_event::Event;
 use sqlx::PgConnection;
 
 use super::assign_pick_list::{found, locked, save};
-use super::{hold_fulfillment_order, record, replayed};
+use super::{begun, hold_fulfillment_order};
 use crate::changes::{self, Axes};
 use crate::ctx::{Call, Ctx};
 use crate::domain::fulfillment_order::{FulfillmentOrder, LineUnits};
@@ -49,7 +49,7 @@ async fn run(
     call: &Call,
     report: &ShortReport,
 ) -> Result<PickList, Error> {
-    if let Some(id) = replayed(conn, call).await? {
+    if let Some(id) = begun(conn, call, report.pick_list_id.uuid()).await? {
         return found(conn, PickListId::new(id)).await;
     }
     let mut list = locked(conn, report.pick_list_id).await?;
@@ -73,7 +73,6 @@ async fn run(
     let events = event(&order, units, report.reason).into_iter().collect();
     changes::save(conn, ctx, call.actor(), &mut order, before, events).await?;
     save(conn, ctx, &mut list).await?;
-    record(conn, call, list.id.uuid()).await?;
     Ok(list)
 }
 

@@ -3,8 +3,8 @@
 use oms_core::{PackSessionId, PackageId, Violation};
 use sqlx::PgConnection;
 
+use super::begun;
 use super::open_pack_session::{SessionOfOrder, found, locked, save};
-use super::{record, replayed};
 use crate::ctx::{Call, Ctx};
 use crate::domain::packing::{PackSession, PackSessionAction};
 use crate::error::Error;
@@ -42,7 +42,7 @@ async fn run(
     call: &Call,
     scan: &PackScan,
 ) -> Result<SessionOfOrder, Error> {
-    if let Some(id) = replayed(conn, call).await? {
+    if let Some(id) = begun(conn, call, scan.pack_session_id.uuid()).await? {
         return found(conn, PackSessionId::new(id)).await;
     }
     let (mut session, mut order) = locked(conn, scan.pack_session_id).await?;
@@ -64,7 +64,6 @@ async fn run(
     }
     // Units in an open session are nothing that the fulfillment order shows: its version stays.
     store::fulfillment_orders::save(conn, &order).await?;
-    record(conn, call, session.id.uuid()).await?;
     Ok((session, order))
 }
 

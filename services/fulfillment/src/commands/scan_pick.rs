@@ -6,7 +6,7 @@ use oms_proto::fulfillment::v1::fulfillment_event::Event;
 use sqlx::PgConnection;
 
 use super::assign_pick_list::{found, locked, save};
-use super::{hold_fulfillment_order, record, replayed};
+use super::{begun, hold_fulfillment_order};
 use crate::changes::{self, Axes};
 use crate::ctx::{Call, Ctx};
 use crate::domain::fulfillment_order::{FulfillmentOrder, LineUnits};
@@ -42,7 +42,7 @@ async fn run(
     call: &Call,
     scan: &PickScan,
 ) -> Result<PickList, Error> {
-    if let Some(id) = replayed(conn, call).await? {
+    if let Some(id) = begun(conn, call, scan.pick_list_id.uuid()).await? {
         return found(conn, PickListId::new(id)).await;
     }
     let mut list = locked(conn, scan.pick_list_id).await?;
@@ -62,7 +62,6 @@ async fn run(
     let event = event(&order, units);
     changes::save(conn, ctx, call.actor(), &mut order, before, vec![event]).await?;
     save(conn, ctx, &mut list).await?;
-    record(conn, call, list.id.uuid()).await?;
     Ok(list)
 }
 

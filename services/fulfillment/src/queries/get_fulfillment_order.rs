@@ -12,7 +12,7 @@ pub(crate) async fn get_fulfillment_order(
     ctx: &Ctx,
     id: FulfillmentOrderId,
 ) -> Result<FulfillmentOrder, Error> {
-    let mut conn = ctx.db.snapshot().await?;
+    let mut conn = ctx.db.read().await?;
     let found = store::fulfillment_orders::get(&mut conn, id).await?;
     found.ok_or_else(|| Error::not_found("fulfillment_order", id))
 }

@@ -1,14 +1,14 @@
 //! Fulfillment orders.
 
-use std::collections::HashMap;
-
 use oms_core::{AddressId, FulfillmentOrderId, LocationId, OrderId, ProposalId};
 use oms_postgres::Error;
+use sqlx::types::Json;
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Page, lines, named, typed};
+use super::lines::{self, LineRow};
+use super::{Page, named, typed};
 use crate::domain::fulfillment_order::{Destination, FulfillmentOrder, Line};
 use crate::domain::machine::Named as _;
 use crate::domain::state::State;
@@ -37,10 +37,14 @@ struct OrderRow {
     created_by: String,
     created_at: OffsetDateTime,
     updated_at: OffsetDateTime,
+    lines: Option<Json<Vec<LineRow>>>,
 }
 
 impl OrderRow {
-    fn into_order(self, lines: Vec<Line>) -> Result<FulfillmentOrder, Error> {
+    fn into_order(self) -> Result<FulfillmentOrder, Error> {
+        // NULL when there are none.
+        let lines = self.lines.map_or_else(Vec::new, |lines| lines.0);
+        let lines = lines.into_iter().map(LineRow::into_line).collect();
         Ok(FulfillmentOrder {
             id: FulfillmentOrderId::new(self.fulfillment_order_id),
             order_id: OrderId::new(self.order_id),
@@ -127,37 +131,28 @@ pub(crate) async fn get(
     Ok(get_many(conn, &[id.uuid()]).await?.pop())
 }
 
-/// Fulfillment orders, oldest first. Unknown ids are left out.
+/// Fulfillment orders with their lines, of one moment, oldest first. Unknown ids are left out.
 pub(crate) async fn get_many(
     conn: &mut PgConnection,
     ids: &[Uuid],
 ) -> Result<Vec<FulfillmentOrder>, Error> {
     let rows = sqlx::query_as!(
         OrderRow,
-        "SELECT fulfillment_order_id, order_id, order_number, channel_id, location_id, batch_id,
+        r#"SELECT fulfillment_order_id, order_id, order_number, channel_id, location_id, batch_id,
              proposal_id, state, floor_stage, hold_reason, address_id, country_code, postal_code,
              service_level, fill_policy, priority, instructions, version, event_sequence, created_by,
-             created_at, updated_at
-         FROM fulfillment_orders
+             created_at, updated_at,
+             (SELECT json_agg(l ORDER BY l.line_number) FROM fulfillment_order_lines l
+                 WHERE l.fulfillment_order_id = o.fulfillment_order_id)
+                 AS "lines: Json<Vec<LineRow>>"
+         FROM fulfillment_orders o
          WHERE fulfillment_order_id = ANY($1)
-         ORDER BY created_at, fulfillment_order_id",
+         ORDER BY created_at, fulfillment_order_id"#,
         ids,
     )
-    .fetch_all(&mut *conn)
+    .fetch_all(conn)
     .await?;
-    let found: Vec<Uuid> = rows.iter().map(|row| row.fulfillment_order_id).collect();
-    let mut by_order: HashMap<Uuid, Vec<Line>> = HashMap::new();
-    for (order, line) in lines::of_orders(conn, &found).await? {
-        by_order.entry(order).or_default().push(line);
-    }
-    rows.into_iter()
-        .map(|row| {
-            let lines = by_order
-                .remove(&row.fulfillment_order_id)
-                .unwrap_or_default();
-            row.into_order(lines)
-        })
-        .collect()
+    rows.into_iter().map(OrderRow::into_order).collect()
 }
 
 /// One fulfillment order, locked until the transaction ends.
@@ -186,8 +181,20 @@ pub(crate) async fn lock_many(
 
 /// Writes state, stage and counters; the caller holds the lock and has moved the version.
 pub(crate) async fn save(conn: &mut PgConnection, order: &FulfillmentOrder) -> Result<(), Error> {
+    let ids: Vec<Uuid> = order.lines.iter().map(|line| line.id).collect();
+    let column = |counter: fn(&Line) -> i64| order.lines.iter().map(counter).collect::<Vec<i64>>();
     sqlx::query!(
-        "UPDATE fulfillment_orders
+        "WITH counted AS (
+             UPDATE fulfillment_order_lines AS l
+             SET picked = n.picked, packing = n.packing, packed = n.packed, shipped = n.shipped,
+                 short = n.short, canceled = n.canceled
+             FROM unnest($8::uuid[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[],
+                         $13::bigint[], $14::bigint[])
+                  AS n (id, picked, packing, packed, shipped, short, canceled)
+             WHERE l.fulfillment_order_line_id = n.id
+               AND (l.picked, l.packing, l.packed, l.shipped, l.short, l.canceled)
+                   IS DISTINCT FROM (n.picked, n.packing, n.packed, n.shipped, n.short, n.canceled))
+         UPDATE fulfillment_orders
          SET state = $2, floor_stage = $3, hold_reason = $4, version = $5, event_sequence = $6,
              updated_at = $7
          WHERE fulfillment_order_id = $1",
@@ -198,10 +205,17 @@ pub(crate) async fn save(conn: &mut PgConnection, order: &FulfillmentOrder) -> R
         order.version,
         order.event_sequence,
         order.updated_at,
+        &ids,
+        &column(|line| line.picked),
+        &column(|line| line.packing),
+        &column(|line| line.packed),
+        &column(|line| line.shipped),
+        &column(|line| line.short),
+        &column(|line| line.canceled),
     )
-    .execute(&mut *conn)
+    .execute(conn)
     .await?;
-    lines::save_counters(conn, &order.lines).await
+    Ok(())
 }
 
 /// The fulfillment orders that one request or one short created, by location.

@@ -2,15 +2,15 @@
 
 use oms_core::{FulfillmentOrderId, OrderLineId, ReservationId};
 use oms_postgres::Error;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::domain::fulfillment_order::{Dimensions, FulfillmentOrder, Item, Line};
 
-/// A row of `fulfillment_order_lines`.
-#[derive(Debug, Serialize)]
-struct LineRow {
+/// A row of `fulfillment_order_lines`, also as `json_agg` gives it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct LineRow {
     fulfillment_order_line_id: Uuid,
     fulfillment_order_id: Uuid,
     line_number: i32,
@@ -69,7 +69,7 @@ impl LineRow {
         }
     }
 
-    fn into_line(self) -> Line {
+    pub(super) fn into_line(self) -> Line {
         Line {
             id: self.fulfillment_order_line_id,
             order_line_id: OrderLineId::new(self.order_line_id),
@@ -127,56 +127,6 @@ pub(super) async fn insert_all(
              item_version bigint, total bigint, picked bigint, packing bigint, packed bigint,
              shipped bigint, short bigint, canceled bigint)",
         sqlx::types::Json(&rows) as _,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// The lines of fulfillment orders, in their order.
-pub(super) async fn of_orders(
-    conn: &mut PgConnection,
-    orders: &[Uuid],
-) -> Result<Vec<(Uuid, Line)>, Error> {
-    let rows = sqlx::query_as!(
-        LineRow,
-        "SELECT fulfillment_order_line_id, fulfillment_order_id, line_number, order_line_id, sku, lot,
-             reservation_id, name, barcodes, mass_grams, length_mm, width_mm, height_mm, item_version,
-             total, picked, packing, packed, shipped, short, canceled
-         FROM fulfillment_order_lines
-         WHERE fulfillment_order_id = ANY($1)
-         ORDER BY fulfillment_order_id, line_number",
-        orders,
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| (row.fulfillment_order_id, row.into_line()))
-        .collect())
-}
-
-/// Writes the counters of the lines; the caller holds the lock of the fulfillment order.
-pub(super) async fn save_counters(conn: &mut PgConnection, lines: &[Line]) -> Result<(), Error> {
-    let ids: Vec<Uuid> = lines.iter().map(|line| line.id).collect();
-    let column = |counter: fn(&Line) -> i64| lines.iter().map(counter).collect::<Vec<i64>>();
-    sqlx::query!(
-        "UPDATE fulfillment_order_lines AS l
-         SET picked = n.picked, packing = n.packing, packed = n.packed, shipped = n.shipped,
-             short = n.short, canceled = n.canceled
-         FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
-                     $6::bigint[], $7::bigint[])
-              AS n (id, picked, packing, packed, shipped, short, canceled)
-         WHERE l.fulfillment_order_line_id = n.id
-           AND (l.picked, l.packing, l.packed, l.shipped, l.short, l.canceled)
-               IS DISTINCT FROM (n.picked, n.packing, n.packed, n.shipped, n.short, n.canceled)",
-        &ids,
-        &column(|line| line.picked),
-        &column(|line| line.packing),
-        &column(|line| line.packed),
-        &column(|line| line.shipped),
-        &column(|line| line.short),
-        &column(|line| line.canceled),
     )
     .execute(conn)
     .await?;

@@ -1,10 +1,10 @@
 //! Pack sessions, their packages and contents.
 
-use std::collections::HashMap;
-
 use oms_core::{FulfillmentOrderId, PackSessionId, PackageId};
 use oms_postgres::Error;
+use serde::Deserialize;
 use sqlx::PgConnection;
+use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -35,26 +35,36 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// One session with its packages.
+/// One session with its packages, of one moment.
 pub(crate) async fn get(
     conn: &mut PgConnection,
     id: PackSessionId,
 ) -> Result<Option<PackSession>, Error> {
     let row = sqlx::query!(
-        "SELECT fulfillment_order_id, state, packed_by, version
-         FROM pack_sessions WHERE pack_session_id = $1",
+        r#"SELECT fulfillment_order_id, state, packed_by, version,
+             (SELECT json_agg(package ORDER BY package.package_number) FROM (
+                 SELECT package_id, package_number, mass_grams, length_mm, width_mm, height_mm,
+                     (SELECT json_agg(line ORDER BY line.line_number) FROM (
+                         SELECT f.line_number, l.fulfillment_order_line_id, l.quantity, l.packed_by
+                         FROM package_lines l JOIN fulfillment_order_lines f USING (fulfillment_order_line_id)
+                         WHERE l.package_id = p.package_id) line) AS lines
+                 FROM packages p WHERE p.pack_session_id = s.pack_session_id) package)
+                 AS "packages: Json<Vec<PackageRow>>"
+         FROM pack_sessions s WHERE pack_session_id = $1"#,
         id.uuid(),
     )
-    .fetch_optional(&mut *conn)
+    .fetch_optional(conn)
     .await?;
     let Some(row) = row else { return Ok(None) };
+    // NULL when there are none.
+    let packages = row.packages.map_or_else(Vec::new, |packages| packages.0);
     Ok(Some(PackSession {
         id,
         fulfillment_order_id: FulfillmentOrderId::new(row.fulfillment_order_id),
         state: named("state", &row.state)?,
         packed_by: row.packed_by,
         version: row.version,
-        packages: packages_of(conn, id).await?,
+        packages: packages.into_iter().map(PackageRow::into_package).collect(),
     }))
 }
 
@@ -72,38 +82,34 @@ pub(crate) async fn lock(
     get(conn, id).await
 }
 
-async fn packages_of(conn: &mut PgConnection, id: PackSessionId) -> Result<Vec<Package>, Error> {
-    let lines = sqlx::query!(
-        "SELECT l.package_id, l.fulfillment_order_line_id, l.quantity, l.packed_by
-         FROM package_lines l
-         JOIN packages p USING (package_id)
-         JOIN fulfillment_order_lines f USING (fulfillment_order_line_id)
-         WHERE p.pack_session_id = $1
-         ORDER BY l.package_id, f.line_number",
-        id.uuid(),
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    let mut by_package: HashMap<Uuid, Vec<PackageLine>> = HashMap::new();
-    for line in lines {
-        by_package
-            .entry(line.package_id)
-            .or_default()
-            .push(PackageLine {
-                line_id: line.fulfillment_order_line_id,
-                quantity: line.quantity,
-                packed_by: line.packed_by,
-            });
-    }
-    let rows = sqlx::query!(
-        "SELECT package_id, package_number, mass_grams, length_mm, width_mm, height_mm
-         FROM packages WHERE pack_session_id = $1 ORDER BY package_number",
-        id.uuid(),
-    )
-    .fetch_all(conn)
-    .await?;
-    let packages = rows.into_iter().map(|row| {
-        let sides = (row.mass_grams, row.length_mm, row.width_mm, row.height_mm);
+/// A package as `json_agg` gives it.
+#[derive(Debug, Deserialize)]
+struct PackageRow {
+    package_id: PackageId,
+    package_number: i32,
+    mass_grams: Option<i64>,
+    length_mm: Option<i64>,
+    width_mm: Option<i64>,
+    height_mm: Option<i64>,
+    /// `None` for none.
+    lines: Option<Vec<PackageLineRow>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct PackageLineRow {
+    fulfillment_order_line_id: Uuid,
+    quantity: i64,
+    packed_by: String,
+}
+
+impl PackageRow {
+    fn into_package(self) -> Package {
+        let sides = (
+            self.mass_grams,
+            self.length_mm,
+            self.width_mm,
+            self.height_mm,
+        );
         let measures = match sides {
             (Some(mass_grams), Some(length_mm), Some(width_mm), Some(height_mm)) => {
                 Some(Measures {
@@ -117,14 +123,20 @@ async fn packages_of(conn: &mut PgConnection, id: PackSessionId) -> Result<Vec<P
             }
             _ => None,
         };
+        let lines = self.lines.unwrap_or_default().into_iter();
         Package {
-            id: PackageId::new(row.package_id),
-            number: row.package_number,
+            id: self.package_id,
+            number: self.package_number,
             measures,
-            lines: by_package.remove(&row.package_id).unwrap_or_default(),
+            lines: lines
+                .map(|line| PackageLine {
+                    line_id: line.fulfillment_order_line_id,
+                    quantity: line.quantity,
+                    packed_by: line.packed_by,
+                })
+                .collect(),
         }
-    });
-    Ok(packages.collect())
+    }
 }
 
 /// Writes the session itself; the caller holds the lock and has moved the version.

@@ -1,9 +1,9 @@
 //! Pick lists and their lines.
 
-use std::collections::HashMap;
-
 use oms_core::{FulfillmentOrderId, LocationId, PickLineId, PickListId, WaveId};
 use oms_postgres::Error;
+use serde::Deserialize;
+use sqlx::types::Json;
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -74,6 +74,7 @@ struct ListRow {
     assignee: String,
     version: i64,
     created_at: OffsetDateTime,
+    lines: Option<Json<Vec<LineRow>>>,
 }
 
 /// One pick list.
@@ -84,22 +85,30 @@ pub(crate) async fn get(
     Ok(get_many(conn, &[id.uuid()]).await?.pop())
 }
 
-/// Pick lists, oldest first. Unknown ids are left out.
+/// Pick lists with their lines, of one moment, oldest first. Unknown ids are left out.
 pub(crate) async fn get_many(
     conn: &mut PgConnection,
     ids: &[Uuid],
 ) -> Result<Vec<PickList>, Error> {
     let rows = sqlx::query_as!(
         ListRow,
-        "SELECT pick_list_id, wave_id, location_id, state, assignee, version, created_at
-         FROM pick_lists WHERE pick_list_id = ANY($1) ORDER BY created_at, pick_list_id",
+        r#"SELECT pick_list_id, wave_id, location_id, state, assignee, version, created_at,
+             (SELECT json_agg(line ORDER BY line.line_number) FROM (
+                 SELECT p.line_number, p.pick_line_id, p.fulfillment_order_id, p.fulfillment_order_line_id,
+                     p.quantity, p.picked, p.short, p.canceled, p.picked_by,
+                     l.sku, l.name, l.barcodes, l.mass_grams, l.length_mm, l.width_mm, l.height_mm,
+                     l.item_version
+                 FROM pick_lines p JOIN fulfillment_order_lines l USING (fulfillment_order_line_id)
+                 WHERE p.pick_list_id = o.pick_list_id) line) AS "lines: Json<Vec<LineRow>>"
+         FROM pick_lists o WHERE pick_list_id = ANY($1) ORDER BY created_at, pick_list_id"#,
         ids,
     )
-    .fetch_all(&mut *conn)
+    .fetch_all(conn)
     .await?;
-    let mut lines = lines_of(conn, ids).await?;
     rows.into_iter()
         .map(|row| {
+            // NULL when there are none.
+            let lines = row.lines.map_or_else(Vec::new, |lines| lines.0);
             Ok(PickList {
                 id: PickListId::new(row.pick_list_id),
                 wave_id: WaveId::new(row.wave_id),
@@ -108,54 +117,58 @@ pub(crate) async fn get_many(
                 assignee: row.assignee,
                 version: row.version,
                 created_at: row.created_at,
-                lines: lines.remove(&row.pick_list_id).unwrap_or_default(),
+                lines: lines.into_iter().map(LineRow::into_line).collect(),
             })
         })
         .collect()
 }
 
-async fn lines_of(
-    conn: &mut PgConnection,
-    lists: &[Uuid],
-) -> Result<HashMap<Uuid, Vec<PickLine>>, Error> {
-    let rows = sqlx::query!(
-        "SELECT p.pick_list_id, p.pick_line_id, p.fulfillment_order_id, p.fulfillment_order_line_id,
-             p.quantity, p.picked, p.short, p.canceled, p.picked_by,
-             l.sku, l.name, l.barcodes, l.mass_grams, l.length_mm, l.width_mm, l.height_mm,
-             l.item_version
-         FROM pick_lines p JOIN fulfillment_order_lines l USING (fulfillment_order_line_id)
-         WHERE p.pick_list_id = ANY($1)
-         ORDER BY p.pick_list_id, p.line_number",
-        lists,
-    )
-    .fetch_all(conn)
-    .await?;
-    let mut by_list: HashMap<Uuid, Vec<PickLine>> = HashMap::new();
-    for row in rows {
-        by_list.entry(row.pick_list_id).or_default().push(PickLine {
-            id: PickLineId::new(row.pick_line_id),
-            fulfillment_order_id: FulfillmentOrderId::new(row.fulfillment_order_id),
-            fulfillment_order_line_id: row.fulfillment_order_line_id,
+/// A pick line with what is picked, as `json_agg` gives it.
+#[derive(Debug, Deserialize)]
+struct LineRow {
+    pick_line_id: PickLineId,
+    fulfillment_order_id: FulfillmentOrderId,
+    fulfillment_order_line_id: Uuid,
+    quantity: i64,
+    picked: i64,
+    short: i64,
+    canceled: i64,
+    picked_by: String,
+    sku: String,
+    name: String,
+    barcodes: Vec<String>,
+    mass_grams: i64,
+    length_mm: i64,
+    width_mm: i64,
+    height_mm: i64,
+    item_version: i64,
+}
+
+impl LineRow {
+    fn into_line(self) -> PickLine {
+        PickLine {
+            id: self.pick_line_id,
+            fulfillment_order_id: self.fulfillment_order_id,
+            fulfillment_order_line_id: self.fulfillment_order_line_id,
             item: Item {
-                sku: row.sku,
-                name: row.name,
-                barcodes: row.barcodes,
-                mass_grams: row.mass_grams,
+                sku: self.sku,
+                name: self.name,
+                barcodes: self.barcodes,
+                mass_grams: self.mass_grams,
                 dimensions: Dimensions {
-                    length_mm: row.length_mm,
-                    width_mm: row.width_mm,
-                    height_mm: row.height_mm,
+                    length_mm: self.length_mm,
+                    width_mm: self.width_mm,
+                    height_mm: self.height_mm,
                 },
-                version: row.item_version,
+                version: self.item_version,
             },
-            quantity: row.quantity,
-            picked: row.picked,
-            short: row.short,
-            canceled: row.canceled,
-            picked_by: row.picked_by,
-        });
+            quantity: self.quantity,
+            picked: self.picked,
+            short: self.short,
+            canceled: self.canceled,
+            picked_by: self.picked_by,
+        }
     }
-    Ok(by_list)
 }
 
 /// One pick list, locked until the transaction ends. Pick lists are locked before fulfillment
@@ -198,17 +211,6 @@ pub(crate) async fn save(
     list: &PickList,
     now: OffsetDateTime,
 ) -> Result<(), Error> {
-    sqlx::query!(
-        "UPDATE pick_lists SET state = $2, assignee = $3, version = $4, updated_at = $5
-         WHERE pick_list_id = $1",
-        list.id.uuid(),
-        list.state.name(),
-        list.assignee,
-        list.version,
-        now,
-    )
-    .execute(&mut *conn)
-    .await?;
     let ids: Vec<Uuid> = list.lines.iter().map(|line| line.id.uuid()).collect();
     let column =
         |counter: fn(&PickLine) -> i64| list.lines.iter().map(counter).collect::<Vec<i64>>();
@@ -219,13 +221,21 @@ pub(crate) async fn save(
         .map(|line| line.picked_by.as_str())
         .collect();
     sqlx::query!(
-        "UPDATE pick_lines AS l
-         SET picked = n.picked, short = n.short, canceled = n.canceled, state = n.state,
-             picked_by = n.picked_by
-         FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[])
-              AS n (id, picked, short, canceled, state, picked_by)
-         WHERE l.pick_line_id = n.id
-           AND (l.picked, l.short, l.canceled) IS DISTINCT FROM (n.picked, n.short, n.canceled)",
+        "WITH counted AS (
+             UPDATE pick_lines AS l
+             SET picked = n.picked, short = n.short, canceled = n.canceled, state = n.state,
+                 picked_by = n.picked_by
+             FROM unnest($6::uuid[], $7::bigint[], $8::bigint[], $9::bigint[], $10::text[], $11::text[])
+                  AS n (id, picked, short, canceled, state, picked_by)
+             WHERE l.pick_line_id = n.id
+               AND (l.picked, l.short, l.canceled) IS DISTINCT FROM (n.picked, n.short, n.canceled))
+         UPDATE pick_lists SET state = $2, assignee = $3, version = $4, updated_at = $5
+         WHERE pick_list_id = $1",
+        list.id.uuid(),
+        list.state.name(),
+        list.assignee,
+        list.version,
+        now,
         &ids,
         &column(|line| line.picked),
         &column(|line| line.short),

@@ -230,7 +230,7 @@ async fn answer(
 }
 
 async fn load(ctx: &Ctx, order_id: OrderId) -> Result<Order, Error> {
-    let mut conn = ctx.db.snapshot().await?;
+    let mut conn = ctx.db.read().await?;
     let order = orders::load(&mut conn, order_id).await?;
     order.ok_or_else(|| Error::order_not_found(order_id))
 }

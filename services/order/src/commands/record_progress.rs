@@ -1,14 +1,12 @@
-//! Counts units that moved at a peer, and keeps the copy of its fulfillment orders.
+//! Counts units that moved at a peer.
 
-use oms_core::{OrderId, OrderLineId};
+use oms_core::OrderLineId;
 use sqlx::PgConnection;
 
-use crate::changes::{self, Change, Event, Locked};
+use crate::changes::{Change, Event, Locked};
 use crate::ctx::Ctx;
 use crate::domain::order::Counters;
-use crate::domain::release::FulfillmentOrder;
 use crate::error::Error;
-use crate::store::fulfillment_orders;
 
 /// Which counter moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,19 +56,16 @@ impl Progress {
     }
 }
 
-/// Counts units of an order's lines, which the transaction has locked; an order of somebody else is passed over. `what` names the thing at the peer, for people.
+/// Counts units of an order's lines. `what` names the thing at the peer, for people.
 pub(crate) async fn record_progress(
     conn: &mut PgConnection,
     ctx: &Ctx,
-    order_id: OrderId,
+    order: &mut Locked,
     progress: Progress,
     units: &[(OrderLineId, i64)],
     (actor, what): (&str, &str),
 ) -> Result<(), Error> {
-    let Some(mut order) = changes::read_locked(conn, order_id).await? else {
-        return Ok(());
-    };
-    let total = count(&mut order, units, |counters, quantity| {
+    let total = count(order, units, |counters, quantity| {
         progress.count(counters, quantity);
     });
     if total == 0 {
@@ -100,19 +95,4 @@ pub(super) fn count(
         }
     }
     total
-}
-
-/// Keeps the state of a fulfillment order. One that is not known yet is told by its creation. No event:
-/// the order itself does not change. The caller has locked it, because the release step writes the same rows.
-pub(crate) async fn record_fulfillment_order(
-    conn: &mut PgConnection,
-    order_id: OrderId,
-    row: &FulfillmentOrder,
-) -> Result<(), Error> {
-    if row.location_id.is_empty() {
-        fulfillment_orders::set_state(conn, row.fulfillment_order_id, &row.state).await?;
-    } else {
-        fulfillment_orders::upsert(conn, order_id, std::slice::from_ref(row)).await?;
-    }
-    Ok(())
 }

@@ -6,7 +6,7 @@ use oms_proto::inventory::v1 as pb;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::changes::{self, Change, Event, Locked};
+use crate::changes::{Change, Event, Locked};
 use crate::clients::reservation_from;
 use crate::ctx::Ctx;
 use crate::domain::release::{Release, ReleaseLine, ReleaseState};
@@ -31,13 +31,11 @@ const DISPLACE: &str = "displace";
 pub(crate) async fn record_reservation(
     conn: &mut PgConnection,
     ctx: &Ctx,
-    order_id: OrderId,
+    order: &mut Locked,
     message: pb::Reservation,
     (actor, action): (&str, &str),
 ) -> Result<(), Error> {
-    let Some(mut order) = changes::read_locked(conn, order_id).await? else {
-        return Ok(());
-    };
+    let order_id = order.order_id;
     let Some(mut reservation) = reservation_from(&message, order_id) else {
         return Err(StoreError::inconsistent("reservations", "line", order_id).into());
     };
@@ -96,14 +94,12 @@ pub(crate) struct Allocated {
 pub(crate) async fn record_backorder_allocated(
     conn: &mut PgConnection,
     ctx: &Ctx,
-    order_id: OrderId,
+    order: &mut Locked,
     allocated: &Allocated,
     actor: &str,
 ) -> Result<(), Error> {
-    let Some(mut order) = changes::read_locked(conn, order_id).await? else {
-        return Ok(());
-    };
-    copy(conn, &mut order, allocated).await?;
+    let order_id = order.order_id;
+    copy(conn, order, allocated).await?;
     // Before the confirmation, and when the confirmation saw it already, it belongs to the first batch. An
     // order that has ended gives it back.
     let batched = reservations::batched_version(conn, allocated.reservation_id).await?;

@@ -7,7 +7,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::record_progress::count;
 use super::settle_order::settle_order;
-use crate::changes::{self, Change, Event, Locked};
+use crate::changes::{Change, Event, Locked};
 use crate::ctx::{Ctx, SERVICE_ACTOR};
 use crate::domain::capture;
 use crate::domain::collection::{CASH_ON_DELIVERY, Collection, CollectionState};
@@ -41,30 +41,22 @@ pub(crate) struct Shipped {
 pub(crate) async fn record_shipment(
     conn: &mut PgConnection,
     ctx: &Ctx,
-    order_id: OrderId,
+    order: &mut Locked,
     shipped: &Shipped,
     actor: &str,
 ) -> Result<(), Error> {
-    let Some(mut order) = changes::read_locked(conn, order_id).await? else {
-        return Ok(());
-    };
+    let order_id = order.order_id;
     let shipment_id = shipped.shipment_id;
     if !shipments::insert(conn, order_id, shipment_id, shipped.shipped_at).await? {
         return Ok(());
     }
     let cause = format!("shipment/{shipment_id}");
-    let lines = invoice::lines(&order, &shipped.units, |line| line.counters.shipped);
-    let mut bill = Invoice::new(
-        &order,
-        InvoiceKind::Invoice,
-        cause.clone(),
-        lines,
-        ctx.now(),
-    );
-    bill.due_at = due_at(conn, &order, bill.created_at).await?;
+    let lines = invoice::lines(order, &shipped.units, |line| line.counters.shipped);
+    let mut bill = Invoice::new(order, InvoiceKind::Invoice, cause.clone(), lines, ctx.now());
+    bill.due_at = due_at(conn, order, bill.created_at).await?;
     invoices::insert(conn, &bill).await?;
     insert_issue(conn, ctx, order_id, bill.invoice_id).await?;
-    let total = count(&mut order, &shipped.units, |counters, quantity| {
+    let total = count(order, &shipped.units, |counters, quantity| {
         counters.shipped += quantity;
     });
     order.shipment_ids.push(shipment_id);
@@ -78,7 +70,7 @@ pub(crate) async fn record_shipment(
     order.write(conn, ctx, &change).await?;
     let captures = order.payment_policy == PaymentPolicy::AuthThenCaptureOnShip;
     if captures && bill.total > 0 {
-        plan_capture(conn, ctx, &order, shipment_id, bill.total).await?;
+        plan_capture(conn, ctx, order, shipment_id, bill.total).await?;
     }
     Ok(())
 }
@@ -189,18 +181,15 @@ pub(crate) async fn insert_issue(
 pub(crate) async fn record_delivery(
     conn: &mut PgConnection,
     ctx: &Ctx,
-    order_id: OrderId,
+    order: &mut Locked,
     shipped: &Shipped,
     actor: &str,
 ) -> Result<(), Error> {
-    let Some(mut order) = changes::read_locked(conn, order_id).await? else {
-        return Ok(());
-    };
     let shipment_id = shipped.shipment_id;
     if !shipments::set_delivered(conn, shipment_id, ctx.now()).await? {
         return Ok(());
     }
-    let total = count(&mut order, &shipped.units, |counters, quantity| {
+    let total = count(order, &shipped.units, |counters, quantity| {
         counters.delivered += quantity;
     });
     let change = Change {
@@ -210,5 +199,5 @@ pub(crate) async fn record_delivery(
         event: Event::Progressed("delivered"),
     };
     order.write(conn, ctx, &change).await?;
-    settle_order(conn, ctx, &mut order).await
+    settle_order(conn, ctx, order).await
 }

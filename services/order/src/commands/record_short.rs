@@ -33,11 +33,11 @@ pub(crate) struct Short {
 pub(crate) async fn record_short(
     conn: &mut PgConnection,
     ctx: &Ctx,
-    order_id: OrderId,
+    order: &mut Locked,
     short: &Short,
     actor: &str,
 ) -> Result<(), Error> {
-    let (mut order, quantity) = lock_open(conn, order_id, short).await?;
+    let quantity = open(order, short);
     if quantity <= 0 {
         return Ok(());
     }
@@ -49,7 +49,7 @@ pub(crate) async fn record_short(
         let task = NewTask {
             id: derive(short.event_id, BACKORDER_SHORT_TASK),
             kind: BACKORDER_SHORT_TASK,
-            key: order_id.to_string(),
+            key: order.order_id.to_string(),
             payload: encode(&payload),
             run_at: ctx.now(),
             actor: actor.to_owned(),
@@ -57,7 +57,7 @@ pub(crate) async fn record_short(
         tasks::insert(conn, &task).await?;
         return Ok(());
     }
-    cancel_units(conn, ctx, &mut order, short, quantity, actor).await
+    cancel_units(conn, ctx, order, short, quantity, actor).await
 }
 
 /// Cancels missing units that may not wait for stock, as many as are still open.
@@ -68,22 +68,18 @@ pub(crate) async fn cancel_short(
     short: &Short,
     actor: &str,
 ) -> Result<(), Error> {
-    let (mut order, quantity) = lock_open(conn, order_id, short).await?;
+    let mut order = changes::lock(conn, order_id).await?;
+    let quantity = open(&order, short);
     if quantity <= 0 {
         return Ok(());
     }
     cancel_units(conn, ctx, &mut order, short, quantity, actor).await
 }
 
-/// The order, locked, and how many of the missing units are still open.
-async fn lock_open(
-    conn: &mut PgConnection,
-    order_id: OrderId,
-    short: &Short,
-) -> Result<(Locked, i64), Error> {
-    let order = changes::lock(conn, order_id).await?;
+/// How many of the missing units are still open.
+fn open(order: &Locked, short: &Short) -> i64 {
     let open = order.line(short.order_line_id).map_or(0, OrderLine::open);
-    Ok((order, short.quantity.min(open)))
+    short.quantity.min(open)
 }
 
 async fn cancel_units(

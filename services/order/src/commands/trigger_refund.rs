@@ -1,12 +1,12 @@
 //! Writes down what a return gives back: a credit memo, and the task that refunds it.
 
-use oms_core::{OrderId, OrderLineId, derive};
+use oms_core::{OrderLineId, derive};
 use oms_postgres::{NewTask, tasks};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 
 use super::task_payload::encode;
-use crate::changes;
+use crate::changes::Locked;
 use crate::ctx::Ctx;
 use crate::domain::invoice::{self, Invoice, InvoiceKind};
 use crate::error::Error;
@@ -36,14 +36,12 @@ impl RefundReturn {
 pub(crate) async fn trigger_refund(
     conn: &mut PgConnection,
     ctx: &Ctx,
-    order_id: OrderId,
+    order: &Locked,
     refund: &RefundReturn,
     units: &[(OrderLineId, i64)],
     actor: &str,
 ) -> Result<(), Error> {
-    let Some(order) = changes::read_locked(conn, order_id).await? else {
-        return Ok(());
-    };
+    let order_id = order.order_id;
     let credited = invoices::credited(conn, order_id).await?;
     let from = |line: &crate::domain::order::OrderLine| {
         credited
@@ -51,9 +49,9 @@ pub(crate) async fn trigger_refund(
             .copied()
             .unwrap_or_default()
     };
-    let lines = invoice::lines(&order, units, from);
+    let lines = invoice::lines(order, units, from);
     let memo = Invoice::new(
-        &order,
+        order,
         InvoiceKind::CreditMemo,
         refund.cause(),
         lines,

@@ -1,5 +1,7 @@
 //! Inventory: what is reserved for an order, and stock that came for units that waited.
 
+use std::sync::Arc;
+
 use oms_core::OrderId;
 use oms_proto::events::v1::Event;
 use oms_proto::inventory::v1 as pb;
@@ -8,22 +10,22 @@ use oms_service::ApplyError;
 use prost::Message;
 use sqlx::PgConnection;
 
-use super::{apply_error, id, units};
+use super::{Work, apply_error, id, units};
 use crate::commands::record_reservation::{
     Allocated, record_backorder_allocated, record_reservation,
 };
-use crate::ctx::Ctx;
 use crate::domain::reservation::{ReservationLine, ReservationState};
 
 /// Events that are asked for.
-pub(crate) const TYPES: &[&str] = &["ReservationChanged", "BackorderAllocated"];
+pub(super) const TYPES: &[&str] = &["ReservationChanged", "BackorderAllocated"];
 
 /// Applies an event. The copy of a reservation knows by its version what it has seen.
-pub(crate) async fn on_event(
-    ctx: &Ctx,
+pub(super) async fn on_event(
+    work: &mut Work,
     conn: &mut PgConnection,
     event: &Event,
 ) -> Result<(), ApplyError> {
+    let ctx = Arc::clone(&work.ctx);
     match pb::InventoryEvent::decode(&*event.payload)?.event {
         Some(Inventory::ReservationChanged(changed)) => {
             let Some(reservation) = changed.reservation else {
@@ -33,7 +35,10 @@ pub(crate) async fn on_event(
                 return Ok(());
             };
             let how = (event.actor.as_str(), changed.action.as_str());
-            record_reservation(conn, ctx, order_id, reservation, how)
+            let Some(order) = work.order(conn, order_id).await? else {
+                return Ok(());
+            };
+            record_reservation(conn, &ctx, order, reservation, how)
                 .await
                 .map_err(apply_error)
         }
@@ -42,7 +47,10 @@ pub(crate) async fn on_event(
                 return Ok(());
             };
             let allocated = allocated(event, &served)?;
-            record_backorder_allocated(conn, ctx, order_id, &allocated, &event.actor)
+            let Some(order) = work.order(conn, order_id).await? else {
+                return Ok(());
+            };
+            record_backorder_allocated(conn, &ctx, order, &allocated, &event.actor)
                 .await
                 .map_err(apply_error)
         }
@@ -51,7 +59,7 @@ pub(crate) async fn on_event(
 }
 
 /// The order that an event is about.
-pub(crate) fn order_of(event: &Event) -> Option<OrderId> {
+pub(super) fn order_of(event: &Event) -> Option<OrderId> {
     match pb::InventoryEvent::decode(&*event.payload).ok()?.event? {
         Inventory::ReservationChanged(changed) => changed.reservation?.order_id.parse().ok(),
         Inventory::BackorderAllocated(served) => served.order_id.parse().ok(),

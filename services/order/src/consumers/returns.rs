@@ -1,5 +1,7 @@
 //! Returns: what was asked to come back, what came, and what is to be paid back.
 
+use std::sync::Arc;
+
 use oms_core::{OrderId, OrderLineId};
 use oms_proto::events::v1::Event;
 use oms_proto::returns::v1 as pb;
@@ -8,21 +10,20 @@ use oms_service::ApplyError;
 use prost::Message;
 use sqlx::PgConnection;
 
-use super::{apply_error, counts, units};
+use super::{Work, apply_error, units};
 use crate::commands::record_progress::{Progress, record_progress};
 use crate::commands::trigger_refund::{RefundReturn, trigger_refund};
-use crate::ctx::Ctx;
 
 /// Events that are asked for.
-pub(crate) const TYPES: &[&str] = &[
+pub(super) const TYPES: &[&str] = &[
     "ReturnStateChanged",
     "ReturnReceived",
     "ReturnRefundTriggered",
 ];
 
 /// Applies an event, once.
-pub(crate) async fn on_event(
-    ctx: &Ctx,
+pub(super) async fn on_event(
+    work: &mut Work,
     conn: &mut PgConnection,
     event: &Event,
 ) -> Result<(), ApplyError> {
@@ -32,9 +33,13 @@ pub(crate) async fn on_event(
     let Ok(order_id) = order_in(&message).parse() else {
         return Ok(());
     };
-    if !counts(conn, order_id, "returns", event).await? {
+    if !work.counts(order_id, event) {
         return Ok(());
     }
+    let ctx = Arc::clone(&work.ctx);
+    let Some(order) = work.order(conn, order_id).await? else {
+        return Ok(());
+    };
     let what = format!("return {}", event.aggregate_id);
     let by = (event.actor.as_str(), what.as_str());
     let applied = match &message {
@@ -45,11 +50,11 @@ pub(crate) async fn on_event(
                 _ => return Ok(()),
             };
             let units = advised(changed)?;
-            record_progress(conn, ctx, order_id, progress, &units, by).await
+            record_progress(conn, &ctx, order, progress, &units, by).await
         }
         Returns::ReturnReceived(received) => {
             let units = returned(&received.lines)?;
-            record_progress(conn, ctx, order_id, Progress::Returned, &units, by).await
+            record_progress(conn, &ctx, order, Progress::Returned, &units, by).await
         }
         Returns::ReturnRefundTriggered(triggered) => {
             let refund = RefundReturn {
@@ -57,7 +62,7 @@ pub(crate) async fn on_event(
                 refund_id: triggered.refund_id.clone(),
             };
             let units = returned(&triggered.lines)?;
-            trigger_refund(conn, ctx, order_id, &refund, &units, &event.actor).await
+            trigger_refund(conn, &ctx, order, &refund, &units, &event.actor).await
         }
         Returns::ReturnInspected(_) | Returns::ReturnDisposed(_) => return Ok(()),
     };
@@ -65,7 +70,7 @@ pub(crate) async fn on_event(
 }
 
 /// The order that an event is about.
-pub(crate) fn order_of(event: &Event) -> Option<OrderId> {
+pub(super) fn order_of(event: &Event) -> Option<OrderId> {
     let message = pb::ReturnsEvent::decode(&*event.payload).ok()?.event?;
     order_in(&message).parse().ok()
 }

@@ -1,5 +1,7 @@
 //! Shipping: what was handed over and what arrived. Shipments of returns belong to the returns service.
 
+use std::sync::Arc;
+
 use oms_core::{OrderId, OrderLineId};
 use oms_proto::events::v1::Event;
 use oms_proto::shipping::v1 as pb;
@@ -9,16 +11,16 @@ use prost::Message;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::{apply_error, counts, id, units};
+use super::{Work, apply_error, id, units};
 use crate::commands::record_shipment::{Shipped, record_delivery, record_shipment};
 use crate::ctx::Ctx;
 
 /// Events that are asked for.
-pub(crate) const TYPES: &[&str] = &["ShipmentShipped", "ShipmentDelivered"];
+pub(super) const TYPES: &[&str] = &["ShipmentShipped", "ShipmentDelivered"];
 
 /// Applies an event, once.
-pub(crate) async fn on_event(
-    ctx: &Ctx,
+pub(super) async fn on_event(
+    work: &mut Work,
     conn: &mut PgConnection,
     event: &Event,
 ) -> Result<(), ApplyError> {
@@ -28,25 +30,29 @@ pub(crate) async fn on_event(
     let Ok(order_id) = shipment.order_id.parse() else {
         return Ok(());
     };
-    if !counts(conn, order_id, "shipping", event).await? {
+    if !work.counts(order_id, event) {
         return Ok(());
     }
     let shipped = Shipped {
         shipment_id: id(&shipment.shipment_id, "shipment_id")?,
-        shipped_at: shipped_at(ctx, &shipment),
+        shipped_at: shipped_at(&work.ctx, &shipment),
         units: contents(&shipment)?,
     };
     let actor = event.actor.as_str();
+    let ctx = Arc::clone(&work.ctx);
+    let Some(order) = work.order(conn, order_id).await? else {
+        return Ok(());
+    };
     let applied = if delivered {
-        record_delivery(conn, ctx, order_id, &shipped, actor).await
+        record_delivery(conn, &ctx, order, &shipped, actor).await
     } else {
-        record_shipment(conn, ctx, order_id, &shipped, actor).await
+        record_shipment(conn, &ctx, order, &shipped, actor).await
     };
     applied.map_err(apply_error)
 }
 
 /// The order that an event is about.
-pub(crate) fn order_of(event: &Event) -> Option<OrderId> {
+pub(super) fn order_of(event: &Event) -> Option<OrderId> {
     let (shipment, _) = shipment(event).ok()??;
     shipment.order_id.parse().ok()
 }

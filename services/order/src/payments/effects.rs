@@ -380,7 +380,7 @@ async fn doubt(ctx: &Ctx, payment: &Payment, unanswered: &Unanswered) -> Result<
 
 /// The token and the parent's reference are read here, so that no caller has to carry them.
 pub(super) async fn request(ctx: &Ctx, payment: &Payment) -> Result<ProviderRequest, Error> {
-    let mut conn = ctx.db.snapshot().await?;
+    let mut conn = ctx.db.read().await?;
     let token = orders::token(&mut conn, payment.order_id, payment.tender).await?;
     let parent = match payment.parent_payment_id {
         Some(parent) => payments::load(&mut conn, parent).await?,

@@ -69,7 +69,7 @@ pub(crate) async fn sweep(ctx: &Ctx) -> Result<usize, Error> {
 
 async fn reconcile(ctx: &Ctx, payment_id: PaymentId) -> Result<(), Error> {
     let found = {
-        let mut conn = ctx.db.snapshot().await?;
+        let mut conn = ctx.db.read().await?;
         payments::load(&mut conn, payment_id).await?
     };
     let Some(payment) = found else {

@@ -30,7 +30,7 @@ impl GetOrder {
 
 /// Reads one order.
 pub(crate) async fn get_order(ctx: &Ctx, query: &GetOrder) -> Result<Order, Error> {
-    let mut conn = ctx.db.snapshot().await?;
+    let mut conn = ctx.db.read().await?;
     let order_id = match query {
         GetOrder::Id(order_id) => Some(*order_id),
         GetOrder::Reference(channel_id, reference) => {

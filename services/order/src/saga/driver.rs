@@ -99,7 +99,7 @@ async fn claim_and_start(ctx: &Arc<Ctx>, places: &Arc<Semaphore>) -> Result<bool
 /// person, and the others go on.
 async fn load(ctx: &Ctx, saga: &Saga, holder: Uuid) -> Option<Order> {
     let read = async {
-        let mut conn = ctx.db.snapshot().await?;
+        let mut conn = ctx.db.read().await?;
         Ok::<_, Error>(orders::load(&mut conn, saga.order_id).await?)
     };
     let error = match read.await {

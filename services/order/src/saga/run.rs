@@ -322,7 +322,7 @@ impl Run {
     }
 
     async fn reload(&mut self, ctx: &Ctx) -> Result<(), Lost> {
-        let mut conn = ctx.db.snapshot().await?;
+        let mut conn = ctx.db.read().await?;
         if let Some(order) = orders::load(&mut conn, self.order_id()).await? {
             self.order = order;
         }

@@ -1,9 +1,9 @@
 //! Cancellations with their lines and legs.
 
-use std::collections::HashMap;
-
 use oms_core::{CancellationId, OrderId, OrderLineId};
+use serde::Deserialize;
 use sqlx::PgConnection;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::domain::cancellation::{Cancellation, CancellationLeg, CancellationLine};
@@ -61,88 +61,60 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// Reads the cancellations of orders, oldest first.
-pub(super) async fn load(
-    conn: &mut PgConnection,
-    order_ids: &[Uuid],
-) -> Result<HashMap<OrderId, Vec<Cancellation>>, StoreError> {
-    let mut found: HashMap<OrderId, Vec<Cancellation>> = HashMap::new();
-    if order_ids.is_empty() {
-        return Ok(found);
-    }
-    let rows = sqlx::query!(
-        "SELECT cancellation_id, order_id, state, reason, note, actor, created_at
-         FROM cancellations WHERE order_id = ANY($1) ORDER BY created_at, cancellation_id",
-        order_ids
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    let ids: Vec<Uuid> = rows.iter().map(|row| row.cancellation_id).collect();
-    let (mut lines, mut legs) = (lines(conn, &ids).await?, legs(conn, &ids).await?);
-    for row in rows {
-        let cancellation = Cancellation {
-            cancellation_id: CancellationId::new(row.cancellation_id),
+/// A cancellation as `json_build_object` gives it.
+#[derive(Debug, Deserialize)]
+pub(super) struct CancellationRow {
+    cancellation_id: CancellationId,
+    state: String,
+    reason: String,
+    note: String,
+    actor: String,
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+    /// `None` for none.
+    lines: Option<Vec<LineRow>>,
+    legs: Option<Vec<LegRow>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct LineRow {
+    order_line_id: OrderLineId,
+    quantity: i64,
+    canceled: i64,
+}
+
+#[derive(Debug, Deserialize)]
+struct LegRow {
+    name: String,
+    state: String,
+    detail: String,
+}
+
+impl From<CancellationRow> for Cancellation {
+    fn from(row: CancellationRow) -> Self {
+        let lines = row.lines.unwrap_or_default().into_iter();
+        let legs = row.legs.unwrap_or_default().into_iter();
+        Self {
+            cancellation_id: row.cancellation_id,
             state: row.state,
-            lines: lines.remove(&row.cancellation_id).unwrap_or_default(),
+            lines: lines
+                .map(|line| CancellationLine {
+                    order_line_id: line.order_line_id,
+                    quantity: line.quantity,
+                    canceled: line.canceled,
+                })
+                .collect(),
             reason: row.reason,
             note: row.note,
             actor: row.actor,
-            legs: legs.remove(&row.cancellation_id).unwrap_or_default(),
+            legs: legs
+                .map(|leg| CancellationLeg {
+                    name: leg.name,
+                    state: leg.state,
+                    detail: leg.detail,
+                })
+                .collect(),
             created_at: row.created_at,
-        };
-        found
-            .entry(OrderId::new(row.order_id))
-            .or_default()
-            .push(cancellation);
+        }
     }
-    Ok(found)
-}
-
-async fn lines(
-    conn: &mut PgConnection,
-    cancellation_ids: &[Uuid],
-) -> Result<HashMap<Uuid, Vec<CancellationLine>>, StoreError> {
-    let rows = sqlx::query!(
-        "SELECT cancellation_id, order_line_id, quantity, canceled
-         FROM cancellation_lines WHERE cancellation_id = ANY($1) ORDER BY order_line_id",
-        cancellation_ids
-    )
-    .fetch_all(conn)
-    .await?;
-    let mut lines: HashMap<Uuid, Vec<CancellationLine>> = HashMap::new();
-    for row in rows {
-        lines
-            .entry(row.cancellation_id)
-            .or_default()
-            .push(CancellationLine {
-                order_line_id: OrderLineId::new(row.order_line_id),
-                quantity: row.quantity,
-                canceled: row.canceled,
-            });
-    }
-    Ok(lines)
-}
-
-async fn legs(
-    conn: &mut PgConnection,
-    cancellation_ids: &[Uuid],
-) -> Result<HashMap<Uuid, Vec<CancellationLeg>>, StoreError> {
-    let rows = sqlx::query!(
-        "SELECT cancellation_id, name, state, detail
-         FROM cancellation_legs WHERE cancellation_id = ANY($1) ORDER BY name",
-        cancellation_ids
-    )
-    .fetch_all(conn)
-    .await?;
-    let mut legs: HashMap<Uuid, Vec<CancellationLeg>> = HashMap::new();
-    for row in rows {
-        legs.entry(row.cancellation_id)
-            .or_default()
-            .push(CancellationLeg {
-                name: row.name,
-                state: row.state,
-                detail: row.detail,
-            });
-    }
-    Ok(legs)
 }

@@ -1,5 +1,7 @@
 //! Which fulfillment orders work on an order, as far as this service has to know.
 
+use std::collections::HashMap;
+
 use oms_core::{FulfillmentOrderId, OrderId};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -56,16 +58,24 @@ pub(crate) async fn list(
         .collect())
 }
 
-/// Writes the state of a fulfillment order that is known.
-pub(crate) async fn set_state(
+/// Writes the states of fulfillment orders that are known.
+pub(crate) async fn set_states(
     conn: &mut PgConnection,
-    fulfillment_order_id: FulfillmentOrderId,
-    state: &str,
+    states: &HashMap<FulfillmentOrderId, String>,
 ) -> Result<(), StoreError> {
+    if states.is_empty() {
+        return Ok(());
+    }
+    let (ids, states): (Vec<Uuid>, Vec<&str>) = states
+        .iter()
+        .map(|(id, state)| (id.uuid(), state.as_str()))
+        .unzip();
     sqlx::query!(
-        "UPDATE fulfillment_orders SET state = $2 WHERE fulfillment_order_id = $1",
-        fulfillment_order_id.uuid(),
-        state
+        "UPDATE fulfillment_orders f SET state = n.state
+         FROM unnest($1::uuid[], $2::text[]) AS n (fulfillment_order_id, state)
+         WHERE f.fulfillment_order_id = n.fulfillment_order_id",
+        &ids,
+        &states as &[&str],
     )
     .execute(conn)
     .await?;

@@ -1,8 +1,7 @@
 //! Holds as rows.
 
-use std::collections::HashMap;
-
 use oms_core::{HoldId, OrderId, OrderLineId};
+use serde::Deserialize;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -123,32 +122,9 @@ pub(crate) async fn list(
     rows.into_iter().map(HoldRow::into_hold).collect()
 }
 
-/// Reads the holds of orders, oldest first.
-pub(super) async fn load(
-    conn: &mut PgConnection,
-    order_ids: &[Uuid],
-) -> Result<HashMap<OrderId, Vec<Hold>>, StoreError> {
-    if order_ids.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let rows = sqlx::query_as!(
-        HoldRow,
-        "SELECT hold_id, order_id, order_line_id, reason, blocks, state, note, placed_by, created_at,
-             release_at, released_by, released_at
-         FROM holds WHERE order_id = ANY($1) ORDER BY created_at, hold_id",
-        order_ids
-    )
-    .fetch_all(conn)
-    .await?;
-    let mut holds: HashMap<OrderId, Vec<Hold>> = HashMap::new();
-    for row in rows {
-        let (order_id, hold) = row.into_hold()?;
-        holds.entry(order_id).or_default().push(hold);
-    }
-    Ok(holds)
-}
-
-struct HoldRow {
+/// A hold, also as `json_agg` gives it.
+#[derive(Debug, Deserialize)]
+pub(super) struct HoldRow {
     hold_id: Uuid,
     order_id: Uuid,
     order_line_id: Option<Uuid>,
@@ -157,14 +133,17 @@ struct HoldRow {
     state: String,
     note: String,
     placed_by: String,
+    #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339::option")]
     release_at: Option<OffsetDateTime>,
     released_by: String,
+    #[serde(with = "time::serde::rfc3339::option")]
     released_at: Option<OffsetDateTime>,
 }
 
 impl HoldRow {
-    fn into_hold(self) -> Result<(OrderId, Hold), StoreError> {
+    pub(super) fn into_hold(self) -> Result<(OrderId, Hold), StoreError> {
         let blocks = self.blocks.iter().map(|name| {
             HoldBlock::parse(name)
                 .ok_or_else(|| StoreError::inconsistent("holds", "blocks", self.hold_id))

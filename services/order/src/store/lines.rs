@@ -1,11 +1,11 @@
 //! Order lines and their counters.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use oms_core::{OrderId, OrderLineId};
+use oms_core::OrderLineId;
+use serde::Deserialize;
 use sqlx::PgConnection;
 use sqlx::types::Json;
-use uuid::Uuid;
 
 use crate::domain::order::{Counters, Order, OrderLine};
 use crate::domain::pricing::Amounts;
@@ -13,13 +13,13 @@ use crate::domain::pricing::Amounts;
 use super::StoreError;
 
 /// A column of the lines, to be written with one UNNEST.
-fn column<T>(lines: &[OrderLine], of: impl Fn(&OrderLine) -> T) -> Vec<T> {
-    lines.iter().map(of).collect()
+fn column<T>(lines: &[&OrderLine], of: impl Fn(&OrderLine) -> T) -> Vec<T> {
+    lines.iter().map(|line| of(line)).collect()
 }
 
 /// Writes the lines of a new order.
 pub(crate) async fn insert(conn: &mut PgConnection, order: &Order) -> Result<(), StoreError> {
-    let lines = &order.lines;
+    let lines: &Vec<&OrderLine> = &order.lines.iter().collect();
     sqlx::query!(
         "INSERT INTO order_lines (order_id, order_line_id, line_number, line_reference, sku, name, ordered,
              unit_price, price_per, discounts, subtotal, discount_total, tax, shipping, total,
@@ -50,10 +50,10 @@ pub(crate) async fn insert(conn: &mut PgConnection, order: &Order) -> Result<(),
     Ok(())
 }
 
-/// Writes the counters of the lines. The caller holds the lock of their order.
+/// Writes the counters of lines. The caller holds the locks of their orders.
 pub(crate) async fn save_counters(
     conn: &mut PgConnection,
-    lines: &[OrderLine],
+    lines: &[&OrderLine],
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "UPDATE order_lines l SET held = n.held, allocated = n.allocated, backordered = n.backordered,
@@ -87,61 +87,72 @@ pub(crate) async fn save_counters(
     Ok(())
 }
 
-/// Reads the lines of orders, by order and number.
-pub(super) async fn load(
-    conn: &mut PgConnection,
-    order_ids: &[Uuid],
-) -> Result<HashMap<OrderId, Vec<OrderLine>>, StoreError> {
-    let rows = sqlx::query!(
-        r#"SELECT order_id, order_line_id, line_number, line_reference, sku, name, ordered, unit_price,
-             price_per, discounts AS "discounts: Json<Vec<(String, i64)>>", subtotal, discount_total, tax,
-             shipping, total, gift_message,
-             custom_fields AS "custom_fields: Json<BTreeMap<String, String>>", held, allocated,
-             backordered, canceled, picked, packed, shipped, delivered, return_requested, returned,
-             refunded
-         FROM order_lines WHERE order_id = ANY($1) ORDER BY order_id, line_number"#,
-        order_ids
-    )
-    .fetch_all(conn)
-    .await?;
-    let mut lines: HashMap<OrderId, Vec<OrderLine>> = HashMap::new();
-    for row in rows {
-        lines
-            .entry(OrderId::new(row.order_id))
-            .or_default()
-            .push(OrderLine {
-                order_line_id: OrderLineId::new(row.order_line_id),
-                line_number: row.line_number,
-                line_reference: row.line_reference,
-                sku: row.sku,
-                name: row.name,
-                ordered: row.ordered,
-                unit_price: row.unit_price,
-                price_per: row.price_per,
-                discounts: row.discounts.0,
-                amounts: Amounts {
-                    subtotal: row.subtotal,
-                    discount: row.discount_total,
-                    tax: row.tax,
-                    shipping: row.shipping,
-                    total: row.total,
-                },
-                gift_message: row.gift_message,
-                custom_fields: row.custom_fields.0,
-                counters: Counters {
-                    held: row.held,
-                    allocated: row.allocated,
-                    backordered: row.backordered,
-                    canceled: row.canceled,
-                    picked: row.picked,
-                    packed: row.packed,
-                    shipped: row.shipped,
-                    delivered: row.delivered,
-                    return_requested: row.return_requested,
-                    returned: row.returned,
-                    refunded: row.refunded,
-                },
-            });
+/// A line as `json_agg` gives it.
+#[derive(Debug, Deserialize)]
+pub(super) struct LineRow {
+    order_line_id: OrderLineId,
+    line_number: i32,
+    line_reference: String,
+    sku: String,
+    name: String,
+    ordered: i64,
+    unit_price: i64,
+    price_per: i64,
+    discounts: Vec<(String, i64)>,
+    subtotal: i64,
+    discount_total: i64,
+    tax: i64,
+    shipping: i64,
+    total: i64,
+    gift_message: String,
+    custom_fields: BTreeMap<String, String>,
+    held: i64,
+    allocated: i64,
+    backordered: i64,
+    canceled: i64,
+    picked: i64,
+    packed: i64,
+    shipped: i64,
+    delivered: i64,
+    return_requested: i64,
+    returned: i64,
+    refunded: i64,
+}
+
+impl From<LineRow> for OrderLine {
+    fn from(row: LineRow) -> Self {
+        Self {
+            order_line_id: row.order_line_id,
+            line_number: row.line_number,
+            line_reference: row.line_reference,
+            sku: row.sku,
+            name: row.name,
+            ordered: row.ordered,
+            unit_price: row.unit_price,
+            price_per: row.price_per,
+            discounts: row.discounts,
+            amounts: Amounts {
+                subtotal: row.subtotal,
+                discount: row.discount_total,
+                tax: row.tax,
+                shipping: row.shipping,
+                total: row.total,
+            },
+            gift_message: row.gift_message,
+            custom_fields: row.custom_fields,
+            counters: Counters {
+                held: row.held,
+                allocated: row.allocated,
+                backordered: row.backordered,
+                canceled: row.canceled,
+                picked: row.picked,
+                packed: row.packed,
+                shipped: row.shipped,
+                delivered: row.delivered,
+                return_requested: row.return_requested,
+                returned: row.returned,
+                refunded: row.refunded,
+            },
+        }
     }
-    Ok(lines)
 }

@@ -8,7 +8,8 @@ use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::domain::order::{FillPolicy, Order, PaymentPolicy};
+use crate::domain::cancellation::Cancellation;
+use crate::domain::order::{FillPolicy, Order, OrderLine, PaymentPolicy};
 use crate::domain::pricing::Amounts;
 use crate::domain::stage::{Deadlines, stage};
 use crate::domain::state::OrderState;
@@ -16,7 +17,10 @@ use crate::domain::status::MoneyFacts;
 use crate::domain::tender::Tender;
 use crate::domain::timeline::TimelineRow;
 
-use super::{StoreError, cancellations, holds, lines};
+use super::StoreError;
+use super::cancellations::CancellationRow;
+use super::holds::HoldRow;
+use super::lines::{self, LineRow};
 
 /// The next number of the sequence that all channels share.
 pub(crate) async fn next_number(conn: &mut PgConnection) -> Result<i64, StoreError> {
@@ -91,44 +95,70 @@ pub(crate) async fn insert(conn: &mut PgConnection, order: &Order) -> Result<(),
     lines::insert(conn, order).await
 }
 
-/// Writes what may change of an order (state, texts, version and stage) and the row of its timeline that tells of it. Counters
-/// come through [`lines::save_counters`].
+/// Writes what may change of orders (state, texts, version and stage), and the rows of their timelines that tell of it.
+/// Counters come through [`lines::save_counters`].
 pub(crate) async fn save(
     conn: &mut PgConnection,
-    order: &Order,
-    row: &TimelineRow,
+    changed: &[(&Order, &[TimelineRow])],
 ) -> Result<(), StoreError> {
-    let (stage, due) = due(order);
+    let rows: Vec<(Uuid, &TimelineRow)> = changed
+        .iter()
+        .flat_map(|(order, rows)| rows.iter().map(|row| (order.order_id.uuid(), row)))
+        .collect();
+    let due: Vec<_> = changed.iter().map(|(order, _)| due(order)).collect();
     sqlx::query!(
         "WITH told AS (
              INSERT INTO timeline (order_id, sequence, occurred_at, actor, action, from_state, to_state,
                  detail, trace_id, linked_trace_id)
-             VALUES ($1, $7, $8, $9, $10, $11, $12, $13, $14, $17))
-         UPDATE orders SET state = $2, state_reason = $3, instructions = $4, custom_fields = $5,
-             version = $6, timeline_sequence = $7, updated_at = $8, stage = $15, stage_due = $16,
-             stage_since = CASE WHEN $16::timestamptz IS NULL THEN NULL WHEN stage = $15 THEN stage_since ELSE $8 END
-         WHERE order_id = $1",
-        order.order_id.uuid(),
-        order.state.as_str(),
-        order.state_reason,
-        order.instructions,
-        Json(&order.custom_fields) as _,
-        order.version,
-        row.sequence,
-        row.occurred_at,
-        row.actor,
-        row.action,
-        row.from_state,
-        row.to_state,
-        row.detail,
-        row.trace_id,
-        stage,
-        due,
-        row.linked_trace_id,
+             SELECT * FROM unnest($11::uuid[], $12::int8[], $13::timestamptz[], $14::text[], $15::text[],
+                 $16::text[], $17::text[], $18::text[], $19::text[], $20::text[]))
+         UPDATE orders o SET state = n.state, state_reason = n.state_reason, instructions = n.instructions,
+             custom_fields = n.custom_fields, version = n.version, timeline_sequence = n.timeline_sequence,
+             updated_at = n.updated_at, stage = n.stage, stage_due = n.stage_due,
+             stage_since = CASE WHEN n.stage_due IS NULL THEN NULL WHEN o.stage = n.stage THEN o.stage_since
+                 ELSE n.updated_at END
+         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::int8[], $7::int8[],
+             $8::timestamptz[], $9::text[], $10::timestamptz[])
+             AS n (order_id, state, state_reason, instructions, custom_fields, version, timeline_sequence,
+                 updated_at, stage, stage_due)
+         WHERE o.order_id = n.order_id",
+        &column(changed, |order| order.order_id.uuid()),
+        &column(changed, |order| order.state.as_str()) as &[&str],
+        &column(changed, |order| order.state_reason.as_str()) as &[&str],
+        &column(changed, |order| order.instructions.as_str()) as &[&str],
+        &column(changed, |order| Json(&order.custom_fields)) as _,
+        &column(changed, |order| order.version),
+        &column(changed, |order| order.timeline_sequence),
+        &column(changed, |order| order.updated_at),
+        &due.iter().map(|(stage, _)| *stage).collect::<Vec<_>>() as &[&str],
+        &due.iter().map(|(_, due)| *due).collect::<Vec<_>>() as &[Option<OffsetDateTime>],
+        &told(&rows, |(order_id, _)| *order_id),
+        &told(&rows, |(_, row)| row.sequence),
+        &told(&rows, |(_, row)| row.occurred_at),
+        &told(&rows, |(_, row)| row.actor.as_str()) as &[&str],
+        &told(&rows, |(_, row)| row.action.as_str()) as &[&str],
+        &told(&rows, |(_, row)| row.from_state.as_str()) as &[&str],
+        &told(&rows, |(_, row)| row.to_state.as_str()) as &[&str],
+        &told(&rows, |(_, row)| row.detail.as_str()) as &[&str],
+        &told(&rows, |(_, row)| row.trace_id.as_str()) as &[&str],
+        &told(&rows, |(_, row)| row.linked_trace_id.as_str()) as &[&str],
     )
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// A column of orders, to be written with one UNNEST.
+fn column<'a, T>(changed: &[(&'a Order, &[TimelineRow])], of: impl Fn(&'a Order) -> T) -> Vec<T> {
+    changed.iter().map(|(order, _)| of(order)).collect()
+}
+
+/// A column of rows of timelines.
+fn told<'a, T>(
+    rows: &[(Uuid, &'a TimelineRow)],
+    of: impl Fn(&(Uuid, &'a TimelineRow)) -> T,
+) -> Vec<T> {
+    rows.iter().map(of).collect()
 }
 
 /// What the order waits for, and until when; nothing when it has no deadlines.
@@ -165,18 +195,19 @@ pub(crate) async fn load(
     Ok(load_many(conn, &[order_id.uuid()]).await?.pop())
 }
 
-/// Locks these orders against every other writer, in one order, so that two who lock many cannot lock each other out.
+/// Locks those of these orders that exist against every other writer, in one order, so that two who lock many cannot lock
+/// each other out.
 pub(crate) async fn lock_all(
     conn: &mut PgConnection,
     order_ids: &[Uuid],
-) -> Result<(), oms_postgres::Error> {
-    sqlx::query!(
-        "SELECT FROM orders WHERE order_id = ANY($1) ORDER BY order_id FOR UPDATE",
+) -> Result<Vec<Uuid>, oms_postgres::Error> {
+    let locked = sqlx::query_scalar!(
+        "SELECT order_id FROM orders WHERE order_id = ANY($1) ORDER BY order_id FOR UPDATE",
         order_ids
     )
-    .execute(conn)
+    .fetch_all(conn)
     .await?;
-    Ok(())
+    Ok(locked)
 }
 
 /// True when there is such an order.
@@ -224,9 +255,9 @@ pub(crate) async fn find_by_external_reference(
     Ok(found.map(OrderId::new))
 }
 
-/// Reads orders with everything that belongs to them, in the order of the ids: one statement, one more
-/// for the lines, and one each for holds and cancellations where there are any. The statement is written so that its plan
-/// goes from each id through indexes, also while the tables are small; orders are read more than anything else.
+/// Reads orders with everything that belongs to them, in the order of the ids. One statement, so that all of an order is
+/// of one moment. It is written so that its plan goes from each id through indexes, also while the tables are small;
+/// orders are read more than anything else.
 pub(crate) async fn load_many(
     conn: &mut PgConnection,
     order_ids: &[Uuid],
@@ -250,33 +281,28 @@ pub(crate) async fn load_many(
                      coalesce(sum(amount) FILTER (WHERE kind = 'VOID'), 0)::int8,
                      coalesce(sum(amount) FILTER (WHERE kind = 'REFUND'), 0)::int8]
                  FROM payments p WHERE p.order_id = o.order_id AND p.state = 'SUCCEEDED') AS "money!",
-             (SELECT h.order_id FROM holds h WHERE h.order_id = o.order_id LIMIT 1) IS NOT NULL AS "has_holds!",
-             (SELECT c.order_id FROM cancellations c WHERE c.order_id = o.order_id LIMIT 1) IS NOT NULL
-                 AS "has_cancellations!"
+             (SELECT json_agg(l ORDER BY l.line_number) FROM order_lines l WHERE l.order_id = o.order_id)
+                 AS "lines: Json<Vec<LineRow>>",
+             (SELECT json_agg(h ORDER BY h.created_at, h.hold_id) FROM holds h WHERE h.order_id = o.order_id)
+                 AS "holds: Json<Vec<HoldRow>>",
+             (SELECT json_agg(json_build_object('cancellation_id', c.cancellation_id, 'state', c.state,
+                     'reason', c.reason, 'note', c.note, 'actor', c.actor, 'created_at', c.created_at,
+                     'lines', (SELECT json_agg(cl ORDER BY cl.order_line_id) FROM cancellation_lines cl
+                         WHERE cl.cancellation_id = c.cancellation_id),
+                     'legs', (SELECT json_agg(leg ORDER BY leg.name) FROM cancellation_legs leg
+                         WHERE leg.cancellation_id = c.cancellation_id))
+                     ORDER BY c.created_at, c.cancellation_id)
+                 FROM cancellations c WHERE c.order_id = o.order_id)
+                 AS "cancellations: Json<Vec<CancellationRow>>"
          FROM orders o WHERE order_id = ANY($1)"#,
         order_ids
     )
-    .fetch_all(&mut *conn)
+    .fetch_all(conn)
     .await?;
-    let with = |has: fn(&OrderRow) -> bool| -> Vec<Uuid> {
-        rows.iter()
-            .filter(|row| has(row))
-            .map(|row| row.order_id)
-            .collect()
-    };
-    let (held, canceled) = (with(|row| row.has_holds), with(|row| row.has_cancellations));
     let mut orders = rows
         .into_iter()
         .map(Order::try_from)
         .collect::<Result<Vec<_>, _>>()?;
-    let mut lines = lines::load(conn, order_ids).await?;
-    let mut holds = holds::load(conn, &held).await?;
-    let mut cancellations = cancellations::load(conn, &canceled).await?;
-    for order in &mut orders {
-        order.lines = lines.remove(&order.order_id).unwrap_or_default();
-        order.holds = holds.remove(&order.order_id).unwrap_or_default();
-        order.cancellations = cancellations.remove(&order.order_id).unwrap_or_default();
-    }
     let places: HashMap<Uuid, usize> = order_ids.iter().copied().zip(0..).collect();
     orders.sort_by_key(|order| places.get(&order.order_id.uuid()));
     Ok(orders)
@@ -325,8 +351,14 @@ struct OrderRow {
     shipment_ids: Vec<Uuid>,
     /// Succeeded authorizations, captures, voids and refunds.
     money: Vec<i64>,
-    has_holds: bool,
-    has_cancellations: bool,
+    lines: Option<Json<Vec<LineRow>>>,
+    holds: Option<Json<Vec<HoldRow>>>,
+    cancellations: Option<Json<Vec<CancellationRow>>>,
+}
+
+/// The rows of a `json_agg`, which is NULL when there are none.
+fn all<T>(rows: Option<Json<Vec<T>>>) -> impl Iterator<Item = T> {
+    rows.map_or_else(Vec::new, |rows| rows.0).into_iter()
 }
 
 fn tenders(provider: String, token: String, several: Vec<Tender>) -> Vec<Tender> {
@@ -391,9 +423,11 @@ impl TryFrom<OrderRow> for Order {
             created_at: row.created_at,
             updated_at: row.updated_at,
             deadlines,
-            lines: Vec::new(),
-            holds: Vec::new(),
-            cancellations: Vec::new(),
+            lines: all(row.lines).map(OrderLine::from).collect(),
+            holds: all(row.holds)
+                .map(|hold| Ok(hold.into_hold()?.1))
+                .collect::<Result<_, StoreError>>()?,
+            cancellations: all(row.cancellations).map(Cancellation::from).collect(),
             money: MoneyFacts::from_sums(&row.money),
             saga_step: row.saga_step,
             fulfillment_order_ids: row

@@ -22,7 +22,7 @@ pub(crate) async fn run(ctx: Arc<Ctx>, task: Task) -> Result<Outcome, TaskError>
     let short: Short = decode(&task.payload).map_err(TaskError::Stuck)?;
     let cause = format!("short/{}", short.event_id);
     let order = {
-        let mut conn = ctx.db.snapshot().await?;
+        let mut conn = ctx.db.read().await?;
         let found = orders::load(&mut conn, order_id).await;
         found.map_err(|error| task_error(error.into()))?
     };

@@ -4,6 +4,7 @@
 //! follows from what it asks. So a task that runs again after a crash asks its last question once more, gets
 //! the same answer, and goes on.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use oms_core::{CancellationId, FulfillmentOrderId, OrderId, OrderLineId, ReservationId};
@@ -364,12 +365,13 @@ impl Job<'_> {
 
     async fn canceled_by(&self, answer: CanceledUnits) -> Result<Vec<Units>, TaskError> {
         let row = &answer.fulfillment_order;
+        let states = HashMap::from([(row.fulfillment_order_id, row.state.clone())]);
+        let states = &states;
         self.ctx
             .db
             .run_tx("note_fulfillment_order", |tx| {
                 Box::pin(async move {
-                    let (id, state) = (row.fulfillment_order_id, &row.state);
-                    Ok::<_, Error>(fulfillment_orders::set_state(tx.conn(), id, state).await?)
+                    Ok::<_, Error>(fulfillment_orders::set_states(tx.conn(), states).await?)
                 })
             })
             .await

@@ -81,7 +81,8 @@ async fn fan_out(ctx: &Ctx, conn: &mut PgConnection) -> Result<(u64, bool), Erro
         return Ok((0, false));
     }
     let (from, through) = (batch.from_pos, batch.through_pos);
-    if !cursor::advance(conn, CONSUMER, SOURCE, batch.epoch, from, through).await? {
+    let moved = cursor::advance(conn, CONSUMER, SOURCE, batch.epoch, from, through).await?;
+    if moved.is_none() {
         return Ok((0, true)); // Another replica was here.
     }
     // After the events: an endpoint that is not seen here was made after all of them.

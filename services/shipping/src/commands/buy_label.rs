@@ -32,7 +32,7 @@ pub(crate) async fn buy_label(
     call: &Call,
 ) -> Result<Shipment, Error> {
     let shipment = {
-        let mut conn = ctx.db.snapshot().await?;
+        let mut conn = ctx.db.read().await?;
         if let Some(shipment) = replayed_before(&mut conn, call).await? {
             return Ok(shipment);
         }
@@ -73,7 +73,7 @@ pub(crate) async fn buy_label(
     if let Some(effect) = effect {
         settle_effect::drive(ctx, effect).await?;
     }
-    let mut conn = ctx.db.snapshot().await?;
+    let mut conn = ctx.db.read().await?;
     find(&mut conn, shipment_id).await
 }
 

@@ -44,7 +44,7 @@ pub(crate) async fn cancel_shipment(
     if let Some(effect) = effect {
         settle_effect::drive(ctx, effect).await?;
     }
-    let mut conn = ctx.db.snapshot().await?;
+    let mut conn = ctx.db.read().await?;
     find(&mut conn, shipment_id).await
 }
 

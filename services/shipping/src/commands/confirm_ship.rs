@@ -1,7 +1,6 @@
 //! Hands a shipment over to the carrier.
 
 use oms_core::ShipmentId;
-use oms_postgres::idempotency;
 use oms_proto::shipping::v1::ShipmentShipped;
 use oms_proto::shipping::v1::shipping_event::Event;
 
@@ -9,7 +8,7 @@ use crate::domain::shipment::Shipment;
 use crate::store::shipments;
 
 use super::events::Events;
-use super::{Call, Context, Error, lock, on_span, replayed};
+use super::{Call, Context, Error, begun, lock, on_span};
 
 /// Confirms the handover. When the carrier's first scan came before, it changes nothing.
 #[tracing::instrument(name = "shipping.confirm_ship", skip_all, fields(oms.order.id))]
@@ -23,7 +22,7 @@ pub(crate) async fn confirm_ship(
     ctx.db
         .run_tx("confirm_ship", |tx| {
             Box::pin(async move {
-                if let Some(shipment) = replayed(tx, call).await? {
+                if let Some(shipment) = begun(tx, call, shipment_id).await? {
                     return Ok(shipment);
                 }
                 let mut shipment = lock(tx, shipment_id, etag).await?;
@@ -38,7 +37,6 @@ pub(crate) async fn confirm_ship(
                 }
                 shipments::save(tx, &shipment, now).await?;
                 events.append(tx).await?;
-                idempotency::record(tx, &call.key, &shipment_id.to_string()).await?;
                 Ok(shipment)
             })
         })

@@ -72,7 +72,7 @@ pub(crate) async fn create_shipment(
 ) -> Result<Shipment, Error> {
     {
         // A repeat needs no peer.
-        let mut conn = ctx.db.snapshot().await?;
+        let mut conn = ctx.db.read().await?;
         if let Some(shipment) = replayed_before(&mut conn, call).await? {
             return Ok(shipment);
         }

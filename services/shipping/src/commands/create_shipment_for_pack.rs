@@ -43,7 +43,7 @@ pub(crate) async fn create_shipment_for_pack(
 ) -> Result<Shipment, Error> {
     let id = shipment_id(packed.session.id);
     let found = {
-        let mut conn = ctx.db.snapshot().await?;
+        let mut conn = ctx.db.read().await?;
         shipments::load(&mut conn, id).await?
     };
     if let Some(shipment) = found {
@@ -87,7 +87,7 @@ pub(crate) async fn create_shipment_for_pack(
     if let Some(effect) = effect {
         settle_effect::drive(ctx, effect).await?;
     }
-    let mut conn = ctx.db.snapshot().await?;
+    let mut conn = ctx.db.read().await?;
     let shipment = super::find(&mut conn, id).await?;
     on_span(&shipment);
     chosen.map(|_| shipment)

@@ -39,7 +39,7 @@ pub(crate) async fn get_label(
     format: Format,
 ) -> Result<Document, Error> {
     let shipment = {
-        let mut conn = ctx.db.snapshot().await?;
+        let mut conn = ctx.db.read().await?;
         find(&mut conn, shipment_id).await?
     };
     on_span(&shipment);

@@ -92,6 +92,19 @@ async fn replayed(conn: &mut PgConnection, call: &Call) -> Result<Option<Shipmen
     }
 }
 
+/// [`replayed`] for a call that goes on with a shipment which it names: it is recorded here that it succeeds with this
+/// transaction.
+async fn begun(
+    conn: &mut PgConnection,
+    call: &Call,
+    shipment_id: ShipmentId,
+) -> Result<Option<Shipment>, Error> {
+    match idempotency::begin(conn, &call.key, &shipment_id.to_string()).await? {
+        Some(resource) => recorded(conn, &resource).await.map(Some),
+        None => Ok(None),
+    }
+}
+
 /// [`replayed`] outside of a transaction: only reads, to spare a repeat the questions to peers.
 async fn replayed_before(conn: &mut PgConnection, call: &Call) -> Result<Option<Shipment>, Error> {
     match idempotency::find(conn, &call.key).await? {

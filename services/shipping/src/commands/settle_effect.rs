@@ -160,7 +160,7 @@ async fn send(ctx: &Context, mut effect: Effect) -> Result<(), Error> {
     }
     effect.attempt += 1;
     let shipment = {
-        let mut conn = ctx.db.snapshot().await?;
+        let mut conn = ctx.db.read().await?;
         super::find(&mut conn, effect.shipment_id).await?
     };
     let outcome = match ask(carrier(ctx, &effect)?, &effect, &shipment).await {

@@ -44,6 +44,6 @@ pub(crate) async fn void_label(
     if let Some(effect) = effect {
         settle_effect::drive(ctx, effect).await?;
     }
-    let mut conn = ctx.db.snapshot().await?;
+    let mut conn = ctx.db.read().await?;
     find(&mut conn, shipment_id).await
 }

@@ -9,6 +9,6 @@ use crate::store::{StoreError, shipments};
 /// The shipment with this id.
 #[tracing::instrument(name = "shipping.get_shipment", skip_all)]
 pub(crate) async fn get_shipment(db: &Db, id: ShipmentId) -> Result<Option<Shipment>, StoreError> {
-    let mut conn = db.snapshot().await?;
+    let mut conn = db.read().await?;
     shipments::load(&mut conn, id).await
 }

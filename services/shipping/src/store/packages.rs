@@ -1,8 +1,7 @@
 //! Packages and what is in them.
 
-use std::collections::HashMap;
-
-use oms_core::{OrderLineId, PackageId, ReservationId, Sku};
+use oms_core::{OrderLineId, PackageId, ReservationId};
+use serde::Deserialize;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -101,77 +100,73 @@ pub(crate) async fn save(conn: &mut PgConnection, packages: &[Package]) -> Resul
     Ok(())
 }
 
-/// Reads the packages of shipments, by shipment and number.
-pub(super) async fn load(
-    conn: &mut PgConnection,
-    shipment_ids: &[Uuid],
-) -> Result<HashMap<Uuid, Vec<Package>>, StoreError> {
-    let rows = sqlx::query!(
-        "SELECT package_id, shipment_id, package_number, mass_grams, length_mm, width_mm, height_mm,
-             tracking_number, tracking_status, tracked_at
-         FROM packages WHERE shipment_id = ANY($1) ORDER BY shipment_id, package_number",
-        shipment_ids
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    let mut lines = load_lines(conn, shipment_ids).await?;
-    let mut packages: HashMap<Uuid, Vec<Package>> = HashMap::new();
-    for row in rows {
+/// A package as `json_agg` gives it.
+#[derive(Debug, Deserialize)]
+pub(super) struct PackageRow {
+    package_id: PackageId,
+    package_number: i32,
+    mass_grams: i64,
+    length_mm: i64,
+    width_mm: i64,
+    height_mm: i64,
+    tracking_number: String,
+    tracking_status: Option<String>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    tracked_at: Option<OffsetDateTime>,
+    /// `None` for none.
+    lines: Option<Vec<LineRow>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct LineRow {
+    order_line_id: OrderLineId,
+    sku: String,
+    name: String,
+    quantity: i64,
+    reservation_id: Option<ReservationId>,
+    lot: String,
+    fulfillment_order_line_id: Option<Uuid>,
+}
+
+impl TryFrom<PackageRow> for Package {
+    type Error = StoreError;
+
+    fn try_from(row: PackageRow) -> Result<Self, StoreError> {
+        let id = row.package_id;
         let report = match (row.tracking_status, row.tracked_at) {
             (Some(status), Some(occurred_at)) => {
-                let status = TrackingStatus::parse(&status).ok_or_else(|| {
-                    StoreError::inconsistent("packages", "tracking_status", row.package_id)
-                })?;
+                let status = TrackingStatus::parse(&status);
+                let unknown = || StoreError::inconsistent("packages", "tracking_status", id);
                 Some(Report {
-                    status,
+                    status: status.ok_or_else(unknown)?,
                     occurred_at,
                 })
             }
             _ => None,
         };
-        packages.entry(row.shipment_id).or_default().push(Package {
-            id: PackageId::new(row.package_id),
+        let lines = row.lines.unwrap_or_default().into_iter();
+        let lines = lines.map(|line| {
+            let sku = line.sku.parse();
+            Ok(PackageLine {
+                order_line_id: line.order_line_id,
+                sku: sku.map_err(|_| StoreError::inconsistent("package_lines", "sku", id))?,
+                name: line.name,
+                quantity: line.quantity,
+                reservation_id: line.reservation_id,
+                lot: line.lot,
+                fulfillment_order_line_id: line.fulfillment_order_line_id,
+            })
+        });
+        Ok(Self {
+            id,
             number: row.package_number,
-            lines: lines.remove(&row.package_id).unwrap_or_default(),
+            lines: lines.collect::<Result<_, StoreError>>()?,
             parcel: Parcel {
                 mass_grams: row.mass_grams,
                 dimensions_mm: [row.length_mm, row.width_mm, row.height_mm],
             },
             tracking_number: row.tracking_number,
             report,
-        });
+        })
     }
-    Ok(packages)
-}
-
-async fn load_lines(
-    conn: &mut PgConnection,
-    shipment_ids: &[Uuid],
-) -> Result<HashMap<Uuid, Vec<PackageLine>>, StoreError> {
-    let rows = sqlx::query!(
-        "SELECT l.package_id, order_line_id, sku, name, quantity, reservation_id, lot,
-             fulfillment_order_line_id
-         FROM package_lines l JOIN packages p USING (package_id)
-         WHERE p.shipment_id = ANY($1) ORDER BY l.package_id, line_number",
-        shipment_ids
-    )
-    .fetch_all(conn)
-    .await?;
-    let mut lines: HashMap<Uuid, Vec<PackageLine>> = HashMap::new();
-    for row in rows {
-        let sku: Sku = row
-            .sku
-            .parse()
-            .map_err(|_| StoreError::inconsistent("package_lines", "sku", row.package_id))?;
-        lines.entry(row.package_id).or_default().push(PackageLine {
-            order_line_id: OrderLineId::new(row.order_line_id),
-            sku,
-            name: row.name,
-            quantity: row.quantity,
-            reservation_id: row.reservation_id.map(ReservationId::new),
-            lot: row.lot,
-            fulfillment_order_line_id: row.fulfillment_order_line_id,
-        });
-    }
-    Ok(lines)
 }

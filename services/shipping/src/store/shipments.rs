@@ -4,15 +4,17 @@ use oms_core::{
     AddressId, Currency, FulfillmentOrderId, Money, OrderId, PackSessionId, ReturnId, ShipmentId,
 };
 use sqlx::PgConnection;
+use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::domain::label::LabelState;
 use crate::domain::rates::ServiceLevel;
-use crate::domain::shipment::{Destination, Direction, Label, Shipment};
+use crate::domain::shipment::{Destination, Direction, Label, Package, Shipment};
 use crate::domain::state::ShipmentState;
 
-use super::{StoreError, packages};
+use super::StoreError;
+use super::packages::{self, PackageRow};
 
 /// Constraint that one live shipment per pack session violates.
 pub(crate) const LIVE_PACK_SESSION_KEY: &str = "shipments_live_pack_session_key";
@@ -102,7 +104,7 @@ pub(crate) async fn load(
     Ok(load_many(conn, &[shipment_id.uuid()]).await?.pop())
 }
 
-/// Reads shipments in three statements, in the order of the ids.
+/// Reads shipments with everything that belongs to them, of one moment, in the order of the ids.
 pub(crate) async fn load_many(
     conn: &mut PgConnection,
     shipment_ids: &[Uuid],
@@ -117,24 +119,23 @@ pub(crate) async fn load_many(
              l.carrier_id AS "carrier_id?", l.carrier_service AS "carrier_service?",
              l.cost AS "cost?", l.currency AS "currency?",
              l.expected_delivery_at AS "expected_delivery_at?",
-             l.carrier_reference AS "carrier_reference?", l.failure AS "failure?"
+             l.carrier_reference AS "carrier_reference?", l.failure AS "failure?",
+             (SELECT json_agg(package ORDER BY package.package_number) FROM (
+                 SELECT package_id, package_number, mass_grams, length_mm, width_mm, height_mm,
+                     tracking_number, tracking_status, tracked_at,
+                     (SELECT json_agg(pl ORDER BY pl.line_number) FROM package_lines pl
+                         WHERE pl.package_id = p.package_id) AS lines
+                 FROM packages p WHERE p.shipment_id = s.shipment_id) package)
+                 AS "packages: Json<Vec<PackageRow>>"
          FROM unnest($1::uuid[]) WITH ORDINALITY AS wanted (shipment_id, place)
          JOIN shipments s ON s.shipment_id = wanted.shipment_id
          LEFT JOIN labels l ON l.shipment_id = s.shipment_id AND l.attempt = s.label_attempt
          ORDER BY place"#,
         shipment_ids
     )
-    .fetch_all(&mut *conn)
+    .fetch_all(conn)
     .await?;
-    let mut shipments = rows
-        .into_iter()
-        .map(Shipment::try_from)
-        .collect::<Result<Vec<_>, _>>()?;
-    let mut packages = packages::load(conn, shipment_ids).await?;
-    for shipment in &mut shipments {
-        shipment.packages = packages.remove(&shipment.id.uuid()).unwrap_or_default();
-    }
-    Ok(shipments)
+    rows.into_iter().map(Shipment::try_from).collect()
 }
 
 /// Ids of shipments of a fulfillment order that were not handed over.
@@ -182,6 +183,7 @@ struct Row {
     expected_delivery_at: Option<OffsetDateTime>,
     carrier_reference: Option<String>,
     failure: Option<String>,
+    packages: Option<Json<Vec<PackageRow>>>,
 }
 
 impl Row {
@@ -221,6 +223,9 @@ impl TryFrom<Row> for Shipment {
 
     fn try_from(mut row: Row) -> Result<Self, StoreError> {
         let label = row.label()?;
+        // NULL when there are none.
+        let packages = row.packages.map_or_else(Vec::new, |packages| packages.0);
+        let packages = packages.into_iter().map(Package::try_from);
         let id = row.shipment_id;
         let unknown = |column| StoreError::inconsistent("shipments", column, id);
         Ok(Self {
@@ -249,7 +254,7 @@ impl TryFrom<Row> for Shipment {
             created_at: row.created_at,
             shipped_at: row.shipped_at,
             ship_confirmed: row.ship_confirmed,
-            packages: Vec::new(),
+            packages: packages.collect::<Result<_, _>>()?,
         })
     }
 }

@@ -62,8 +62,10 @@ async fn run(
     let bars = Bars::new(silent);
     let mut rig = Rig::start(engines, name).await?;
     let mut measures: Vec<Outcome> = Vec::new();
-    measures.push(relay::measure(plan, &mut rig, &bars).await?);
+    // First, as auditor and webhooks would work through what the relay moves, beside the callers.
     measures.push(lag::measure(plan, &mut rig, &bars).await?);
+    measures.push(relay::measure(plan, &mut rig, &bars).await?);
+    rig.pass_webhooks_over().await?;
     let verdict = verify::check_alone(&rig.url, Database::Order).await?;
     let violations = super::violations(&verdict);
     rig.stop().await?;

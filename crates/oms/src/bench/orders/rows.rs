@@ -111,7 +111,11 @@ impl Floors {
                 Some(sample.first(*rows))
             })
             .collect();
-        anyhow::ensure!(samples.len() == PLACED.len(), "an order left no rows");
+        // A table that only some orders write, such as the keys of new customers, is left out; never these two.
+        for table in ["orders", "order_lines"] {
+            let is_there = samples.iter().any(|sample| sample.table() == table);
+            anyhow::ensure!(is_there, "no rows of {table} were counted");
+        }
         self.write(floor, &samples, 1, clients).await
     }
 
