@@ -11,12 +11,12 @@ ARG BINARIES=build
 FROM ${BUILD_BASE} AS build
 WORKDIR /src
 COPY . .
-RUN cargo build --release --locked \
+RUN cargo build --profile image --locked \
         --package oms --package oms-order --package oms-inventory --package oms-fulfillment \
         --package oms-shipping --package oms-returns \
     && mkdir /bin-of-oms \
     && for name in oms oms-order oms-inventory oms-fulfillment oms-shipping oms-returns; do \
-        strip --strip-all -o "/bin-of-oms/$name" "target/release/$name" || exit 1; \
+        strip --strip-all -o "/bin-of-oms/$name" "target/image/$name" || exit 1; \
     done
 
 FROM scratch AS prebuilt

@@ -44,8 +44,8 @@ probe_storage() {
 build_programs() {
     local packages=(--package oms) name
     for name in "${services[@]}"; do packages+=(--package "oms-$name"); done
-    [ -n "${OMS_PROGRAMS:-}" ] || cargo build --release --locked "${packages[@]}"
-    local programs=${OMS_PROGRAMS:-${CARGO_TARGET_DIR:-target}/release}
+    [ -n "${OMS_PROGRAMS:-}" ] || cargo build --profile image --locked "${packages[@]}"
+    local programs=${OMS_PROGRAMS:-${CARGO_TARGET_DIR:-target}/image}
     rm -rf "$work/context"
     mkdir -p "$work/context/bin"
     for name in oms "${services[@]}"; do

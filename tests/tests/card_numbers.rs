@@ -1,11 +1,15 @@
-//! What looks like a card number is refused in every text of an order: the texts are found in the contract, so that a new
-//! field is here by itself.
+//! What looks like a card number is refused in every text of an order (the texts are found in the contract, so that a new
+//! field is here by itself) and in what people write at the other services.
 
 #![allow(clippy::unwrap_used, reason = "helpers of a test may panic")]
 
 use anyhow::ensure;
 use oms_proto::common::v1::PostalAddress;
+use oms_proto::fulfillment::v1 as f;
+use oms_proto::inventory::v1 as i;
 use oms_proto::order::v1 as o;
+use oms_proto::returns::v1 as r;
+use oms_proto::shipping::v1 as s;
 use oms_service::PeerError;
 use oms_tests::shop::new_order;
 use oms_tests::suite::{Actor, TestSuite};
@@ -222,6 +226,58 @@ async fn notes(actor: &Actor, order_id: &str, wrong: &mut Vec<String>) {
     }
 }
 
+/// What people write at the other services. The text is looked at before it is asked whether the thing exists.
+async fn reasons(actor: &Actor, wrong: &mut Vec<String>) {
+    let reason = CARD.to_owned();
+    let hold = f::HoldFulfillmentOrderRequest {
+        request_id: fresh_id(),
+        fulfillment_order_id: fresh_id(),
+        reason: reason.clone(),
+        ..f::HoldFulfillmentOrderRequest::default()
+    };
+    let decline = r::DeclineReturnRequest {
+        request_id: fresh_id(),
+        return_id: fresh_id(),
+        reason: reason.clone(),
+        ..r::DeclineReturnRequest::default()
+    };
+    let cancel = s::CancelShipmentRequest {
+        request_id: fresh_id(),
+        shipment_id: fresh_id(),
+        reason: reason.clone(),
+        ..s::CancelShipmentRequest::default()
+    };
+    let reject = i::RejectCorrectionRequest {
+        request_id: fresh_id(),
+        correction_id: fresh_id(),
+        note: reason,
+        ..i::RejectCorrectionRequest::default()
+    };
+    let clients = &actor.clients;
+    let mut work = clients.fulfillment_orders();
+    let answers = [
+        ("reason", work.hold_fulfillment_order(hold).await.err()),
+        (
+            "reason",
+            clients.returns().decline_return(decline).await.err(),
+        ),
+        (
+            "reason",
+            clients.shipments().cancel_shipment(cancel).await.err(),
+        ),
+        (
+            "note",
+            clients.corrections().reject_correction(reject).await.err(),
+        ),
+    ];
+    for (field, answer) in answers {
+        match answer {
+            None => wrong.push(format!("{field}: taken")),
+            Some(status) => wrong.extend(judge(field, &PeerError::from(status))),
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn card_numbers_are_refused_in_every_text_of_an_order() -> anyhow::Result<()> {
     let suite = TestSuite::start().await?;
@@ -232,6 +288,7 @@ async fn card_numbers_are_refused_in_every_text_of_an_order() -> anyhow::Result<
     let count = orders(&suite, &mut wrong).await;
     ensure!(count >= 30, "{count} texts of an order were found");
     notes(&suite, &order.order_id, &mut wrong).await;
+    reasons(&suite, &mut wrong).await;
     ensure!(wrong.is_empty(), "{wrong:#?}");
     suite.finish().await
 }

@@ -6,6 +6,7 @@
 mod access;
 mod clock;
 pub mod country;
+mod free_text;
 pub mod geo;
 mod ids;
 mod money;
@@ -20,6 +21,7 @@ mod violation;
 
 pub use access::{Access, Reach};
 pub use clock::{Clock, SystemClock};
+pub use free_text::{check_card_number, check_free_text};
 pub use ids::{
     AddressId, CancellationId, ChannelId, CorrectionId, EventId, FulfillmentOrderId, HoldId,
     IdSource, InvoiceId, LocationId, OrderId, OrderLineId, PackSessionId, PackageId, ParseIdError,

@@ -7,11 +7,12 @@
 //! order.instructions = ..;                                      // derefs to the domain's Order
 //! order.write(conn, ctx, &Change { actor, action: "update_order", detail: String::new(), event: Event::Updated }).await?;
 //! ```
-//! Several writes in one transaction are several events. The orders of [`Orders`], a batch of peers' events, are read
-//! together before the first change and written together after the last; until then a write only notes what is to be
-//! written. Rows of other tables (holds, payments, ..) are
+//! Several writes in one transaction are several events. Rows of other tables (holds, payments, ..) are
 //! written by their store functions before; what of them stands in [`Order`] is brought up to date in
 //! memory first, since the event carries the order as it is after the change.
+//!
+//! [`Orders`] are those of a batch of peers' events: read together when the first is asked for, and written together at
+//! the end. Until then a write only notes what is to be written, so their rows are not to be read by other ways.
 //!
 //! Lock order everywhere: the order first, then its saga, then anything else.
 

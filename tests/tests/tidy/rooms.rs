@@ -41,10 +41,12 @@ const ROOMS: [(&str, &[&str]); 16] = [
         ],
     ),
     // The store for rows of their own: copies of a peer's facts with the peer's version. The tasks that
-    // an event causes.
+    // an event causes. The orders of a batch, which are read and written once for all of its events.
     (
         "consumers",
-        &["commands", "store", "domain", "messages", "tasks"],
+        &[
+            "commands", "changes", "store", "domain", "messages", "tasks",
+        ],
     ),
     ("api", &["commands", "queries", "domain", "messages"]),
 ];

@@ -88,14 +88,6 @@ pub(crate) async fn drop_database(conn: &mut PgConnection, name: &str) -> anyhow
     Ok(())
 }
 
-/// Puts the webhooks of an order service to the end of its feed.
-pub(super) async fn pass_webhooks_over(conn: &mut PgConnection) -> anyhow::Result<()> {
-    let sql =
-        "UPDATE feed_cursors SET pos = (SELECT pos FROM feed_head) WHERE consumer = 'webhooks'";
-    sqlx::query(sql).execute(conn).await?;
-    Ok(())
-}
-
 /// Tells the planner how large the tables are, and leaves nothing to write later.
 pub(crate) async fn tidy_up(conn: &mut PgConnection) -> anyhow::Result<()> {
     sqlx::raw_sql("VACUUM ANALYZE").execute(&mut *conn).await?;

@@ -34,6 +34,62 @@ async fn deposit(db: &Db, key: &RequestKey, id: i64) -> Result<String, Error> {
     .await
 }
 
+/// [`deposit`] of a command that knows its resource at once.
+async fn deposit_into(db: &Db, key: &RequestKey, id: i64) -> Result<String, Error> {
+    db.run_tx("deposit_into", |tx| {
+        Box::pin(async move {
+            if let Some(id) = idempotency::begin(tx, key, &id.to_string()).await? {
+                return Ok(id);
+            }
+            sqlx::query("insert into accounts (id, balance) values ($1, 1)")
+                .bind(id)
+                .execute(tx.conn())
+                .await?;
+            Ok(id.to_string())
+        })
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_call_that_knows_its_resource_is_begun_and_recorded_at_once() {
+    let fixture = Fixture::new().await;
+    let db = &fixture.db;
+    fixture
+        .execute("insert into accounts (id, balance) values (6, 1)")
+        .await;
+    let failed = deposit_into(db, &key(1), 6).await.unwrap_err();
+    assert_eq!(failed.constraint(), Some("accounts_pkey"));
+    assert_eq!(
+        fixture.number("select count(*) from audit_pending").await,
+        0
+    );
+    assert_eq!(deposit_into(db, &key(1), 7).await.unwrap(), "7");
+    assert_eq!(deposit_into(db, &key(1), 8).await.unwrap(), "7");
+    let other = deposit_into(db, &key(2), 8).await;
+    assert!(matches!(other, Err(Error::RequestIdReused)));
+    assert_eq!(fixture.number("select count(*) from accounts").await, 2);
+    let audited = "select count(*) from audit_pending where object_id = '7' and reason = 'because'";
+    assert_eq!(fixture.number(audited).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn concurrent_calls_that_know_their_resource_have_one_effect() {
+    let fixture = Fixture::new().await;
+    let mut calls = JoinSet::new();
+    for id in 0..16 {
+        let db = fixture.db.clone();
+        calls.spawn(async move { deposit_into(&db, &key(1), id).await.unwrap() });
+    }
+    let answers = calls.join_all().await;
+    assert!(answers.iter().all(|id| *id == answers[0]), "{answers:?}");
+    assert_eq!(fixture.number("select count(*) from accounts").await, 1);
+    assert_eq!(
+        fixture.number("select count(*) from audit_pending").await,
+        1
+    );
+}
+
 #[tokio::test]
 async fn a_replay_answers_the_first_result_and_does_nothing() {
     let fixture = Fixture::new().await;

@@ -14,17 +14,19 @@ use http::{HeaderValue, Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use metrics::{counter, gauge};
+use oms_proto::common::v1::ErrorReason;
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{ConnectError, Status, TimeoutExpired};
+use tonic::{Code, ConnectError, Status, TimeoutExpired};
 use tower::{ServiceExt, service_fn};
 
 use super::resolve::Resolve;
 use super::{BoxError, CONNECT_TIMEOUT, GRPC_TIMEOUT, grpc_timeout};
 use crate::auth::watched::Watched;
+use crate::error::ApiError;
 use crate::names::{CLIENT_FAILOVERS, CLIENT_REPLICAS};
 use crate::server::deadline;
 use crate::tls;
@@ -143,14 +145,16 @@ impl Replicas {
                 break;
             };
             let request = Request::from_parts(parts.clone(), Body::new(Full::new(body.clone())));
-            let error = match replica.channel.clone().oneshot(request).await {
+            let (failure, error) = match replica.channel.clone().oneshot(request).await {
                 Ok(answer) => {
                     replica.is_back();
-                    return Ok(answer);
+                    match self.whole(answer, ends).await {
+                        Ok(answer) => return Ok(answer),
+                        Err(failed) => failed,
+                    }
                 }
-                Err(error) => error,
+                Err(error) => (Failure::of(&error), error.into()),
             };
-            let failure = Failure::of(&error);
             if failure == Failure::NotConnected {
                 replica.rest();
             }
@@ -162,7 +166,7 @@ impl Replicas {
                 Failure::Final => false,
             };
             if !goes_on || sends == SENDS_MAX {
-                return Err(error.into());
+                return Err(error);
             }
             if failure != Failure::NotBegun {
                 tried.push(replica.addr);
@@ -174,6 +178,32 @@ impl Replicas {
             }
         }
         Err(Status::unavailable(format!("{} has no replica that answers", self.peer)).into())
+    }
+
+    /// An answer with its whole body: one that breaks off in the middle is none. What has no end is left as it is.
+    async fn whole(
+        &self,
+        answer: Response<Body>,
+        ends: Option<tokio::time::Instant>,
+    ) -> Result<Response<Body>, (Failure, BoxError)> {
+        let Some(ends) = ends else {
+            return Ok(answer);
+        };
+        let (parts, body) = answer.into_parts();
+        let (failure, status) = match timeout_at(ends, body.collect()).await {
+            Ok(Ok(body)) => return Ok(Response::from_parts(parts, Body::new(body))),
+            Ok(Err(error)) => {
+                let message = format!("{}: the answer broke off: {error}", self.peer);
+                (Failure::Broken, Status::unavailable(message))
+            }
+            Err(_) => {
+                let message = format!("{} did not answer in time", self.peer);
+                let reason = ErrorReason::DeadlineExceeded;
+                let late = ApiError::new(Code::DeadlineExceeded, reason, message);
+                (Failure::Final, Status::from(late))
+            }
+        };
+        Err((failure, status.into()))
     }
 
     /// The replica whose turn it is, of those that were not tried. `None` when all were.

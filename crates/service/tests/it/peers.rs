@@ -5,8 +5,11 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future;
+use bytes::Bytes;
+use futures::{future, stream};
 use http::{Request, Response};
+use http_body::Frame;
+use http_body_util::StreamBody;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
@@ -16,8 +19,8 @@ use oms_proto::order::v1::hold_service_client::HoldServiceClient;
 use oms_service::{PeerConfig, PeerError, Runtime, client};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
-use tonic::Code;
 use tonic::body::Body;
+use tonic::{Code, Status};
 use tower::ServiceExt;
 
 use crate::support::{Fixture, PLACE_HOLD, database, note, start_with, tell};
@@ -213,6 +216,48 @@ async fn the_deadline_of_the_door_is_that_of_the_last_hop() {
         seen[0] <= 5_000_000 && seen.is_sorted_by(|a, b| a > b),
         "{seen:?}"
     );
+}
+
+/// Begins every answer and breaks it off.
+async fn break_off(stream: TcpStream) {
+    let service = service_fn(|_| {
+        let broken = stream::iter([
+            Ok(Frame::data(Bytes::from_static(b"\0\0\0\0\x40"))),
+            Err(Status::internal("the replica dies")),
+        ]);
+        let answer = Response::builder().header("content-type", "application/grpc");
+        let answer = answer.body(Body::new(StreamBody::new(broken))).unwrap();
+        future::ok::<_, Infallible>(answer)
+    });
+    let builder = Builder::new(TokioExecutor::new());
+    let _ = builder
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_asked_for_at_another_replica() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(break_off(stream));
+        }
+    });
+    let good = Fixture::new().await;
+    let client = |addresses| {
+        let config = PeerConfig {
+            addresses,
+            ..PeerConfig::new("http://order.invalid:7001")
+        };
+        HoldServiceClient::new(client::connect("order", &config, "returns").unwrap())
+    };
+    let mut both = client(vec![addr, good.handle.addr]);
+    for _ in 0..10 {
+        both.place_hold(tell("echo")).await.unwrap();
+    }
+    let alone = client(vec![addr]).place_hold(tell("echo")).await;
+    assert_eq!(alone.unwrap_err().code(), Code::Unavailable);
 }
 
 /// Serves one connection and closes it after its first answer.

@@ -115,7 +115,7 @@ impl FulfillmentOrderService for Api {
             });
         let id = reader.required("fulfillment_order_id", &message.fulfillment_order_id);
         let etag = reader.etag(&message.etag);
-        reader.text("reason", &message.reason, 1..=200);
+        reader.free_text("reason", &message.reason, 1..=200);
         let (call, id) = reader.finish(call.zip(id))?;
         self.within(&access, Thing::FulfillmentOrder(id)).await?;
         let order = hold_fulfillment_order(&self.ctx, &call, id, etag, &message.reason)
@@ -160,7 +160,7 @@ impl FulfillmentOrderService for Api {
         let id = reader.required("fulfillment_order_id", &message.fulfillment_order_id);
         let etag = reader.etag(&message.etag);
         let lines = cancel_lines(&message.lines, &mut reader);
-        reader.text("reason", &message.reason, 0..=200);
+        reader.free_text("reason", &message.reason, 0..=200);
         let ((call, id), lines) = reader.finish(call.zip(id).zip(lines))?;
         let request = CancelRequest {
             id,
@@ -187,7 +187,7 @@ fn facts(message: pb::CreateFulfillmentOrdersRequest, reader: &mut Reader) -> Op
     let service_level = reader.service_level("service_level", message.service_level);
     let fill_policy = reader.fill_policy("fill_policy", message.fill_policy);
     reader.number("priority", message.priority.into(), 0..=9);
-    reader.text("instructions", &message.instructions, 0..=1_000);
+    reader.free_text("instructions", &message.instructions, 0..=1_000);
     Some(OrderFacts {
         order_id: order_id?,
         order_number: message.order_number,

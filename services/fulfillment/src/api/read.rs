@@ -121,6 +121,12 @@ impl Reader {
         self.0.check(fits, field, "FIELD_OUT_OF_RANGE", message);
     }
 
+    /// [`Reader::text`] that people write as they like.
+    pub(super) fn free_text(&mut self, field: &str, text: &str, length: RangeInclusive<usize>) {
+        oms_core::check_card_number(text, field, &mut self.0);
+        self.text(field, text, length);
+    }
+
     /// A number within bounds.
     pub(super) fn number(
         &mut self,

@@ -82,6 +82,17 @@ pub(super) fn text(
     text.to_owned()
 }
 
+/// [`text`] that people write as they like.
+pub(super) fn free_text(
+    field: &str,
+    words: &str,
+    chars: std::ops::RangeInclusive<usize>,
+    violations: &mut Violations,
+) -> String {
+    oms_core::check_card_number(words, field, violations);
+    text(field, words, chars, violations)
+}
+
 /// A lot; empty when the item has none.
 pub(super) fn lot(field: &str, lot: &str, violations: &mut Violations) -> String {
     text(field, lot, 0..=LOT_CHARS_MAX, violations)

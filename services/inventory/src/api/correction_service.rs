@@ -61,7 +61,7 @@ impl CorrectionService for Api {
         let id = checks::required("correction_id", &request.correction_id, &mut violations);
         let version = oms_service::parse_etag(&request.etag, &mut violations);
         let resolution = resolution(request.resolution, &mut violations);
-        let note = checks::text("note", &request.note, 0..=NOTE_CHARS_MAX, &mut violations);
+        let note = checks::free_text("note", &request.note, 0..=NOTE_CHARS_MAX, &mut violations);
         let (Some(request_id), Some(id), true) = (request_id, id, violations.is_empty()) else {
             return Err(ApiError::from(violations).into());
         };
@@ -89,7 +89,7 @@ impl CorrectionService for Api {
         let request_id = take_request_id(&mut request.request_id, &mut violations);
         let id = checks::required("correction_id", &request.correction_id, &mut violations);
         let version = oms_service::parse_etag(&request.etag, &mut violations);
-        let note = checks::text("note", &request.note, 1..=NOTE_CHARS_MAX, &mut violations);
+        let note = checks::free_text("note", &request.note, 1..=NOTE_CHARS_MAX, &mut violations);
         let (Some(request_id), Some(id), true) = (request_id, id, violations.is_empty()) else {
             return Err(ApiError::from(violations).into());
         };

@@ -145,7 +145,7 @@ impl ReservationService for Api {
         }
         let line = request.line.as_ref();
         let units = line.and_then(|line| units::units("line", line, &mut violations));
-        let reason = checks::text("reason", &request.reason, 1..=64, &mut violations);
+        let reason = checks::free_text("reason", &request.reason, 1..=64, &mut violations);
         let (Some(request_id), Some(id), Some(units), true) =
             (request_id, id, units, violations.is_empty())
         else {

@@ -1,6 +1,6 @@
 //! CancelOrder of OrderService.
 
-use oms_core::{OrderId, Violations};
+use oms_core::{OrderId, Violations, check_free_text};
 use oms_proto::order::v1 as pb;
 use oms_service::{parse_etag, principal, request_id};
 use tonic::{Request, Status};
@@ -9,7 +9,6 @@ use super::Api;
 use super::error::status;
 use super::requests::{caller, id, refused};
 use crate::commands::cancel_order::{self, CancelOrder};
-use crate::domain::free_text::check_free_text;
 use crate::messages;
 use crate::queries::channel_of::Thing;
 

@@ -1,6 +1,6 @@
 //! ChannelService.
 
-use oms_core::{ChannelId, Currency, Rounding, Violations};
+use oms_core::{ChannelId, Currency, Rounding, Violations, check_free_text};
 use oms_proto::order::v1 as pb;
 use oms_proto::order::v1::channel_service_server::ChannelService;
 use oms_service::{PageToken, fingerprint, page_size, parse_etag, principal, request_id};
@@ -11,7 +11,6 @@ use super::error::status;
 use super::new_order::fill_policy;
 use super::requests::{caller, id, next_page, refuse, refused};
 use crate::commands::upsert_channel::upsert_channel;
-use crate::domain::free_text::check_free_text;
 use crate::domain::new_order::Channel;
 use crate::domain::order::{FillPolicy, PaymentPolicy};
 use crate::messages;

@@ -1,6 +1,6 @@
 //! CreditService.
 
-use oms_core::{Money, Violations};
+use oms_core::{Money, Violations, check_free_text};
 use oms_proto::common::v1 as common;
 use oms_proto::order::v1 as pb;
 use oms_proto::order::v1::credit_service_server::CreditService;
@@ -14,7 +14,6 @@ use crate::commands::issue_store_credit::{IssueStoreCredit, issue_store_credit};
 use crate::commands::record_account_payment::{RecordAccountPayment, record_account_payment};
 use crate::commands::upsert_credit_account::{UpsertCreditAccount, upsert_credit_account};
 use crate::domain::credit::{NET_DAYS_MAX, REFERENCE_LEN_MAX};
-use crate::domain::free_text::check_free_text;
 use crate::messages;
 use crate::queries::get_credit_account::get_credit_account;
 use crate::queries::get_store_credit::get_store_credit;

@@ -1,6 +1,6 @@
 //! ExceptionService.
 
-use oms_core::{OrderId, Violations};
+use oms_core::{OrderId, Violations, check_free_text};
 use oms_proto::order::v1 as pb;
 use oms_proto::order::v1::exception_service_server::ExceptionService;
 use oms_proto::time_to_proto;
@@ -14,7 +14,6 @@ use super::requests::{caller, id, next_page, of_position, position, refuse, refu
 use crate::commands::override_exception::{OverrideException, override_exception};
 use crate::commands::retry_exception::{RetryException, retry_exception};
 use crate::commands::skip_exception::{SkipException, skip_exception};
-use crate::domain::free_text::check_free_text;
 use crate::domain::ruling::Ruling;
 use crate::queries::list_exceptions::{Exception, list_exceptions};
 

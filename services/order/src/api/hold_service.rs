@@ -1,6 +1,6 @@
 //! HoldService.
 
-use oms_core::{HoldId, OrderId, OrderLineId, Violations};
+use oms_core::{HoldId, OrderId, OrderLineId, Violations, check_free_text};
 use oms_proto::order::v1 as pb;
 use oms_proto::order::v1::hold_service_server::HoldService;
 use oms_service::{PageToken, fingerprint, page_size, parse_etag, principal, request_id};
@@ -14,7 +14,6 @@ use super::requests::{
 };
 use crate::commands::place_hold::{PlaceHold, place_hold};
 use crate::commands::release_hold::{ReleaseHold, release_hold};
-use crate::domain::free_text::check_free_text;
 use crate::domain::order::HoldBlock;
 use crate::messages;
 use crate::queries::channel_of::Thing;

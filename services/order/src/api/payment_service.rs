@@ -1,6 +1,6 @@
 //! PaymentService.
 
-use oms_core::{OrderId, ShipmentId, Violations};
+use oms_core::{OrderId, ShipmentId, Violations, check_free_text};
 use oms_proto::order::v1 as pb;
 use oms_proto::order::v1::payment_service_server::PaymentService;
 use oms_service::{parse_etag, principal, request_id};
@@ -11,7 +11,6 @@ use super::error::status;
 use super::requests::{caller, id, money, refuse, refused};
 use crate::commands::record_collection::{RecordCollection, record_collection};
 use crate::commands::refund_payment::{RefundPayment, refund_payment};
-use crate::domain::free_text::check_free_text;
 use crate::messages;
 use crate::queries::channel_of::Thing;
 use crate::queries::list_payments::list_payments;

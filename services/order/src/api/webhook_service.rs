@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oms_core::{ChannelId, Violations};
+use oms_core::{ChannelId, Violations, check_free_text};
 use oms_proto::order::v1 as pb;
 use oms_proto::order::v1::webhook_service_server::WebhookService;
 use oms_service::{PageToken, fingerprint, page_size, parse_etag, principal, request_id};
@@ -17,7 +17,6 @@ use crate::commands::delete_webhook_endpoint::delete_webhook_endpoint;
 use crate::commands::replay_webhook_deliveries::{Selection, replay_webhook_deliveries};
 use crate::commands::rotate_webhook_secret::rotate_webhook_secret;
 use crate::commands::update_webhook_endpoint::{UpdateWebhookEndpoint, update_webhook_endpoint};
-use crate::domain::free_text::check_free_text;
 use crate::domain::webhook::{
     DESCRIPTION_LEN_MAX, DeliveryFilter, DeliveryState, FILTER_MAX, OVERLAP_DEFAULT, OVERLAP_MAX,
 };

@@ -109,16 +109,16 @@ async fn place(
     checked: &Checked,
     claim: Option<Uuid>,
 ) -> Result<Placed, Error> {
+    let new = &command.order;
+    let ids = new_ids(ctx, new);
     let key = caller.key(METHOD);
-    if let Some(id) = idempotency::check(conn, &key).await? {
+    if let Some(id) = idempotency::begin(conn, &key, &ids.order_id.to_string()).await? {
         let order_id = id.parse().map_err(|_| Error::NotFound {
             resource: "order",
             id,
         })?;
         return Ok(Placed::Before(order_id));
     }
-    let new = &command.order;
-    let ids = new_ids(ctx, new);
     let (channel, names) = (&checked.channel, &checked.item_names);
     let now = ctx.now();
     let actor = caller.actor();
@@ -132,7 +132,6 @@ async fn place(
         now,
     );
     ctx.config.deadlines.set(&mut order, new.ship_by);
-    idempotency::record(conn, &key, &order.order_id.to_string()).await?;
     let number = orders::next_number(conn).await?;
     order.order_number = format!("{}{number}", channel.number_prefix);
     let change = Change {

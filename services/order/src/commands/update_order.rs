@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use oms_core::{OrderId, Violations};
+use oms_core::{OrderId, Violations, check_free_text};
 use oms_postgres::idempotency;
 use sqlx::PgConnection;
 
 use crate::changes::{self, Change, Event};
 use crate::ctx::{Caller, Ctx};
-use crate::domain::free_text::check_free_text;
 use crate::domain::new_order::{INSTRUCTIONS_LEN_MAX, check_custom_fields};
 use crate::domain::order::Order;
 use crate::domain::state::OrderAction;

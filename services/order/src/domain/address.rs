@@ -2,10 +2,8 @@
 
 use std::fmt;
 
-use oms_core::{Violations, country};
+use oms_core::{Violations, check_free_text, country};
 use serde::{Deserialize, Serialize};
-
-use super::free_text::check_free_text;
 
 /// Longest part of an address in characters.
 const PART_LEN_MAX: usize = 100;

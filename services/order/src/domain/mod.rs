@@ -2,7 +2,6 @@
 //!
 //! | room | what it decides |
 //! |---|---|
-//! | [`new_order`], [`address`], [`free_text`] | what may be wrong with an order that comes in |
 //! | [`assemble`] | what becomes of it when nothing is |
 //! | [`order`], [`timeline`] | what an order is made of, and its history |
 //! | [`state`] | which command is legal in which state |
@@ -29,7 +28,6 @@ pub(crate) mod capture;
 pub(crate) mod collection;
 pub(crate) mod credit;
 pub(crate) mod erasure;
-pub(crate) mod free_text;
 pub(crate) mod invoice;
 pub(crate) mod list;
 pub(crate) mod new_order;

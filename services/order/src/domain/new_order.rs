@@ -5,11 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use oms_core::{Currency, Quantity, Rounding, Sku, Violations};
+use oms_core::{Currency, Quantity, Rounding, Sku, Violations, check_card_number, check_free_text};
 use time::OffsetDateTime;
 
 use super::address::{Address, check_address};
-use super::free_text::{check_card_number, check_free_text};
 use super::order::{FillPolicy, PaymentPolicy};
 use super::pricing::{self, Amounts, LineInput, OrderInput};
 use super::tender::{GivenTender, TENDERS_MAX, check_sum, check_tenders};

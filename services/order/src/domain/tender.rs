@@ -4,11 +4,10 @@
 //! comes last.** So stands every order's list, and money is authorized and captured in that order: an order that is worth
 //! less than its total, because stock is short or units were canceled, takes less from the last ones.
 
-use oms_core::Violations;
+use oms_core::{Violations, check_free_text};
 use serde::{Deserialize, Serialize};
 
 use super::collection::CASH_ON_DELIVERY;
-use super::free_text::check_free_text;
 use super::new_order::{GivenMoney, Known, NewOrder};
 use super::order::PaymentPolicy;
 

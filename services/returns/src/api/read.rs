@@ -86,7 +86,7 @@ pub(super) fn uuid_field(text: &str, field: &str, violations: &mut Violations) -
     violations.parse(field, "FIELD_MALFORMED", text)
 }
 
-/// A text for people with a length in characters.
+/// A text of people with a length in characters.
 pub(super) fn text(
     text: &str,
     field: &str,
@@ -103,6 +103,7 @@ pub(super) fn text(
         "FIELD_OUT_OF_RANGE",
         format!("may have at most {} characters", length.end()),
     );
+    oms_core::check_card_number(text, field, violations);
 }
 
 fn quantity(units: i64, field: &str, violations: &mut Violations) {

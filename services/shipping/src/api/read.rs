@@ -68,6 +68,12 @@ impl Reader {
         self.check(text.chars().count() <= chars_max, field, RANGE, &message);
     }
 
+    /// [`Reader::text`] that people write as they like.
+    pub(super) fn free_text(&mut self, field: &str, text: &str, chars_max: usize) {
+        oms_core::check_card_number(text, field, &mut self.0);
+        self.text(field, text, chars_max);
+    }
+
     /// A text that must be there.
     pub(super) fn required(&mut self, field: &str, text: &str, chars_max: usize) {
         self.check(!text.is_empty(), field, REQUIRED, "must not be empty");

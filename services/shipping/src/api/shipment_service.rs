@@ -210,7 +210,7 @@ impl ShipmentService for ShipmentApi {
         let mut reader = Reader::new();
         let id = std::mem::take(&mut request.request_id);
         let call = call(&mut reader, actor, "CancelShipment", &id, &request);
-        reader.text("reason", &request.reason, 200);
+        reader.free_text("reason", &request.reason, 200);
         let target = target(reader, &request.shipment_id, &request.etag, call)?;
         within(&self.ctx, &access, target.shipment_id).await?;
         let (id, etag, reason) = (target.shipment_id, target.etag, &request.reason);

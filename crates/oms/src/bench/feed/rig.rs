@@ -61,12 +61,6 @@ impl Rig {
         started.context("cannot start order")
     }
 
-    /// Puts webhooks to the end of the feed: the relay filled it without a service that would read on for them.
-    pub(super) async fn pass_webhooks_over(&self) -> anyhow::Result<()> {
-        let mut conn = store::connect(&self.url).await?;
-        store::pass_webhooks_over(&mut conn).await
-    }
-
     /// Drops the databases.
     pub(super) async fn stop(self) -> anyhow::Result<()> {
         let mut server = store::connect(&self.engines.postgres_url()).await?;

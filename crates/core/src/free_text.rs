@@ -1,14 +1,10 @@
 //! Free text of callers: length, control characters, and nothing that looks like a card number.
 
-use oms_core::Violations;
+use crate::Violations;
 
-/// Checks a text of a caller; an empty one is fine.
-pub(crate) fn check_free_text(
-    text: &str,
-    field: &str,
-    chars_max: usize,
-    violations: &mut Violations,
-) {
+/// Checks a text of a caller: its length in characters, and that it holds neither control characters (but tabs and line
+/// feeds) nor what looks like a card number. An empty one is fine.
+pub fn check_free_text(text: &str, field: &str, chars_max: usize, violations: &mut Violations) {
     violations.check(
         text.chars().count() <= chars_max,
         field,
@@ -26,8 +22,9 @@ pub(crate) fn check_free_text(
     check_card_number(text, field, violations);
 }
 
-/// Checks that a text does not look like a card number.
-pub(crate) fn check_card_number(text: &str, field: &str, violations: &mut Violations) {
+/// Checks that a text does not look like a card number, for texts that are written by people. Not for barcodes and the
+/// numbers of carriers, some of which do.
+pub fn check_card_number(text: &str, field: &str, violations: &mut Violations) {
     violations.check(
         !looks_like_card_number(text),
         field,
