@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use h2::Reason;
 use http::{HeaderValue, Request, Response, Uri};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
 use metrics::{counter, gauge};
 use oms_proto::common::v1::ErrorReason;
@@ -28,13 +28,15 @@ use super::{BoxError, CONNECT_TIMEOUT, GRPC_TIMEOUT, grpc_timeout};
 use crate::auth::watched::Watched;
 use crate::error::ApiError;
 use crate::names::{CLIENT_FAILOVERS, CLIENT_REPLICAS};
-use crate::server::deadline;
+use crate::server::{deadline, method};
 use crate::tls;
 
 /// How often a request is handed to a connection before the caller hears that none took it.
 const SENDS_MAX: u32 = 8;
 /// Time for which a replica that takes no connection is passed over.
 const REST: Duration = Duration::from_secs(1);
+/// Largest answer of a peer: some times the largest message.
+const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Longer than any deadline.
 const ENDLESS: Duration = Duration::from_hours(24 * 365);
 /// Calls that pay for one that is made once more at another replica ..
@@ -132,6 +134,8 @@ impl Replicas {
         request: Request<Body>,
     ) -> Result<Response<Body>, BoxError> {
         let (mut parts, body) = request.into_parts();
+        let method = method::of_path(parts.uri.path());
+        let is_endless = method.is_some_and(|method| method.is_endless);
         let body = body.collect().await?.to_bytes();
         let ends = parts
             .headers
@@ -148,6 +152,9 @@ impl Replicas {
             let (failure, error) = match replica.channel.clone().oneshot(request).await {
                 Ok(answer) => {
                     replica.is_back();
+                    let Some(ends) = ends.filter(|_| !is_endless) else {
+                        return Ok(answer);
+                    };
                     match self.whole(answer, ends).await {
                         Ok(answer) => return Ok(answer),
                         Err(failed) => failed,
@@ -180,17 +187,15 @@ impl Replicas {
         Err(Status::unavailable(format!("{} has no replica that answers", self.peer)).into())
     }
 
-    /// An answer with its whole body: one that breaks off in the middle is none. What has no end is left as it is.
+    /// An answer with its whole body: one that breaks off in the middle is none.
     async fn whole(
         &self,
         answer: Response<Body>,
-        ends: Option<tokio::time::Instant>,
+        ends: tokio::time::Instant,
     ) -> Result<Response<Body>, (Failure, BoxError)> {
-        let Some(ends) = ends else {
-            return Ok(answer);
-        };
         let (parts, body) = answer.into_parts();
-        let (failure, status) = match timeout_at(ends, body.collect()).await {
+        let body = Limited::new(body, ANSWER_BYTES_MAX).collect();
+        let (failure, status) = match timeout_at(ends, body).await {
             Ok(Ok(body)) => return Ok(Response::from_parts(parts, Body::new(body))),
             Ok(Err(error)) => {
                 let message = format!("{}: the answer broke off: {error}", self.peer);

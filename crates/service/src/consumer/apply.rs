@@ -1,6 +1,6 @@
 //! Parts of a batch, each in one transaction: the cursor and the effect of every event.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
 use metrics::counter;
@@ -42,8 +42,8 @@ pub(super) enum BatchError {
     Database(oms_postgres::Error),
     /// This event.
     Event { pos: i64, error: ApplyError },
-    /// What the events left for the end of the batch: one of them is at fault, it is not known which.
-    Finish(ApplyError),
+    /// One of the events, it is not known which: they are read and written together.
+    OneOfThem(ApplyError),
 }
 
 impl From<oms_postgres::Error> for BatchError {
@@ -87,7 +87,7 @@ impl Consumer {
     ) -> Result<Applied, BatchError> {
         for part in parts(batch, PART_MAX) {
             let applied = match self.apply_part(epoch, &part, failures).await {
-                Err(BatchError::Finish(error)) => {
+                Err(BatchError::OneOfThem(error)) => {
                     let (service, source) = (self.service, self.source);
                     tracing::warn!(service, source, %error, "events are applied one by one to find the one at fault");
                     self.apply_singly(epoch, part, failures).await
@@ -124,15 +124,16 @@ impl Consumer {
         batch: &SubscribeResponse,
         failures: &mut Failures,
     ) -> Result<Applied, BatchError> {
-        let mut poison: HashMap<i64, String> = HashMap::new();
+        // Why the only event is parked.
+        let mut poison: Option<String> = None;
         loop {
-            let (pos, error) = match self.try_part(epoch, batch, &poison).await {
+            let (pos, error) = match self.try_part(epoch, batch, poison.as_deref()).await {
                 Err(BatchError::Event { pos, error }) if error.is_poison() => (pos, error),
-                Err(BatchError::Finish(error)) if error.is_poison() => match &*batch.events {
+                Err(BatchError::OneOfThem(error)) if error.is_poison() => match &*batch.events {
                     [event] => (event.pos, error),
-                    _ => return Err(BatchError::Finish(error)),
+                    _ => return Err(BatchError::OneOfThem(error)),
                 },
-                Err(BatchError::Finish(ApplyError::Database(error))) => {
+                Err(BatchError::OneOfThem(ApplyError::Database(error))) => {
                     return Err(BatchError::Database(error));
                 }
                 Err(BatchError::Event {
@@ -152,10 +153,12 @@ impl Consumer {
             *tries += 1;
             let (service, source) = (self.service, self.source);
             tracing::warn!(service, source, pos, tries, %error, "event could not be applied");
-            if *tries >= TRIES {
-                poison.insert(pos, error.to_string());
-            } else {
+            if *tries < TRIES {
                 tokio::time::sleep(TRY_WAIT).await;
+            } else if batch.events.len() > 1 {
+                return Err(BatchError::OneOfThem(error));
+            } else {
+                poison = Some(error.to_string());
             }
         }
     }
@@ -164,7 +167,7 @@ impl Consumer {
         &self,
         epoch: Uuid,
         batch: &SubscribeResponse,
-        poison: &HashMap<i64, String>,
+        poison: Option<&str>,
     ) -> Result<Applied, BatchError> {
         let applied = self
             .db
@@ -174,7 +177,7 @@ impl Consumer {
             .await;
         if matches!(applied, Ok(Applied::Yes)) {
             let (service, source) = (self.service, self.source);
-            let parked = poison.len() as u64;
+            let parked = u64::from(poison.is_some());
             let applied = (batch.events.len() as u64).saturating_sub(parked);
             counter!(names::FEED_EVENTS, "service" => service, "source" => source)
                 .increment(applied);
@@ -189,7 +192,7 @@ impl Consumer {
         conn: &mut PgConnection,
         epoch: Uuid,
         batch: &SubscribeResponse,
-        poison: &HashMap<i64, String>,
+        poison: Option<&str>,
     ) -> Result<Applied, BatchError> {
         let (service, source) = (self.service, self.source);
         let (from, through) = (batch.from_pos, batch.through_pos);
@@ -205,7 +208,7 @@ impl Consumer {
         for event in &batch.events {
             let aggregate = (&*event.aggregate_type, &*event.aggregate_id);
             let (kind, id) = aggregate;
-            let reason = match poison.get(&event.pos) {
+            let reason = match poison {
                 Some(reason) => reason,
                 None if blocked.contains(&aggregate)
                     || has_parked && parked::blocks(conn, service, source, kind, id).await? =>
@@ -220,7 +223,7 @@ impl Consumer {
             blocked.insert(aggregate);
             parked::park(conn, &self.parked(epoch, event, reason)).await?;
         }
-        work.finish(conn).await.map_err(BatchError::Finish)?;
+        work.finish(conn).await.map_err(BatchError::OneOfThem)?;
         Ok(Applied::Yes)
     }
 

@@ -204,7 +204,7 @@ impl From<BatchError> for SessionError {
     fn from(error: BatchError) -> Self {
         match error {
             BatchError::Database(error) => error.into(),
-            BatchError::Event { error, .. } | BatchError::Finish(error) => {
+            BatchError::Event { error, .. } | BatchError::OneOfThem(error) => {
                 Self::other(error.to_string())
             }
         }

@@ -41,7 +41,7 @@ async fn those_that_say_nothing_or_too_slowly_are_cut_off() {
     assert!(crate::support::call(channel, "echo").await.is_ok());
 }
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     let mut frame = length[1..].to_vec();
     frame.extend([kind, flags]);

@@ -1,15 +1,13 @@
 //! Calls of peers.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures::{future, stream};
+use futures::future;
 use http::{Request, Response};
-use http_body::Frame;
-use http_body_util::StreamBody;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
@@ -17,12 +15,14 @@ use oms_core::Principal;
 use oms_proto::common::v1::ErrorReason;
 use oms_proto::order::v1::hold_service_client::HoldServiceClient;
 use oms_service::{PeerConfig, PeerError, Runtime, client};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use tonic::Code;
 use tonic::body::Body;
-use tonic::{Code, Status};
 use tower::ServiceExt;
 
+use crate::abuse::frame;
 use crate::support::{Fixture, PLACE_HOLD, database, note, start_with, tell};
 
 #[tokio::test]
@@ -218,21 +218,32 @@ async fn the_deadline_of_the_door_is_that_of_the_last_hop() {
     );
 }
 
-/// Begins every answer and breaks it off.
-async fn break_off(stream: TcpStream) {
-    let service = service_fn(|_| {
-        let broken = stream::iter([
-            Ok(Frame::data(Bytes::from_static(b"\0\0\0\0\x40"))),
-            Err(Status::internal("the replica dies")),
-        ]);
-        let answer = Response::builder().header("content-type", "application/grpc");
-        let answer = answer.body(Body::new(StreamBody::new(broken))).unwrap();
-        future::ok::<_, Infallible>(answer)
-    });
-    let builder = Builder::new(TokioExecutor::new());
-    let _ = builder
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+/// Begins the first answer of a connection, and ends the connection in the middle of it.
+async fn break_off(mut stream: TcpStream) -> io::Result<()> {
+    const DATA: u8 = 0;
+    const HEADERS: u8 = 1;
+    const SETTINGS: u8 = 4;
+    const END_HEADERS: u8 = 4;
+    stream.read_exact(&mut [0; 24]).await?;
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        stream.read_exact(&mut vec![0; length as usize]).await?;
+        if head[3] == HEADERS {
+            break;
+        }
+    }
+    // Status 200 from the static table, and the type.
+    let mut block = vec![0x88, 0x0f, 0x10, 16];
+    block.extend(b"application/grpc");
+    let mut answer = frame(SETTINGS, 0, 0, &[]);
+    answer.extend(frame(HEADERS, END_HEADERS, 1, &block));
+    answer.extend(frame(DATA, 0, 1, b"\0\0\0\0\x40 a part of it"));
+    stream.write_all(&answer).await?;
+    stream.shutdown().await?;
+    stream.read_to_end(&mut Vec::new()).await?;
+    Ok(())
 }
 
 #[tokio::test]
@@ -257,7 +268,9 @@ async fn an_answer_that_breaks_off_is_asked_for_at_another_replica() {
         both.place_hold(tell("echo")).await.unwrap();
     }
     let alone = client(vec![addr]).place_hold(tell("echo")).await;
-    assert_eq!(alone.unwrap_err().code(), Code::Unavailable);
+    let error = alone.unwrap_err();
+    assert_eq!(error.code(), Code::Unavailable);
+    assert!(error.message().contains("broke off"), "{error}");
 }
 
 /// Serves one connection and closes it after its first answer.

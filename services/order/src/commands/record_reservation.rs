@@ -99,7 +99,7 @@ pub(crate) async fn record_backorder_allocated(
     actor: &str,
 ) -> Result<(), Error> {
     let order_id = order.order_id;
-    copy(conn, order, allocated).await?;
+    copy(conn, order_id, allocated).await?;
     // Before the confirmation, and when the confirmation saw it already, it belongs to the first batch. An
     // order that has ended gives it back.
     let batched = reservations::batched_version(conn, allocated.reservation_id).await?;
@@ -123,6 +123,7 @@ pub(crate) async fn record_backorder_allocated(
         return Ok(());
     }
     let units: i64 = batch.lines.iter().map(|line| line.quantity).sum();
+    order.set_reserved(&reservations::list(conn, order_id).await?);
     let change = Change {
         actor,
         action: "allocate_backorder",
@@ -137,10 +138,10 @@ pub(crate) async fn record_backorder_allocated(
 /// Moves the units in the copy, unless the copy is as new already.
 async fn copy(
     conn: &mut PgConnection,
-    order: &mut Locked,
+    order_id: OrderId,
     allocated: &Allocated,
 ) -> Result<(), Error> {
-    let all = reservations::list(conn, order.order_id).await?;
+    let all = reservations::list(conn, order_id).await?;
     let known = all
         .into_iter()
         .find(|one| one.reservation_id == allocated.reservation_id);
@@ -152,8 +153,6 @@ async fn copy(
         reservation.version = allocated.version;
         reservations::upsert(conn, &reservation).await?;
     }
-    let all = reservations::list(conn, order.order_id).await?;
-    order.set_reserved(&all);
     Ok(())
 }
 
