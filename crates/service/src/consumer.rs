@@ -35,10 +35,7 @@ pub trait Batch: Send {
     ) -> BoxFuture<'t, Result<(), ApplyError>>;
 
     /// Writes what was kept for the end.
-    fn finish<'t>(
-        self: Box<Self>,
-        conn: &'t mut PgConnection,
-    ) -> BoxFuture<'t, Result<(), ApplyError>>;
+    fn finish(self: Box<Self>, conn: &mut PgConnection) -> BoxFuture<'_, Result<(), ApplyError>>;
 }
 
 /// What begins a batch.
@@ -70,10 +67,7 @@ impl Batch for OneByOne {
         (self.0)(conn, event)
     }
 
-    fn finish<'t>(
-        self: Box<Self>,
-        _: &'t mut PgConnection,
-    ) -> BoxFuture<'t, Result<(), ApplyError>> {
+    fn finish(self: Box<Self>, _: &mut PgConnection) -> BoxFuture<'_, Result<(), ApplyError>> {
         Box::pin(async { Ok(()) })
     }
 }

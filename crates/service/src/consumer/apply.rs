@@ -133,15 +133,13 @@ impl Consumer {
                     [event] => (event.pos, error),
                     _ => return Err(BatchError::OneOfThem(error)),
                 },
-                Err(BatchError::OneOfThem(ApplyError::Database(error))) => {
-                    return Err(BatchError::Database(error));
-                }
-                Err(BatchError::Event {
-                    error: ApplyError::Database(error),
-                    ..
-                }) => {
-                    return Err(BatchError::Database(error));
-                }
+                Err(
+                    BatchError::OneOfThem(ApplyError::Database(error))
+                    | BatchError::Event {
+                        error: ApplyError::Database(error),
+                        ..
+                    },
+                ) => return Err(BatchError::Database(error)),
                 ended => {
                     if ended.is_ok() {
                         failures.retain(|pos, _| *pos > batch.through_pos);

@@ -227,10 +227,7 @@ impl Batch for Kept {
         Box::pin(async { Ok(()) })
     }
 
-    fn finish<'t>(
-        self: Box<Self>,
-        conn: &'t mut PgConnection,
-    ) -> BoxFuture<'t, Result<(), ApplyError>> {
+    fn finish(self: Box<Self>, conn: &mut PgConnection) -> BoxFuture<'_, Result<(), ApplyError>> {
         Box::pin(async move {
             if self.0.contains(&BAD) {
                 return Err(ApplyError::rejected("one of them is bad"));

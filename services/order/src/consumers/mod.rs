@@ -182,10 +182,7 @@ impl Batch for Work {
         })
     }
 
-    fn finish<'t>(
-        self: Box<Self>,
-        conn: &'t mut PgConnection,
-    ) -> BoxFuture<'t, Result<(), ApplyError>> {
+    fn finish(self: Box<Self>, conn: &mut PgConnection) -> BoxFuture<'_, Result<(), ApplyError>> {
         Box::pin(async move {
             let written = async {
                 self.orders.write(conn).await?;
