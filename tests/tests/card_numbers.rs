@@ -16,6 +16,7 @@ use oms_tests::suite::{Actor, TestSuite};
 use oms_tests::{fresh_id, usd};
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, MapKey, ReflectMessage, Value};
+use tonic::Status;
 
 /// As people write it.
 const CARD: &str = "4242 4242-4242 4242";
@@ -142,6 +143,19 @@ fn judge(field: &str, refused: &PeerError) -> Option<String> {
     (!is_name && (!told || is_said)).then(|| format!("{field}: {refused:?}"))
 }
 
+/// What is wrong with the answers to texts in these fields.
+fn judge_all(
+    answers: impl IntoIterator<Item = (&'static str, Option<Status>)>,
+    wrong: &mut Vec<String>,
+) {
+    for (field, answer) in answers {
+        match answer {
+            None => wrong.push(format!("{field}: taken")),
+            Some(status) => wrong.extend(judge(field, &PeerError::from(status))),
+        }
+    }
+}
+
 async fn orders(actor: &Actor, wrong: &mut Vec<String>) -> usize {
     let texts = every_text(&full(), "oms.order.v1.NewOrder");
     let count = texts.len();
@@ -218,12 +232,7 @@ async fn notes(actor: &Actor, order_id: &str, wrong: &mut Vec<String>) {
             clients.exceptions().retry_exception(retry).await.err(),
         ),
     ];
-    for (field, answer) in answers {
-        match answer {
-            None => wrong.push(format!("{field}: taken")),
-            Some(status) => wrong.extend(judge(field, &PeerError::from(status))),
-        }
-    }
+    judge_all(answers, wrong);
 }
 
 /// What people write at the other services. The text is looked at before it is asked whether the thing exists.
@@ -270,12 +279,7 @@ async fn reasons(actor: &Actor, wrong: &mut Vec<String>) {
             clients.corrections().reject_correction(reject).await.err(),
         ),
     ];
-    for (field, answer) in answers {
-        match answer {
-            None => wrong.push(format!("{field}: taken")),
-            Some(status) => wrong.extend(judge(field, &PeerError::from(status))),
-        }
-    }
+    judge_all(answers, wrong);
 }
 
 #[tokio::test(flavor = "multi_thread")]

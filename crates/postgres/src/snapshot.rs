@@ -35,8 +35,8 @@ impl fmt::Debug for Snapshot {
 }
 
 impl Db {
-    /// A connection whose statements all see the database as it was at the first of them, so that an order and its
-    /// lines, read one after the other, belong together. What needs one statement only is cheaper with [`Db::read`].
+    /// A connection whose statements all see the database as it was at the first of them, so that a page of a
+    /// list and what stands on it, read one after the other, belong together. What needs one statement only is cheaper with [`Db::read`].
     ///
     /// Hold it for reading alone: Postgres keeps old rows for its sake.
     ///

@@ -284,14 +284,22 @@ fn span(peer: &str, method: Option<&Method>) -> Span {
     )
 }
 
+fn late(peer: &str) -> Status {
+    let message = format!("{peer} did not answer in time");
+    ApiError::new(
+        Code::DeadlineExceeded,
+        ErrorReason::DeadlineExceeded,
+        message,
+    )
+    .into()
+}
+
 /// The status of a call that got no answer. Tonic says CANCELLED for a deadline that passed here.
 fn not_answered(error: BoxError, peer: &str) -> Status {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&*error);
     while let Some(source) = cause {
         if source.is::<TimeoutExpired>() {
-            let message = format!("{peer} did not answer in time");
-            let reason = ErrorReason::DeadlineExceeded;
-            return ApiError::new(Code::DeadlineExceeded, reason, message).into();
+            return late(peer);
         }
         cause = source.source();
     }

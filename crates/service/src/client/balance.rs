@@ -14,19 +14,17 @@ use http::{HeaderValue, Request, Response, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
 use metrics::{counter, gauge};
-use oms_proto::common::v1::ErrorReason;
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio::time::{timeout, timeout_at};
 use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, ConnectError, Status, TimeoutExpired};
+use tonic::{ConnectError, Status, TimeoutExpired};
 use tower::{ServiceExt, service_fn};
 
 use super::resolve::Resolve;
-use super::{BoxError, CONNECT_TIMEOUT, GRPC_TIMEOUT, grpc_timeout};
+use super::{BoxError, CONNECT_TIMEOUT, GRPC_TIMEOUT, grpc_timeout, late};
 use crate::auth::watched::Watched;
-use crate::error::ApiError;
 use crate::names::{CLIENT_FAILOVERS, CLIENT_REPLICAS};
 use crate::server::{deadline, method};
 use crate::tls;
@@ -201,12 +199,7 @@ impl Replicas {
                 let message = format!("{}: the answer broke off: {error}", self.peer);
                 (Failure::Broken, Status::unavailable(message))
             }
-            Err(_) => {
-                let message = format!("{} did not answer in time", self.peer);
-                let reason = ErrorReason::DeadlineExceeded;
-                let late = ApiError::new(Code::DeadlineExceeded, reason, message);
-                (Failure::Final, Status::from(late))
-            }
+            Err(_) => (Failure::Final, late(&self.peer)),
         };
         Err((failure, status.into()))
     }

@@ -20,7 +20,7 @@ use crate::server::method::snake_case;
 const TRIES: u32 = 3;
 
 /// Events that one transaction applies: what they lock is locked until its end.
-const PART_MAX: usize = 64;
+pub(super) const PART_MAX: usize = 64;
 
 /// Pause between two tries.
 const TRY_WAIT: Duration = Duration::from_millis(200);
@@ -202,15 +202,11 @@ impl Consumer {
             return Ok(Applied::Yes);
         }
         let mut work = (self.begin)(conn, &batch.events).await?;
-        let mut blocked = HashSet::new();
         for event in &batch.events {
-            let aggregate = (&*event.aggregate_type, &*event.aggregate_id);
-            let (kind, id) = aggregate;
+            let (kind, id) = (&event.aggregate_type, &event.aggregate_id);
             let reason = match poison {
                 Some(reason) => reason,
-                None if blocked.contains(&aggregate)
-                    || has_parked && parked::blocks(conn, service, source, kind, id).await? =>
-                {
+                None if has_parked && parked::blocks(conn, service, source, kind, id).await? => {
                     "waits behind an earlier event of its aggregate"
                 }
                 None => {
@@ -218,7 +214,6 @@ impl Consumer {
                     continue;
                 }
             };
-            blocked.insert(aggregate);
             parked::park(conn, &self.parked(epoch, event, reason)).await?;
         }
         work.finish(conn).await.map_err(BatchError::OneOfThem)?;

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tonic::Streaming;
 use uuid::Uuid;
 
-use super::apply::{Applied, BatchError};
+use super::apply::{Applied, BatchError, PART_MAX};
 use super::{Consumer, Failures};
 use crate::error::{ApiError, Chain};
 use crate::peer_error::PeerError;
@@ -24,9 +24,6 @@ const PARKED_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A batch of the feed may hold one event that is as large as the largest message.
 const BATCH_BYTES_MAX: usize = 16 * 1_024 * 1_024;
-
-/// Batches are joined until they have so many events.
-const EVENTS_JOINED: usize = 64;
 
 /// Why a subscription ended.
 pub(super) enum Ended {
@@ -60,7 +57,7 @@ impl Batches {
         let Some(mut batch) = first? else {
             return Ok(None);
         };
-        while batch.events.len() < EVENTS_JOINED {
+        while batch.events.len() < PART_MAX {
             match self.stream.message().now_or_never() {
                 Some(Ok(Some(next))) if follows(&batch, &next) => join(&mut batch, next),
                 None => break,

@@ -195,7 +195,7 @@ impl Subscription {
         let told = *self.heads.borrow();
         let mut conn = self.db.read().await?;
         // What the relay of this process told saves a look; it is old when another process moved the events.
-        let head = if told.epoch == self.epoch && !self.has_read(told) {
+        let head = if told.epoch == self.epoch && told.pos > self.read_pos {
             told
         } else {
             feed::head(&mut conn).await?

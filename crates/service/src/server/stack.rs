@@ -109,10 +109,8 @@ impl Shared {
 
         let answer = self.admit(method, routes, request);
         let answer = answer.instrument(span.clone()).await;
-        let (mut response, place) = match answer {
-            Ok((response, place)) => (response, place),
-            Err(error) => (Status::from(error).into_http(), None),
-        };
+        let (mut response, place) =
+            answer.unwrap_or_else(|error| (Status::from(error).into_http(), None));
 
         // In the span, as defects are logged here and named to the caller by their trace.
         span.in_scope(|| complete_headers(response.headers_mut()));
