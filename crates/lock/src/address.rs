@@ -34,12 +34,12 @@ pub(crate) type Node = (String, u16);
 pub(crate) fn parse(url: &str) -> Result<Address, ConfigError> {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     match scheme {
-        "redis" => Ok(Address::Single(info(url)?)),
+        "redis" | "rediss" => Ok(Address::Single(info(url)?)),
         "redis+sentinel" => sentinel(&Parts::of(rest)?),
         "redis+cluster" => cluster(&Parts::of(rest)?),
-        "rediss" | "rediss+sentinel" | "rediss+cluster" => {
-            Err(refused(format!("{scheme}: TLS is not supported")))
-        }
+        "rediss+sentinel" | "rediss+cluster" => Err(refused(format!(
+            "{scheme}: TLS is supported with one server only, rediss://"
+        ))),
         _ => Err(refused(format!("unsupported scheme {scheme:?}"))),
     }
 }
@@ -205,7 +205,6 @@ mod tests {
     #[test]
     fn what_cannot_work_is_refused_with_the_reason_and_without_the_password() {
         for (url, why) in [
-            ("rediss://cache", "TLS"),
             ("rediss+cluster://cache", "TLS"),
             ("http://cache", "http"),
             ("cache:6379", "unsupported scheme"),

@@ -155,7 +155,8 @@ impl Cluster {
             .map_err(|cause| Unavailable::Connect(cause.to_string()))
             .and_then(|address| {
                 let address = address.set_redis_settings(self.inner.login.clone());
-                Connector::server(address).map_err(|cause| Unavailable::Connect(cause.to_string()))
+                Connector::server(address, None)
+                    .map_err(|cause| Unavailable::Connect(cause.to_string()))
             })?;
         let (host, port) = &node;
         let link = Link::new(format!("{host}:{port}"), connector, &self.inner.config);

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::address;
@@ -7,7 +8,7 @@ use crate::address;
 #[derive(Clone)]
 pub struct LeaseConfig {
     /// Address. Never shown by `Debug`. One of
-    /// - one Redis: `redis://[user:password@]host[:port][/database]`
+    /// - one Redis: `redis://[user:password@]host[:port][/database]`, or `rediss://..` over TLS
     /// - the leader that Sentinels know as `service`:
     ///   `redis+sentinel://[user:password@]host[:port][,host[:port]..]/service[/database]`, with the
     ///   hosts of the Sentinels, and user and password of the leader. Those of the Sentinels, if they
@@ -16,6 +17,8 @@ pub struct LeaseConfig {
     ///
     /// What is special in an address (such as `@` or `/` in a password) is percent-encoded.
     pub url: String,
+    /// Certificates (PEM) that the server of a `rediss://` address is checked against; those of the system when `None`. Read once.
+    pub ca_file: Option<PathBuf>,
     /// Begins every key; no braces.
     pub key_prefix: String,
     /// How long a lease lives unless it is given back.
@@ -38,6 +41,7 @@ impl LeaseConfig {
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
+            ca_file: None,
             key_prefix: "oms:".to_owned(),
             ttl: Duration::from_secs(2),
             connect_timeout: Duration::from_millis(50),
@@ -65,10 +69,29 @@ impl LeaseConfig {
     }
 }
 
+impl LeaseConfig {
+    /// Checks that the file with certificates can be read, which [`LeaseConfig::check`] does not look at.
+    pub fn check_files(&self) -> Result<(), ConfigError> {
+        self.roots().map(drop)
+    }
+
+    /// What the server's certificate is checked against, if not the roots of the system.
+    pub(crate) fn roots(&self) -> Result<Option<Vec<u8>>, ConfigError> {
+        let read = |path: &PathBuf| {
+            std::fs::read(path).map_err(|cause| ConfigError::Roots {
+                file: path.clone(),
+                cause,
+            })
+        };
+        self.ca_file.as_ref().map(read).transpose()
+    }
+}
+
 impl fmt::Debug for LeaseConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LeaseConfig")
             .field("url", &"[redacted]")
+            .field("ca_file", &self.ca_file)
             .field("key_prefix", &self.key_prefix)
             .field("ttl", &self.ttl)
             .field("connect_timeout", &self.connect_timeout)
@@ -83,9 +106,17 @@ impl fmt::Debug for LeaseConfig {
 /// A configuration that cannot work.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
+    /// The file with certificates cannot be read.
+    #[error("{}: {cause}", file.display())]
+    Roots {
+        /// Which.
+        file: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
     /// The address is none of a Redis, or of a kind that is not supported.
     #[error(
-        "redis url: {0} (redis://host:port, redis+sentinel://host:port,host:port/service or redis+cluster://host:port,host:port)"
+        "redis url: {0} (redis://host:port, rediss://host:port, redis+sentinel://host:port,host:port/service or redis+cluster://host:port,host:port)"
     )]
     Url(String),
     /// Braces mark what decides the node of a key.

@@ -5,6 +5,7 @@ use redis::io::tcp::TcpSettings;
 use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
 use redis::{
     AsyncConnectionConfig, Client, ConnectionInfo, RedisConnectionInfo, RedisError, RedisResult,
+    TlsCertificates,
 };
 use tokio::sync::Mutex;
 
@@ -13,16 +14,32 @@ use crate::config::ConfigError;
 /// Knows how to reach a server, or the one that leads at the moment.
 pub(crate) enum Connector {
     /// Always at the same place.
-    Server(Client),
+    Server(Box<Client>),
     /// Where the Sentinels say; they are asked anew for every connection, and the server is asked
     /// whether it leads.
     Leader(Box<Mutex<SentinelClient>>),
 }
 
 impl Connector {
-    pub(crate) fn server(address: ConnectionInfo) -> Result<Self, ConfigError> {
+    /// `roots`: what the server's certificate is checked against, if not the roots of the system.
+    pub(crate) fn server(
+        address: ConnectionInfo,
+        roots: Option<Vec<u8>>,
+    ) -> Result<Self, ConfigError> {
         let address = address.set_tcp_settings(at_once());
-        Client::open(address).map(Self::Server).map_err(refused)
+        let client = match roots {
+            None => Client::open(address),
+            Some(roots) => Client::build_with_tls(
+                address,
+                TlsCertificates {
+                    client_tls: None,
+                    root_cert: Some(roots),
+                },
+            ),
+        };
+        client
+            .map(|client| Self::Server(Box::new(client)))
+            .map_err(refused)
     }
 
     pub(crate) fn leader(
@@ -34,7 +51,7 @@ impl Connector {
             .set_redis_connection_info(login)
             .set_tcp_settings(at_once());
         let kind = SentinelServerType::Master;
-        let client = SentinelClient::build(sentinels, service.to_owned(), Some(leader), kind);
+        let client = SentinelClient::build(sentinels, service, Some(leader), kind);
         let client = client.map_err(refused)?;
         Ok(Self::Leader(Box::new(Mutex::new(client))))
     }

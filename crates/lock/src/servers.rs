@@ -33,7 +33,8 @@ impl Servers {
         Ok(match address::parse(&config.url)? {
             Address::Single(server) => {
                 let name = server.addr().to_string();
-                Self::One(Link::new(name, Connector::server(server)?, config))
+                let connector = Connector::server(server, config.roots()?)?;
+                Self::One(Link::new(name, connector, config))
             }
             Address::Sentinel {
                 sentinels,

@@ -112,22 +112,28 @@ pub async fn park(conn: &mut PgConnection, event: &ParkedEvent) -> Result<(), Er
     Ok(())
 }
 
-/// The oldest parked event of each aggregate of a consumer: the ones that may be tried again.
+/// The oldest parked event of each aggregate of a consumer: the ones that may be tried again. In the order of kind and id of
+/// the aggregate, those behind `after`; two empty texts stand before all.
 pub async fn heads(
     conn: &mut PgConnection,
     consumer: &str,
     source: &str,
+    after: (&str, &str),
     limit: i64,
 ) -> Result<Vec<ParkedRow>, Error> {
+    let (after_type, after_id) = after;
     let rows = sqlx::query_as!(
         ParkedRow,
         "select distinct on (aggregate_type, aggregate_id)
                 epoch, pos, event_id, event_type, aggregate_type, aggregate_id, event, error,
                 attempts, parked_at
-         from parked_events where consumer = $1 and source = $2
-         order by aggregate_type, aggregate_id, pos limit $3",
+         from parked_events
+         where consumer = $1 and source = $2 and (aggregate_type, aggregate_id) > ($3, $4)
+         order by aggregate_type, aggregate_id, pos limit $5",
         consumer,
         source,
+        after_type,
+        after_id,
         limit,
     )
     .fetch_all(conn)

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig};
+use opentelemetry_otlp::tonic_types::transport::ClientTlsConfig;
+use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig, WithTonicConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider};
 use serde::Deserialize;
@@ -37,8 +38,8 @@ pub struct TelemetryConfig {
     pub format: LogFormat,
     /// What is logged, as `RUST_LOG` writes it (`info,oms_order=debug`); that variable, when set, wins.
     pub filter: String,
-    /// Where traces are sent by OTLP over gRPC, such as `http://collector:4317`. When empty, the
-    /// variable `OTEL_EXPORTER_OTLP_ENDPOINT` decides; when that is empty too, there are no traces.
+    /// Where traces are sent by OTLP over gRPC, such as `http://collector:4317`; `https://` is checked against the roots of the
+    /// system. When empty, the variable `OTEL_EXPORTER_OTLP_ENDPOINT` decides; when that is empty too, there are no traces.
     pub otlp_endpoint: String,
 }
 
@@ -105,10 +106,12 @@ fn endpoint(config: &TelemetryConfig) -> Option<String> {
 }
 
 fn exporting_provider(service_name: &str, endpoint: String) -> Result<SdkTracerProvider, Error> {
-    let exporter = SpanExporter::builder()
-        .with_tonic()
-        .with_endpoint(endpoint)
-        .build()?;
+    let is_secure = endpoint.starts_with("https://");
+    let mut exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint);
+    if is_secure {
+        exporter = exporter.with_tls_config(ClientTlsConfig::new().with_native_roots());
+    }
+    let exporter = exporter.build()?;
     let config = BatchConfigBuilder::default()
         .with_max_queue_size(QUEUED_SPANS_MAX)
         .build();

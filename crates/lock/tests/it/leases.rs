@@ -192,7 +192,7 @@ fn configurations_that_cannot_work_are_refused() {
     assert!(matches!(braces, ConfigError::PrefixWithBraces(_)));
     let short = refused(|config| config.ttl = Duration::from_millis(200));
     assert!(matches!(short, ConfigError::TtlTooShort { .. }));
-    let tls = refused(|config| config.url = "rediss://localhost".to_owned());
+    let tls = refused(|config| config.url = "rediss+cluster://localhost".to_owned());
     assert!(tls.to_string().contains("rediss"), "{tls}");
     let nonsense = refused(|config| config.url = "redis://host:port".to_owned());
     assert!(matches!(nonsense, ConfigError::Url(_)));

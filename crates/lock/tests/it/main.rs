@@ -1,6 +1,6 @@
 //! The lease on real engines, including ones that are killed, paused, emptied and replaced.
 //!
-//! - `leases`: one Redis; `waiting`: who waits for whom; `faults`: a Redis that is slow, gone or
+//! - `leases`: one Redis; `tls`: one behind TLS; `waiting`: who waits for whom; `faults`: a Redis that is slow, gone or
 //!   forgets; `sentinel`, `cluster`: many
 //! - `fencing`: the other half, a row in Postgres that refuses whose lease is not the latest
 //! - `batches`: several names under one lease, by many holders, with and without faults
@@ -22,5 +22,6 @@ mod holders;
 mod leases;
 mod nodes;
 mod sentinel;
+mod tls;
 mod waiting;
 mod warehouse;

@@ -142,11 +142,17 @@ async fn a_parked_event_blocks_its_aggregate_until_it_is_removed() {
             .unwrap()
     );
 
-    let heads = parked::heads(&mut conn, "order", "shipping", 10)
-        .await
-        .unwrap();
-    let heads: Vec<_> = heads.iter().map(|row| (row.pos, row.attempts)).collect();
-    assert_eq!(heads, [(3, 2), (4, 1)], "the oldest of each aggregate");
+    let mut heads = async |after, limit| {
+        let heads = parked::heads(&mut conn, "order", "shipping", after, limit).await;
+        let heads = heads.unwrap();
+        let heads = heads.iter().map(|row| (row.pos, row.attempts));
+        heads.collect::<Vec<_>>()
+    };
+    let all = heads(("", ""), 10).await;
+    assert_eq!(all, [(3, 2), (4, 1)], "the oldest of each aggregate");
+    assert_eq!(heads(("", ""), 1).await, [(3, 2)]);
+    assert_eq!(heads(("shipment", "a"), 10).await, [(4, 1)]);
+    assert_eq!(heads(("shipment", "b"), 10).await, []);
 
     let epoch = SeqIds::nth(1);
     assert!(

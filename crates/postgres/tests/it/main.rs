@@ -17,5 +17,6 @@ mod runner;
 mod storm;
 mod support;
 mod tasks;
+mod tls;
 mod trace;
 mod tx;
