@@ -21,7 +21,7 @@ mod violation;
 
 pub use access::{Access, Reach};
 pub use clock::{Clock, SystemClock};
-pub use free_text::{check_card_number, check_free_text};
+pub use free_text::{check_card_number, check_free_text, looks_like_card_number};
 pub use ids::{
     AddressId, CancellationId, ChannelId, CorrectionId, EventId, FulfillmentOrderId, HoldId,
     IdSource, InvoiceId, LocationId, OrderId, OrderLineId, PackSessionId, PackageId, ParseIdError,

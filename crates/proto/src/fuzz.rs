@@ -8,32 +8,39 @@ type Decode = fn(&[u8]) -> Result<(), DecodeError>;
 
 const DECODERS: &[(&str, Decode)] = include!(concat!(env!("OUT_DIR"), "/decoders.rs"));
 
+/// Numbers of fields: messages have hardly more. From 16 on a key takes two bytes.
+const NUMBERS: std::ops::RangeInclusive<u8> = 1..=40;
+
 /// A field as it stands on the wire, mostly well formed and often nested, with numbers that messages have.
 fn field() -> impl Strategy<Value = Vec<u8>> {
-    let number = 1_u8..=15;
-    let scalar = (number.clone(), any::<u64>()).prop_map(|(number, value)| {
-        let mut bytes = vec![number << 3];
+    let scalar = (NUMBERS, any::<u64>()).prop_map(|(number, value)| {
+        let mut bytes = key(number, 0);
         prost::encoding::encode_varint(value, &mut bytes);
         bytes
     });
-    let fixed =
-        (number.clone(), any::<[u8; 8]>(), any::<bool>()).prop_map(|(number, value, is_long)| {
-            let (kind, length) = if is_long { (1, 8) } else { (5, 4) };
-            [&[number << 3 | kind], &value[..length]].concat()
-        });
-    let text = (number.clone(), vec(any::<u8>(), 0..12))
-        .prop_map(|(number, bytes)| delimited(number, &bytes));
-    let group = (number, any::<bool>())
-        .prop_map(|(number, is_end)| vec![number << 3 | if is_end { 4 } else { 3 }]);
+    let fixed = (NUMBERS, any::<[u8; 8]>(), any::<bool>()).prop_map(|(number, value, is_long)| {
+        let (kind, length) = if is_long { (1, 8) } else { (5, 4) };
+        [key(number, kind).as_slice(), &value[..length]].concat()
+    });
+    let text =
+        (NUMBERS, vec(any::<u8>(), 0..12)).prop_map(|(number, bytes)| delimited(number, &bytes));
+    let group = (NUMBERS, any::<bool>())
+        .prop_map(|(number, is_end)| key(number, if is_end { 4 } else { 3 }));
     let leaf = prop_oneof![4 => scalar, 2 => fixed, 6 => text, 1 => group];
     leaf.prop_recursive(6, 48, 6, |inner| {
-        (1_u8..=15, vec(inner, 1..6))
-            .prop_map(|(number, fields)| delimited(number, &fields.concat()))
+        (NUMBERS, vec(inner, 1..6)).prop_map(|(number, fields)| delimited(number, &fields.concat()))
     })
 }
 
+/// What stands before a field: its number and how it is written.
+fn key(number: u8, kind: u8) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    prost::encoding::encode_varint((u64::from(number) << 3) | u64::from(kind), &mut bytes);
+    bytes
+}
+
 fn delimited(number: u8, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![number << 3 | 2];
+    let mut bytes = key(number, 2);
     prost::encoding::encode_varint(payload.len() as u64, &mut bytes);
     bytes.extend(payload);
     bytes
@@ -62,6 +69,17 @@ proptest! {
         let bytes = fields.concat();
         decode_all(&bytes[..cut.index(bytes.len())]);
     }
+}
+
+#[test]
+fn the_last_field_of_a_message_is_reached() {
+    use prost::Message;
+
+    let order = crate::order::v1::NewOrder {
+        instructions: "ring twice".to_owned(),
+        ..Default::default()
+    };
+    assert_eq!(order.encode_to_vec(), delimited(16, b"ring twice"));
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod cloud_event;
 #[cfg(test)]
 mod fuzz;
+mod redacted;
 mod time;
 
 #[allow(
@@ -38,7 +39,8 @@ pub use time::{TimeOutOfRange, time_from_proto, time_to_proto};
 
 /// A request with a `request_id`: of an RPC that changes something.
 pub trait Mutation: prost::Message {
-    /// Why, for the audit log: the field `reason` as text, of an enum the name of its value; empty when there is none.
+    /// Why, for the audit log: the code in the field `reason`, of an enum the name of its value; empty when there is none, and
+    /// when people may write there what they like.
     fn why(&self) -> &str;
 }
 
@@ -86,6 +88,28 @@ mod tests {
         let event = Some(Event::ShipmentShipped(ShipmentShipped::default()));
         assert_eq!(ShippingEvent { event }.event_type(), "ShipmentShipped");
         assert_eq!(ShippingEvent::default().event_type(), "");
+    }
+
+    #[test]
+    fn codes_say_why_and_what_people_write_does_not() {
+        use order::v1::{CancelOrderRequest, HoldReason, PlaceHoldRequest, RefundPaymentRequest};
+
+        let cancel = CancelOrderRequest {
+            reason: "CUSTOMER".to_owned(),
+            note: "Claire moves out".to_owned(),
+            ..CancelOrderRequest::default()
+        };
+        assert_eq!(cancel.why(), "CUSTOMER");
+        let hold = PlaceHoldRequest {
+            reason: HoldReason::IncorrectAddress.into(),
+            ..PlaceHoldRequest::default()
+        };
+        assert_eq!(hold.why(), "HOLD_REASON_INCORRECT_ADDRESS");
+        let refund = RefundPaymentRequest {
+            reason: "Claire was not at home".to_owned(),
+            ..RefundPaymentRequest::default()
+        };
+        assert_eq!(refund.why(), "");
     }
 
     #[test]

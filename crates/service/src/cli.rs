@@ -39,7 +39,7 @@ enum Command {
         #[command(flatten)]
         options: Options,
     },
-    /// Check the configuration, and end.
+    /// Check the configuration as serve does before it opens a port, and end.
     CheckConfig(Options),
     /// Print the documented defaults, as a start for a configuration file.
     PrintDefaults,
@@ -116,6 +116,7 @@ fn execute(program: &dyn AnyProgram, command: &Command) -> Result<(), StartError
         .map_err(|error| StartError::Broken(error.to_string()))?;
     runtime.block_on(async {
         if matches!(command, Command::CheckConfig(_)) {
+            program.check_config_to_serve(&layers)?;
             say("the configuration can be used");
             return Ok(());
         }

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use http::header::AUTHORIZATION;
-use http::{HeaderName, HeaderValue, Request, Response};
+use http::uri::{PathAndQuery, Scheme};
+use http::{HeaderName, HeaderValue, Request, Response, Uri};
 use oms_core::{Principal, PrincipalKind};
 use oms_proto::common::v1::ErrorReason;
 use oms_telemetry::TraceContext;
@@ -128,6 +129,17 @@ pub fn connect_by(
     channel(resolver, peer, config, caller, &Tls::default())
 }
 
+/// An endpoint without TLS, which we speak ourselves: tonic would want to. Requests keep the address and its scheme.
+fn plain(uri: &Uri) -> Result<Endpoint, http::Error> {
+    let mut parts = uri.clone().into_parts();
+    parts.scheme = Some(Scheme::HTTP);
+    if parts.path_and_query.is_none() {
+        parts.path_and_query = Some(PathAndQuery::from_static("/"));
+    }
+    let endpoint = Endpoint::from(Uri::from_parts(parts)?);
+    Ok(endpoint.origin(uri.clone()))
+}
+
 fn channel(
     resolver: Arc<dyn Resolve>,
     peer: &str,
@@ -135,8 +147,11 @@ fn channel(
     caller: &'static str,
     tls: &Tls,
 ) -> Result<PeerChannel, ConfigError> {
-    let endpoint = Endpoint::from_shared(config.url.clone())
-        .map_err(|error| ConfigError::Invalid(format!("peers.{peer}.url: {error}")))?
+    let invalid =
+        |error: &dyn std::fmt::Display| ConfigError::Invalid(format!("peers.{peer}.url: {error}"));
+    let uri: Uri = config.url.parse().map_err(|error| invalid(&error))?;
+    let endpoint = plain(&uri)
+        .map_err(|error| invalid(&error))?
         // Of TCP and TLS together.
         .connect_timeout(2 * CONNECT_TIMEOUT)
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
@@ -145,6 +160,7 @@ fn channel(
     let peer: Arc<str> = Arc::from(peer);
     let every = Duration::from_millis(config.resolve_ms);
     let connector = Connector {
+        uri,
         endpoint,
         tls: tls.client.clone(),
     };

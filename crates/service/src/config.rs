@@ -132,8 +132,14 @@ pub struct ServerConfig {
     pub calls_max: usize,
     /// Webhooks in work at the same time, beside the calls; more get 503. Default 64.
     pub webhooks_max: usize,
+    /// Calls of health (and reflection) in work at the same time, beside the calls, its watchers among them, a quarter of them
+    /// from one address; more get RESOURCE_EXHAUSTED. Default 64.
+    pub health_calls_max: usize,
     /// Open connections; more are closed at once. Default 1 024.
     pub connections_max: usize,
+    /// Open connections of one address; more are closed at once. An IPv6 network of 64 bits is one address. 0 is no limit, for
+    /// servers behind a gateway whose address is everybody's. Default 256; no limit in development.
+    pub connections_per_address_max: Option<usize>,
     /// Calls in work at the same time on one connection. Default 256.
     pub streams_per_connection_max: u32,
     /// Longest run of one call, whatever deadline its caller gives. Default 60 000.
@@ -144,7 +150,7 @@ pub struct ServerConfig {
     /// changed. Default 5 000.
     pub files_reload_ms: u64,
     /// Age at which a connection is asked to reconnect, so that calls spread over new replicas; up
-    /// to a tenth is added at random. Default 300.
+    /// to a tenth is added at random. An answer without an end (`Watch..`, `Subscribe`) is ended then at the latest. Default 300.
     pub connection_age_secs: u64,
     /// At shutdown: time between saying NOT_SERVING and refusing calls, for load balancers to
     /// notice. Default 0; 5 behind one.
@@ -153,12 +159,17 @@ pub struct ServerConfig {
     pub drain_timeout_ms: u64,
 }
 
+/// Connections of one address: a quarter of what a server takes.
+const CONNECTIONS_PER_ADDRESS: usize = 256;
+
 impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             calls_max: 512,
             webhooks_max: 64,
+            health_calls_max: 64,
             connections_max: 1_024,
+            connections_per_address_max: None,
             streams_per_connection_max: 256,
             call_timeout_ms: 60_000,
             handshake_timeout_ms: 10_000,
@@ -181,6 +192,20 @@ impl ServerConfig {
 
     pub(crate) fn files_reload(&self) -> Duration {
         Duration::from_millis(self.files_reload_ms.max(1))
+    }
+
+    pub(crate) fn connection_age(&self) -> Duration {
+        Duration::from_secs(self.connection_age_secs)
+    }
+
+    /// Most connections of one address; 0 is no limit. In development all come from this machine.
+    pub(crate) fn connections_per_address(&self, insecure_dev: bool) -> usize {
+        let default = if insecure_dev {
+            0
+        } else {
+            CONNECTIONS_PER_ADDRESS
+        };
+        self.connections_per_address_max.unwrap_or(default)
     }
 
     pub(crate) fn drain_timeout(&self) -> Duration {
@@ -207,6 +232,12 @@ impl Common {
         }
         if self.server.calls_max == 0 || self.server.connections_max == 0 {
             return fail("server.calls_max, server.connections_max: must be at least 1".to_owned());
+        }
+        if self.server.health_calls_max == 0 || self.server.connection_age_secs == 0 {
+            return fail(
+                "server.health_calls_max, server.connection_age_secs: must be at least 1"
+                    .to_owned(),
+            );
         }
         self.tls.check().map_err(ConfigError::Invalid)?;
         self.auth.check(service)?;
@@ -379,12 +410,13 @@ impl Source for Variables {
         Box::new(self.clone())
     }
 
-    /// Variables are text, which the types of the structs make numbers of; a list is TOML.
+    /// Variables are text, which the types of the structs make numbers of; a list is TOML. `[::]:7001` is an address.
     fn collect(&self) -> Result<Map<String, Value>, ::config::ConfigError> {
         let mut values = self.environment.collect()?;
         for value in values.values_mut() {
             if let ValueKind::String(text) = &value.kind
                 && text.starts_with('[')
+                && text.parse::<SocketAddr>().is_err()
             {
                 let list = toml(&format!("list = {text}"));
                 *value = Config::builder().add_source(list).build()?.get("list")?;
@@ -487,6 +519,8 @@ mod tests {
         let sample = load(&layers).unwrap();
         assert_eq!(sample.payments.timeout_ms, 30);
         assert_eq!(sample.payments.retries, [1, 2]);
+        let layers = Layers::default().with_variables(&[("OMS_ORDER__LISTEN", "[::]:7001")]);
+        assert_eq!(load(&layers).unwrap().common.listen.port(), 7_001);
         assert_eq!(sample.common.server.calls_max, 7);
         assert_eq!(sample.common.database.max_connections, 3);
         assert_eq!(

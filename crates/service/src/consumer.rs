@@ -242,20 +242,25 @@ struct Consumer {
 /// How often each event failed, by position. Lost at a restart, which only means more tries.
 type Failures = HashMap<i64, u32>;
 
+/// Kind and id of the aggregate behind which the next look at parked events goes on; empty ones stand before all.
+type ParkedAfter = (String, String);
+
 impl Consumer {
     async fn run(self, policy: EpochPolicy, cancel: CancellationToken) {
         let this = Arc::new(self);
         let mut failures = Failures::new();
+        let mut parked_after = ParkedAfter::default();
         let mut wait = RECONNECT_WAIT_FIRST;
         this.say_stopped(false);
         loop {
             let ended = tokio::select! {
                 () = cancel.cancelled() => return,
-                ended = this.session(&mut failures) => ended,
+                ended = this.session(&mut failures, &mut parked_after) => ended,
             };
             let (service, source) = (this.service, this.source);
+            let is_broken = !matches!(ended, Ended::ByPeer);
             match ended {
-                // The peer drains or its connection grew old: another replica answers at once.
+                // The peer drains or the stream grew old: another one answers at once. That is no failure.
                 Ended::ByPeer => wait = RECONNECT_WAIT_FIRST,
                 Ended::Failed { reason, has_worked } => {
                     if has_worked {
@@ -285,7 +290,10 @@ impl Consumer {
                     return cancel.cancelled().await;
                 }
             }
-            counter!(names::FEED_RECONNECTS, "service" => service, "source" => source).increment(1);
+            if is_broken {
+                counter!(names::FEED_RECONNECTS, "service" => service, "source" => source)
+                    .increment(1);
+            }
             tokio::select! {
                 () = cancel.cancelled() => return,
                 () = tokio::time::sleep(wait) => {}

@@ -16,6 +16,9 @@ use crate::peer_error::is_retryable;
 /// `ErrorInfo.domain` of every error.
 pub(crate) const DOMAIN: &str = "oms";
 
+/// Metadata of the error that ends an answer without an end, where that is no failure: `age` or `drain`.
+pub(crate) const STREAM_ENDED: &str = "ended";
+
 /// An error of a command or a query, as the caller of an RPC sees it.
 ///
 /// Nothing in it may name SQL, files or hosts: what operators need belongs into the log. A code and a
@@ -195,6 +198,19 @@ impl ApiError {
         Self::new(Code::Unavailable, ErrorReason::Unavailable, message)
             .with("peer", peer)
             .with_retry_after(Duration::from_secs(1))
+    }
+
+    /// UNAVAILABLE: the server ends an answer without an end, because it drains.
+    pub(crate) fn stream_drained() -> Self {
+        Self::unavailable("this replica").with(STREAM_ENDED, "drain")
+    }
+
+    /// UNAVAILABLE: the server ends an answer without an end, so that its caller proves again who it is.
+    pub(crate) fn stream_aged() -> Self {
+        let message = "the stream has reached its age; go on from the last position";
+        Self::new(Code::Unavailable, ErrorReason::Unavailable, message)
+            .with("peer", "this replica")
+            .with(STREAM_ENDED, "age")
     }
 
     /// RESOURCE_EXHAUSTED: the server is at its limit.

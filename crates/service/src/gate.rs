@@ -1,4 +1,5 @@
-//! What a call of a peer has to pass before it is sent: a place among those in work, and the breaker.
+//! What a call of a peer has to pass before it is sent: a place among those in work, and the breaker. Peers are other
+//! services, or whoever else a service asks: whoever answers settles the pass.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,9 +12,9 @@ use crate::breaker::{Breaker, Turn};
 use crate::config::PeerConfig;
 use crate::names::{CLIENT_REFUSED, CLIENT_TRIPPED};
 
-/// The gate before a peer, shared by all channels to it that were made from one.
+/// The gate before a peer, shared by everybody who calls it, such as all channels to it that were made from one.
 #[derive(Debug)]
-pub(crate) struct Gate {
+pub struct Gate {
     peer: Arc<str>,
     places: Arc<Semaphore>,
     patience: Duration,
@@ -21,8 +22,9 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// The gate before this peer.
-    pub(crate) fn new(peer: Arc<str>, config: &PeerConfig) -> Self {
+    /// The gate before this peer. Of the configuration it takes the limits: `calls_max`, `timeout_ms` as the longest wait for a
+    /// place, `failures_max`, `pause_ms`.
+    pub fn new(peer: Arc<str>, config: &PeerConfig) -> Self {
         Self {
             peer,
             places: Arc::new(Semaphore::new(config.calls_max.max(1))),
@@ -38,7 +40,7 @@ impl Gate {
     ///
     /// # Errors
     /// UNAVAILABLE when the peer is left alone, or nothing came free as long as a call may take.
-    pub(crate) async fn enter(self: &Arc<Self>) -> Result<Pass, Status> {
+    pub async fn enter(self: &Arc<Self>) -> Result<Pass, Status> {
         if !self.breaker.admits(Instant::now()) {
             return Err(self.refuse("tripped", "has not answered many times in a row"));
         }
@@ -61,16 +63,17 @@ impl Gate {
     }
 }
 
-/// A call on its way.
-pub(crate) struct Pass {
+/// A call on its way. One that is dropped without having been settled tells nothing of the peer.
+#[derive(Debug)]
+pub struct Pass {
     gate: Arc<Gate>,
     place: Option<OwnedSemaphorePermit>,
     is_settled: bool,
 }
 
 impl Pass {
-    /// What came of it, as far as it tells of the peer.
-    pub(crate) fn settle(mut self, code: Code) {
+    /// What came of it, as far as it tells of the peer: UNAVAILABLE and DEADLINE_EXCEEDED say that it did not answer.
+    pub fn settle(mut self, code: Code) {
         self.is_settled = true;
         // Also who answers that it cannot reach its own engines is better left alone.
         let answered = !matches!(code, Code::Unavailable | Code::DeadlineExceeded);

@@ -136,6 +136,7 @@ impl Running {
                     failure = until_end(self.name, background, &stop) => failure,
                     never = ready::watch(self.name, &self.db, &self.server, &ready) => match never {},
                 };
+                ready::tell(self.name, false);
                 self.server.say(ServingStatus::NotServing).await;
                 self.draining.cancel();
                 tokio::time::sleep(Duration::from_millis(self.limits.drain_delay_ms)).await;

@@ -44,6 +44,7 @@ pub use config::{Common, ConfigError, Layers, PeerConfig, ServerConfig};
 pub use consumer::{ApplyError, Batch, EpochPolicy, FeedConsumer};
 pub use details::FieldViolation;
 pub use error::{ApiError, reason_from_name, reason_name};
+pub use gate::{Gate, Pass};
 pub use handle::ServiceHandle;
 pub use page::PageToken;
 pub use peer_error::PeerError;

@@ -9,6 +9,7 @@ pub(crate) const SERVER_SHED: &str = "oms.rpc.server.shed";
 pub(crate) const SERVER_CONNECTIONS: &str = "oms.rpc.server.connections";
 pub(crate) const SERVER_CONNECTIONS_REFUSED: &str = "oms.rpc.server.connections_refused";
 pub(crate) const SERVER_HANDSHAKES_FAILED: &str = "oms.rpc.server.handshakes_failed";
+pub(crate) const READY: &str = "oms.ready";
 pub(crate) const AUTH_FAILURES: &str = "oms.auth.failures";
 pub(crate) const JWKS_FETCHES: &str = "oms.auth.jwks_fetches";
 pub(crate) const FILES_RELOADED: &str = "oms.auth.files_reloaded";
@@ -45,6 +46,7 @@ pub(crate) fn describe_metrics() {
         SERVER_HANDSHAKES_FAILED,
         "connections closed because TLS was not agreed on, or not in time"
     );
+    describe_gauge!(READY, "1 while calls can be answered");
     describe_counter!(
         AUTH_FAILURES,
         "wrong tokens, keys and signatures, by whether they were looked at"
@@ -84,6 +86,6 @@ pub(crate) fn describe_metrics() {
     );
     describe_counter!(
         FEED_RECONNECTS,
-        "subscriptions that broke and were made again"
+        "subscriptions that broke and were made again, those that ended in their course aside"
     );
 }

@@ -9,6 +9,7 @@ use tonic::{Code, Status};
 use tracing::{Span, field};
 
 use crate::details::Details;
+use crate::error::STREAM_ENDED;
 use crate::names;
 
 /// Which end of the call is watched.
@@ -68,6 +69,10 @@ impl Observed {
         // Absent only when the value is no code at all.
         let status = Status::from_header_map(headers).unwrap_or_else(|| Status::unknown(""));
         let details = Details::of(&status);
+        // A stream that the peer ended in its course is no failure, on neither side.
+        if details.metadata.contains_key(STREAM_ENDED) {
+            return self.finish(Code::Ok, "");
+        }
         self.finish(status.code(), &details.reason);
     }
 

@@ -9,7 +9,7 @@ use oms_proto::common::v1::{ErrorReason, IllegalTransition, Shortage};
 use tonic::{Code, Status};
 
 use crate::details::{Details, FieldViolation};
-use crate::error::{ApiError, reason_from_name};
+use crate::error::{ApiError, STREAM_ENDED, reason_from_name};
 
 /// A failed call of a peer, with its details unpacked.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,6 +76,12 @@ impl PeerError {
     /// mended the peer or the attempts are used up, and nothing is decided on a defect.
     pub fn retryable(&self) -> bool {
         is_retryable(self.0.code, self.reason())
+    }
+
+    /// Whether the peer has ended a stream in its course: it drains, or the stream has reached its age. Who goes on from its
+    /// position misses nothing.
+    pub fn is_stream_end(&self) -> bool {
+        self.0.code == Code::Unavailable && self.0.details.metadata.contains_key(STREAM_ENDED)
     }
 
     /// The error for our own caller, when a command cannot go on without the peer. A peer that is

@@ -47,6 +47,12 @@ pub trait Program: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Checks what only serving needs, before a port opens: secrets that stand in files, addresses of providers. The text names
+    /// the key. Whoever migrates a database may have none of it.
+    fn check_serving(_config: &Self::Config) -> Result<(), String> {
+        Ok(())
+    }
+
     /// Puts the service together: adds its gRPC services and its background work to `setup`.
     fn build(
         config: Self::Config,
@@ -146,6 +152,9 @@ pub trait AnyProgram: Send + Sync {
     /// Loads and checks the configuration.
     fn check_config(&self, layers: &Layers) -> Result<Common, ConfigError>;
 
+    /// [`AnyProgram::check_config`], and what only serving needs: see [`Program::check_serving`].
+    fn check_config_to_serve(&self, layers: &Layers) -> Result<(), ConfigError>;
+
     /// Brings the database to the schema of the program.
     async fn migrate(&self, layers: &Layers) -> Result<(), StartError>;
 
@@ -175,6 +184,10 @@ impl<P: Program> AnyProgram for P {
     fn check_config(&self, layers: &Layers) -> Result<Common, ConfigError> {
         let config = load::<P>(layers)?;
         Ok(P::common(&config).clone())
+    }
+
+    fn check_config_to_serve(&self, layers: &Layers) -> Result<(), ConfigError> {
+        check_serving::<P>(&load::<P>(layers)?)
     }
 
     async fn migrate(&self, layers: &Layers) -> Result<(), StartError> {
@@ -222,6 +235,10 @@ fn load<P: Program>(layers: &Layers) -> Result<P::Config, ConfigError> {
     Ok(config)
 }
 
+fn check_serving<P: Program>(config: &P::Config) -> Result<(), ConfigError> {
+    P::check_serving(config).map_err(ConfigError::Invalid)
+}
+
 async fn connect<P: Program>(common: &Common, runtime: &Runtime) -> Result<Db, StartError> {
     let mut database = common.database.clone();
     P::NAME.clone_into(&mut database.application_name);
@@ -238,6 +255,7 @@ async fn start<P: Program>(
     oms_postgres::describe_metrics();
 
     let common = P::common(&config).clone();
+    check_serving::<P>(&config)?;
     let tls = Tls::load(&common.tls)?;
     let guard = Guard::new(&common, P::NAME, Arc::clone(&runtime.clock))?;
     let listener = listen(runtime.listener.as_deref(), common.listen)?;

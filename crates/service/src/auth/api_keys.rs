@@ -124,6 +124,7 @@ impl ApiKeys {
             access: Arc::clone(&key.access),
             methods: None,
             quota: key.quota,
+            good_for: (key.expires_at - now).try_into().ok(),
         })
     }
 }

@@ -22,6 +22,7 @@ pub(super) fn caller(headers: &HeaderMap) -> Result<Caller, ApiError> {
         access: Arc::new(believed(headers)?),
         methods: None,
         quota: None,
+        good_for: None,
     })
 }
 

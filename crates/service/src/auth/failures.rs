@@ -2,7 +2,8 @@
 //!
 //! Guesses cost the server a signature or a hash each. An address that has failed too often is refused before that, for as
 //! long as its quota needs to come back. Many may share an address (a gateway, an office): secrets that have proved good
-//! lately are let through to the check all the same, so that a stranger cannot lock out those who are known.
+//! here lately are let through to the check all the same, so that a stranger cannot lock out those who are known. Who is new
+//! to this replica is not: behind a gateway the gateway has to tell its clients apart.
 
 use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, HashSet};
@@ -134,7 +135,8 @@ impl Failures {
     }
 }
 
-fn network(addr: IpAddr) -> IpAddr {
+/// The address as limits count it: an IPv6 network of 64 bits is one.
+pub(crate) fn network(addr: IpAddr) -> IpAddr {
     match addr.to_canonical() {
         IpAddr::V6(addr) => {
             let bits = u128::from(addr) & !u128::from(u64::MAX);

@@ -9,7 +9,8 @@ use metrics::counter;
 use oms_core::Clock;
 use serde::Deserialize;
 use time::{Duration, OffsetDateTime};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
+use tokio::task::JoinHandle;
 
 use super::fetch::Fetcher;
 use super::watched::Watched;
@@ -21,6 +22,8 @@ const FRESH: Duration = Duration::minutes(5);
 const STALE_MAX: Duration = Duration::hours(1);
 /// Time between two fetches, whoever names whatever unknown key.
 const FETCH_PAUSE: Duration = Duration::seconds(10);
+/// Callers that wait for one fetch. Whoever invents keys while the issuer is slow keeps so many calls waiting, and no more.
+const WAITING_MAX: usize = 32;
 
 /// A key that signs tokens.
 pub(crate) struct Key {
@@ -37,7 +40,7 @@ pub(crate) type KeySet = HashMap<String, Arc<Key>>;
 pub(crate) enum NoKey {
     /// The issuer does not have it.
     Unknown,
-    /// The issuer does not answer, so nobody knows.
+    /// The issuer does not answer, or too many wait for its answer already, so nobody knows.
     Unreachable,
 }
 
@@ -97,8 +100,12 @@ pub(crate) struct FetchedKeys {
     clock: Arc<dyn Clock>,
     kept: RwLock<Kept>,
     /// When it was last tried. Held while fetching, so that there is one fetch at a time.
-    tried_at: Mutex<Option<OffsetDateTime>>,
+    tried_at: TriedAt,
+    /// Places of those that wait for a fetch under way.
+    waiting: Semaphore,
 }
+
+type TriedAt = Arc<Mutex<Option<OffsetDateTime>>>;
 
 #[derive(Default, Clone)]
 struct Kept {
@@ -113,7 +120,8 @@ impl FetchedKeys {
             fetcher,
             clock,
             kept: RwLock::default(),
-            tried_at: Mutex::default(),
+            tried_at: TriedAt::default(),
+            waiting: Semaphore::new(WAITING_MAX),
         }
     }
 
@@ -123,13 +131,14 @@ impl FetchedKeys {
             Some(key) if age < FRESH => return Ok(Arc::clone(key)),
             Some(key) if age < STALE_MAX => {
                 // Nobody waits for it.
-                let this = Arc::clone(self);
-                tokio::spawn(async move { this.fetch().await });
+                if let Ok(free) = Arc::clone(&self.tried_at).try_lock_owned() {
+                    drop(self.begin(free));
+                }
                 return Ok(Arc::clone(key));
             }
             _ => {}
         }
-        self.fetch().await;
+        self.fetch().await?;
         let (keys, age) = self.look();
         if age >= STALE_MAX {
             return Err(NoKey::Unreachable);
@@ -150,13 +159,47 @@ impl FetchedKeys {
         (kept.keys, age)
     }
 
-    /// Fetches the keys, unless that was tried just now.
-    async fn fetch(&self) {
-        let mut tried_at = self.tried_at.lock().await;
+    /// Fetches the keys, unless that was tried just now. Who finds a fetch under way waits for its end.
+    ///
+    /// # Errors
+    /// [`NoKey::Unreachable`] when too many wait already.
+    async fn fetch(self: &Arc<Self>) -> Result<(), NoKey> {
+        let free = Arc::clone(&self.tried_at).try_lock_owned();
+        let tried_at = if let Ok(free) = free {
+            free
+        } else {
+            let place = self.waiting.try_acquire();
+            let _place = place.map_err(|_| NoKey::Unreachable)?;
+            Arc::clone(&self.tried_at).lock_owned().await
+        };
+        if let Some(fetching) = self.begin(tried_at) {
+            // An error means that the process ends.
+            let _ = fetching.await;
+        }
+        Ok(())
+    }
+
+    /// Begins a fetch, unless one was tried just now. In a task of its own: a caller that goes away does not end it, or else
+    /// whoever calls and goes could keep the keys from being fetched.
+    fn begin(
+        self: &Arc<Self>,
+        tried_at: OwnedMutexGuard<Option<OffsetDateTime>>,
+    ) -> Option<JoinHandle<()>> {
         let now = self.clock.now();
         if tried_at.is_some_and(|at| now - at < FETCH_PAUSE) {
-            return;
+            return None;
         }
+        let this = Arc::clone(self);
+        Some(tokio::spawn(async move {
+            this.fetch_now(tried_at, now).await;
+        }))
+    }
+
+    async fn fetch_now(
+        &self,
+        mut tried_at: OwnedMutexGuard<Option<OffsetDateTime>>,
+        now: OffsetDateTime,
+    ) {
         *tried_at = Some(now);
         let fetched = self.fetcher.get(&self.url).await;
         match fetched.and_then(|json| parse(&json)) {

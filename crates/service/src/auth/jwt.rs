@@ -1,6 +1,7 @@
 //! Tokens of people and platforms: who they say calls, once it is certain that the issuer says so.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jsonwebtoken::{Validation, decode, decode_header};
 use oms_core::{Access, Clock, Principal, PrincipalKind};
@@ -65,15 +66,15 @@ impl Tokens {
         }
     }
 
-    /// The caller that a token names.
+    /// The caller that a token names, and how long the token is good from now on.
     ///
     /// # Errors
     /// UNAUTHENTICATED, saying what is wrong with the token; UNAVAILABLE when the issuer does not answer.
-    pub(crate) async fn verify(&self, token: &str) -> Result<Access, ApiError> {
+    pub(crate) async fn verify(&self, token: &str) -> Result<(Access, Duration), ApiError> {
         let claims = self.claims(token).await?;
-        self.check_times(&claims)?;
+        let good_for = self.check_times(&claims)?;
         let refused = |what: String| unauthenticated(format!("the token's {what}"));
-        self.access(&claims).map_err(refused)
+        Ok((self.access(&claims).map_err(refused)?, good_for))
     }
 
     /// The claims of a token whose signature, issuer and audience are right.
@@ -129,8 +130,9 @@ impl Tokens {
         Ok(verified.claims)
     }
 
-    /// Whole seconds since 1970 and nothing else, so that no text and no fraction is read in two ways.
-    fn check_times(&self, claims: &Claims) -> Result<(), ApiError> {
+    /// Whole seconds since 1970 and nothing else, so that no text and no fraction is read in two ways. Answers how long the
+    /// token is good from now on.
+    fn check_times(&self, claims: &Claims) -> Result<Duration, ApiError> {
         let seconds = |name: &str| {
             let value = claims
                 .get(name)
@@ -143,13 +145,15 @@ impl Tokens {
         let (exp, nbf) = (seconds("exp")?, seconds("nbf")?);
         let now = self.clock.now().unix_timestamp();
         let leeway = i64::from(self.config.leeway_secs);
-        if exp.saturating_add(leeway) <= now {
+        let left = exp.saturating_add(leeway).saturating_sub(now);
+        let left = u64::try_from(left).unwrap_or_default();
+        if left == 0 {
             return Err(unauthenticated("the token has expired"));
         }
         if nbf > now + leeway {
             return Err(unauthenticated("the token is not valid yet"));
         }
-        Ok(())
+        Ok(Duration::from_secs(left))
     }
 
     /// What the claims say of the caller. The error names the claim that cannot be used.

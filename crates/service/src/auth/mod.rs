@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use oms_core::{Access, Clock, PrincipalKind, Reach};
+use oms_core::{Access, Clock, Principal, PrincipalKind, Reach};
 use oms_proto::common::v1::ErrorReason;
 use tonic::Code;
 
@@ -36,14 +36,13 @@ use api_keys::ApiKeys;
 use callers::Callers;
 use config::Quota;
 use failures::{Door, Failures};
-use in_work::InWork;
 use jwt::Tokens;
 use quotas::Quotas;
 use roles::Roles;
 use watched::{Refresh, Watched};
 
 pub(crate) use believed::PRINCIPAL_HEADER;
-pub(crate) use in_work::Place;
+pub(crate) use in_work::{InWork, Place};
 
 /// The caller, as the stack leaves it in the request's extensions.
 #[derive(Debug, Clone)]
@@ -57,6 +56,8 @@ pub(crate) struct Caller {
     methods: Option<Arc<BTreeSet<&'static str>>>,
     /// Its own quota, instead of everybody's.
     quota: Option<Quota>,
+    /// How long its proof is good from now on; `None` where nothing says it.
+    pub(crate) good_for: Option<Duration>,
 }
 
 /// Authenticates and authorises. What does not let in keeps out.
@@ -71,7 +72,7 @@ pub(crate) struct Guard {
     quotas: Quotas,
     /// Most calls of one caller in work at a time; 0 is no limit.
     calls_in_work: usize,
-    in_work: InWork,
+    in_work: InWork<Principal>,
     failures: Failures,
     clock: Arc<dyn Clock>,
 }
@@ -175,10 +176,12 @@ impl Guard {
         }
         let tokens = self.tokens.as_ref();
         let tokens = tokens.ok_or_else(|| unauthenticated("the server takes no tokens"))?;
+        let (access, good_for) = tokens.verify(secret).await?;
         Ok(Caller {
-            access: Arc::new(tokens.verify(secret).await?),
+            access: Arc::new(access),
             methods: None,
             quota: None,
+            good_for: Some(good_for),
         })
     }
 
@@ -198,6 +201,7 @@ impl Guard {
             access: Arc::clone(&service.access),
             methods: Some(Arc::clone(&service.methods)),
             quota: None,
+            good_for: None,
         })
     }
 
@@ -206,7 +210,7 @@ impl Guard {
     ///
     /// # Errors
     /// `RESOURCE_EXHAUSTED` when the caller has used up its quota, or has as many calls in work as it may.
-    pub(crate) fn enter(&self, caller: &Caller) -> Result<Option<Place>, ApiError> {
+    pub(crate) fn enter(&self, caller: &Caller) -> Result<Option<Place<Principal>>, ApiError> {
         let principal = &caller.access.principal;
         // Services have a list of methods and are ours: a limit would only make outages of them.
         if caller.methods.is_some() {

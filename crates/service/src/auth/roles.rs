@@ -114,7 +114,9 @@ mod tests {
         let may = |role: &str, scope: &str| roles.scopes(role).unwrap().contains(scope);
         assert!(all().all(|scope| may("admin", scope)));
         assert!(may("read_only", "orders.read") && !may("read_only", "addresses.read"));
-        assert!(!may("read_only", "privacy.read"));
+        for scope in ["privacy.read", "audit.read", "webhooks.read"] {
+            assert!(is_scope(scope) && !may("read_only", scope), "{scope}");
+        }
         let changes = |scope: &&str| scope.rsplit('.').next() != Some("read");
         assert!(!all().filter(changes).any(|scope| may("read_only", scope)));
         // What the embedded role keeps from partners; a configuration may give them more, within their reach.

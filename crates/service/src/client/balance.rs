@@ -45,6 +45,8 @@ const FAILOVERS_SAVED: i64 = 100;
 /// How a peer is reached, whichever of its replicas it is.
 #[derive(Debug)]
 pub(super) struct Connector {
+    /// Its address, `https://` or not.
+    pub(super) uri: Uri,
     pub(super) endpoint: Endpoint,
     /// The service's own certificate and whom it trusts, for `https://`.
     pub(super) tls: Option<Arc<Watched<ClientConfig>>>,
@@ -103,7 +105,7 @@ impl Replicas {
         resolver: Arc<dyn Resolve>,
         every: Duration,
     ) -> Self {
-        let uri = connector.endpoint.uri();
+        let uri = &connector.uri;
         let default_port = if uri.scheme_str() == Some("https") {
             443
         } else {
@@ -326,7 +328,7 @@ impl Replicas {
 impl Connector {
     /// The endpoint keeps its name, which stands in the requests and on certificates; only the way leads elsewhere.
     fn replica(&self, addr: SocketAddr) -> Replica {
-        let uri = self.endpoint.uri();
+        let uri = &self.uri;
         let channel = match &self.tls {
             Some(tls) if uri.scheme_str() == Some("https") => {
                 let (tls, host) = (Arc::clone(tls), uri.host().unwrap_or_default().to_owned());

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use metrics::counter;
-use oms_postgres::{cursor, cursor::Moved, parked, parked::ParkedEvent};
+use oms_postgres::parked::{self, ParkedEvent, ParkedRow};
+use oms_postgres::{cursor, cursor::Moved};
 use oms_proto::events::v1::{Event, SubscribeResponse};
 use oms_telemetry::{TraceContext, continue_or_link, mark_failed};
 use prost::Message;
@@ -12,7 +13,7 @@ use sqlx::PgConnection;
 use tracing::{Instrument, Span, field};
 use uuid::Uuid;
 
-use super::{ApplyError, Batch, Consumer, Failures};
+use super::{ApplyError, Batch, Consumer, Failures, ParkedAfter};
 use crate::names;
 use crate::server::method::snake_case;
 
@@ -25,8 +26,8 @@ pub(super) const PART_MAX: usize = 64;
 /// Pause between two tries.
 const TRY_WAIT: Duration = Duration::from_millis(200);
 
-/// Aggregates whose parked events are tried again at one time.
-const PARKED_HEADS_MAX: i64 = 100;
+/// Aggregates whose parked events are tried again at one time; the others have their turn later.
+const PARKED_HEADS_MAX: usize = 100;
 
 /// Whether a batch was applied.
 pub(super) enum Applied {
@@ -274,15 +275,19 @@ impl Consumer {
         }
     }
 
-    /// Tries the oldest parked event of every aggregate again, and with each that goes through, the
-    /// next one of its aggregate.
-    pub(super) async fn retry_parked(&self) -> Result<(), BatchError> {
+    /// Tries the oldest parked event of some aggregates again, and with each that goes through, the next one of its
+    /// aggregate. Begins behind the aggregate that was looked at last, so that those that stay keep nobody from a turn.
+    pub(super) async fn retry_parked(&self, after: &mut ParkedAfter) -> Result<(), BatchError> {
+        let begin = after.clone();
         let mut stays = HashSet::new();
         loop {
-            let heads = {
-                let mut conn = self.db.read().await?;
-                parked::heads(&mut conn, self.service, self.source, PARKED_HEADS_MAX).await?
-            };
+            let heads = self.parked_heads(&begin).await?;
+            // Behind the last one the next look begins anew.
+            let is_full = heads.len() == PARKED_HEADS_MAX;
+            let last = heads.last().filter(|_| is_full);
+            *after = last.map_or_else(ParkedAfter::default, |last| {
+                (last.aggregate_type.clone(), last.aggregate_id.clone())
+            });
             let mut has_progress = false;
             for head in heads {
                 let Ok(event) = Event::decode(&*head.event) else {
@@ -305,6 +310,14 @@ impl Consumer {
                 return Ok(());
             }
         }
+    }
+
+    async fn parked_heads(&self, (kind, id): &ParkedAfter) -> Result<Vec<ParkedRow>, BatchError> {
+        let mut conn = self.db.read().await?;
+        let (service, source) = (self.service, self.source);
+        let most = i64::try_from(PARKED_HEADS_MAX).unwrap_or(i64::MAX);
+        let after = (kind.as_str(), id.as_str());
+        Ok(parked::heads(&mut conn, service, source, after, most).await?)
     }
 
     async fn apply_parked(&self, epoch: Uuid, event: &Event) -> Result<(), BatchError> {

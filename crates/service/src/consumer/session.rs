@@ -6,13 +6,13 @@ use futures::FutureExt;
 use oms_postgres::cursor::{self, Cursor};
 use oms_proto::common::v1::ErrorReason;
 use oms_proto::events::v1::event_feed_service_client::EventFeedServiceClient;
-use oms_proto::events::v1::{EventFilter, SubscribeRequest, SubscribeResponse};
+use oms_proto::events::v1::{EventFilter, GetHeadRequest, SubscribeRequest, SubscribeResponse};
 use tokio::time::Instant;
 use tonic::Streaming;
 use uuid::Uuid;
 
 use super::apply::{Applied, BatchError, PART_MAX};
-use super::{Consumer, Failures};
+use super::{Consumer, Failures, ParkedAfter};
 use crate::error::{ApiError, Chain};
 use crate::peer_error::PeerError;
 
@@ -83,10 +83,15 @@ fn join(batch: &mut SubscribeResponse, next: SubscribeResponse) {
 
 impl Consumer {
     /// Subscribes where the cursor stands and applies until something ends it.
-    pub(super) async fn session(&self, failures: &mut Failures) -> Ended {
+    pub(super) async fn session(
+        &self,
+        failures: &mut Failures,
+        parked_after: &mut ParkedAfter,
+    ) -> Ended {
         let mut has_worked = false;
-        match self.consume(failures, &mut has_worked).await {
-            Ok(()) => Ended::ByPeer,
+        let consumed = self.consume(failures, parked_after, &mut has_worked);
+        match consumed.await {
+            Ok(()) | Err(SessionError::Ended) => Ended::ByPeer,
             Err(SessionError::EpochChanged(epoch)) => Ended::EpochChanged { epoch },
             Err(SessionError::Other(reason)) => Ended::Failed { reason, has_worked },
         }
@@ -95,14 +100,15 @@ impl Consumer {
     async fn consume(
         &self,
         failures: &mut Failures,
+        parked_after: &mut ParkedAfter,
         has_worked: &mut bool,
     ) -> Result<(), SessionError> {
-        let cursor = self.cursor().await?;
+        let cursor = self.start().await?;
         let mut batches = self.subscribe(cursor).await?;
         let mut retry_parked_at = Instant::now();
         loop {
             if retry_parked_at <= Instant::now() {
-                self.retry_parked().await?;
+                self.retry_parked(parked_after).await?;
                 retry_parked_at = Instant::now() + PARKED_INTERVAL;
             }
             let message = tokio::time::timeout(SILENCE_MAX, batches.next()).await;
@@ -123,6 +129,47 @@ impl Consumer {
                 }
             }
             self.say_lag(lag);
+        }
+    }
+
+    /// Where to go on. Who begins anew begins with the oldest event that the feed keeps: what it has dropped, nobody has.
+    async fn start(&self) -> Result<Option<Cursor>, SessionError> {
+        let cursor = self.cursor().await?;
+        if cursor.is_some_and(|cursor| cursor.pos > 0) {
+            return Ok(cursor);
+        }
+        let mut client = EventFeedServiceClient::new(self.channel.clone());
+        let head = client.get_head(GetHeadRequest {}).await;
+        let head = head.map_err(SessionError::of_peer)?.into_inner();
+        let epoch = Uuid::try_parse(&head.epoch)
+            .map_err(|_| SessionError::other("the peer's epoch is malformed"))?;
+        // Another epoch is told by the subscription.
+        if head.first_pos <= 1 || cursor.is_some_and(|cursor| cursor.epoch != epoch) {
+            return Ok(cursor);
+        }
+        let (service, source) = (self.service, self.source);
+        tracing::warn!(
+            service,
+            source,
+            first_pos = head.first_pos,
+            "the beginning of the feed is gone"
+        );
+        let oldest = Cursor {
+            epoch,
+            pos: head.first_pos - 1,
+        };
+        let moved = self
+            .db
+            .run_tx("begin_feed", |tx| {
+                Box::pin(async move {
+                    cursor::advance(tx.conn(), service, source, epoch, 0, oldest.pos).await
+                })
+            })
+            .await?;
+        match moved {
+            Some(_) => Ok(Some(oldest)),
+            // Another replica was faster, and may be further.
+            None => self.cursor().await,
         }
     }
 
@@ -170,6 +217,8 @@ impl Consumer {
 
 /// Why a session cannot go on.
 pub(super) enum SessionError {
+    /// The peer has ended the stream in its course: it drains, or the stream has reached its age.
+    Ended,
     EpochChanged(Option<Uuid>),
     Other(String),
 }
@@ -181,6 +230,9 @@ impl SessionError {
 
     fn of_peer(status: tonic::Status) -> Self {
         let error = PeerError::from(status);
+        if error.is_stream_end() {
+            return Self::Ended;
+        }
         if error.reason() != Some(ErrorReason::FeedEpochChanged) {
             return Self::other(error.to_string());
         }
@@ -205,5 +257,22 @@ impl From<BatchError> for SessionError {
                 Self::other(error.to_string())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_the_peer_ends_in_its_course_is_no_failure() {
+        for error in [ApiError::stream_aged(), ApiError::stream_drained()] {
+            assert!(matches!(
+                SessionError::of_peer(error.into()),
+                SessionError::Ended
+            ));
+        }
+        let gone = SessionError::of_peer(ApiError::unavailable("database").into());
+        assert!(matches!(gone, SessionError::Other(_)));
     }
 }

@@ -1,7 +1,7 @@
 //! Accepts connections, bounds their number and age, and lets them finish at shutdown.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use metrics::{counter, gauge};
 use rustls::ServerConfig as TlsServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -24,7 +24,9 @@ use tonic::body::Body;
 use tonic::transport::server::TcpConnectInfo;
 use tower::{Service, ServiceExt};
 
+use crate::auth::failures::network;
 use crate::auth::watched::Watched;
+use crate::auth::{InWork, Place};
 use crate::config::ServerConfig;
 use crate::names;
 use crate::server::greeting::{Counted, Greeting};
@@ -53,6 +55,8 @@ pub(crate) struct Acceptor {
     /// The TLS of the listener; without it the listener is plain.
     pub(crate) tls: Option<Arc<Watched<TlsServerConfig>>>,
     pub(crate) limits: ServerConfig,
+    /// Most connections of one address; 0 is no limit.
+    pub(crate) per_address_max: usize,
 }
 
 /// Serves until `stop`, then asks every connection to end and waits for calls in work, at most as long
@@ -70,7 +74,7 @@ pub(crate) async fn serve<S>(
     S::Future: Send,
 {
     let (service_name, limits) = (acceptor.service_name, acceptor.limits.clone());
-    let slots = Arc::new(Semaphore::new(limits.connections_max));
+    let slots = Slots::new(limits.connections_max, acceptor.per_address_max);
     let open = gauge!(names::SERVER_CONNECTIONS, "service" => service_name);
     let mut connections = JoinSet::new();
     loop {
@@ -87,7 +91,7 @@ pub(crate) async fn serve<S>(
                 continue;
             }
         };
-        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+        let Some(slot) = slots.take(peer.ip()) else {
             counter!(names::SERVER_CONNECTIONS_REFUSED, "service" => service_name).increment(1);
             continue;
         };
@@ -120,6 +124,37 @@ pub(crate) async fn serve<S>(
         .is_err()
     {
         tracing::warn!("calls did not end in time, their connections are cut off");
+    }
+}
+
+/// Room for connections: so many of all, and of one address.
+struct Slots {
+    all: Arc<Semaphore>,
+    /// 0 is no limit.
+    per_address_max: usize,
+    addresses: InWork<IpAddr>,
+}
+
+/// Taken by one connection, until it is dropped.
+type Slot = (OwnedSemaphorePermit, Option<Place<IpAddr>>);
+
+impl Slots {
+    fn new(all: usize, per_address_max: usize) -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(all)),
+            per_address_max,
+            addresses: InWork::default(),
+        }
+    }
+
+    /// `None` when there is none left, or this address has as many as it may.
+    fn take(&self, addr: IpAddr) -> Option<Slot> {
+        let of_address = match self.per_address_max {
+            0 => None,
+            most => Some(self.addresses.enter(most, &network(addr))?),
+        };
+        let slot = Arc::clone(&self.all).try_acquire_owned().ok()?;
+        Some((slot, of_address))
     }
 }
 
@@ -254,6 +289,34 @@ fn builder(limits: &ServerConfig) -> Builder<TokioExecutor> {
 
 /// Spread by the peer's port, so that the connections of one moment do not all end at another.
 fn age_max(limits: &ServerConfig, peer: SocketAddr) -> Duration {
-    let age = Duration::from_secs(limits.connection_age_secs);
+    let age = limits.connection_age();
     age + age * u32::from(peer.port() % 64) / 640
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_its_share_and_leaves_the_rest_to_others() {
+        let slots = Slots::new(3, 2);
+        let take = |addr: &str| slots.take(addr.parse().unwrap());
+        // A network of IPv6 is one address.
+        let [one, same] = ["2001:db8::1", "2001:db8::9:9:9:9"];
+        let held = [take(one), take(same)];
+        assert!(held.iter().all(Option::is_some));
+        assert!(take(one).is_none());
+        let other = take("2001:db8:0:1::1");
+        assert!(other.is_some());
+        // All are taken.
+        assert!(take("192.0.2.1").is_none());
+        drop(held);
+        assert!(take("192.0.2.1").is_some() && take(one).is_some());
+
+        let unshared = Slots::new(3, 0);
+        let take = || unshared.take([192, 0, 2, 1].into());
+        let held = [take(), take(), take()];
+        assert!(held.iter().all(Option::is_some));
+        assert!(take().is_none());
+    }
 }

@@ -17,6 +17,7 @@ use tonic::{Code, Status};
 use tower::Service;
 
 use super::method::{Methods, label};
+use super::plumbing::Plumbing;
 use super::stack::{Shared, Stack};
 use crate::auth::Guard;
 use crate::auth::api_keys::{NewApiKey, issue_api_key};
@@ -46,6 +47,7 @@ fn stack(service: &'static str, more: &str) -> Stack {
         limits: ServerConfig::default(),
         permits: Semaphore::new(8),
         webhook_permits: Semaphore::new(1),
+        plumbing: Plumbing::new(1, false),
         ids: Arc::new(SystemIds),
         draining: CancellationToken::new(),
     };

@@ -21,7 +21,7 @@ pub(crate) struct Method {
     /// Scope that its caller needs.
     pub(crate) scope: &'static str,
     /// Whether its answer has no end: `Watch..` and `Subscribe`. Such calls are in no trace, count
-    /// against no limit and are ended when the server drains.
+    /// against no limit, and are ended when the server drains and at their age.
     pub(crate) is_endless: bool,
 }
 

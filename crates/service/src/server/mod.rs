@@ -12,6 +12,7 @@ mod greeting;
 #[cfg(test)]
 mod matrix;
 pub(crate) mod method;
+mod plumbing;
 mod stack;
 
 use std::convert::Infallible;
@@ -48,6 +49,7 @@ use audit::Audit;
 use feed::Feed;
 use front::Front;
 use method::Methods;
+use plumbing::Plumbing;
 use stack::{Shared, Stack};
 
 /// Collects the gRPC services of a program.
@@ -124,6 +126,9 @@ impl Server {
         if common.insecure_dev {
             add_reflection(&mut services);
         }
+        let per_address_max = common.server.connections_per_address(common.insecure_dev);
+        // Where addresses tell nobody apart, they do not for health either.
+        let plumbing = Plumbing::new(common.server.health_calls_max, per_address_max > 0);
         let shared = Shared {
             service,
             methods: Methods::of_services(service, &services.names)?,
@@ -131,6 +136,7 @@ impl Server {
             limits: common.server.clone(),
             permits: Semaphore::new(common.server.calls_max),
             webhook_permits: Semaphore::new(common.server.webhooks_max),
+            plumbing,
             ids,
             draining,
         };
@@ -141,6 +147,7 @@ impl Server {
                 service_name: service,
                 tls: door.tls.server,
                 limits: common.server.clone(),
+                per_address_max,
             },
             insecure_dev: common.insecure_dev,
             health,

@@ -5,15 +5,17 @@ use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::{HeaderName, HeaderValue, Request, Response};
 use metrics::counter;
-use oms_core::IdSource;
+use oms_core::{IdSource, Principal};
 use oms_proto::common::v1::ErrorReason;
 use oms_telemetry::{TraceContext, set_remote_parent};
 use tokio::sync::Semaphore;
+use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::service::Routes;
@@ -28,10 +30,11 @@ use crate::error::ApiError;
 use crate::names;
 use crate::observe::{Observed, Side};
 use crate::reach;
-use crate::server::body::ObservedBody;
+use crate::server::body::{Ends, ObservedBody};
 use crate::server::complete::complete_headers;
 use crate::server::deadline;
 use crate::server::method::{Found, Method, Methods};
+use crate::server::plumbing::Plumbing;
 use crate::tls::UriNames;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -48,9 +51,19 @@ pub(crate) struct Shared {
     pub(crate) permits: Semaphore,
     /// Webhooks have permits of their own: whoever sends them has proved nothing yet, and must not keep callers out.
     pub(crate) webhook_permits: Semaphore,
+    /// So have health and reflection.
+    pub(crate) plumbing: Plumbing,
     pub(crate) ids: Arc<dyn IdSource>,
     /// Ends answers without an end.
     pub(crate) draining: CancellationToken,
+}
+
+/// A call that went through, with what its answer keeps.
+struct Admitted {
+    response: Response<Body>,
+    place: Option<Place<Principal>>,
+    /// How long the proof of its caller is good.
+    good_for: Option<Duration>,
 }
 
 /// The gRPC services with everything around them.
@@ -91,17 +104,13 @@ impl Service<Request<Body>> for Stack {
 
 impl Shared {
     /// The outer half: request id, trace, metrics, and the completion of whatever error comes out.
-    async fn handle(&self, mut routes: Routes, mut request: Request<Body>) -> Response<Body> {
+    async fn handle(&self, routes: Routes, mut request: Request<Body>) -> Response<Body> {
         let method = match self.methods.find(request.uri().path()) {
             Found::Method(method) => Some(method),
             Found::Nothing => None,
-            Found::Plumbing => {
-                let Ok(response) = routes.call(request).await;
-                // Those who watch health are told of the drain first.
-                let ends = Some(self.draining.clone());
-                return response.map(|body| Body::new(ObservedBody::of_server(body, None, ends)));
-            }
+            Found::Plumbing => return self.plumb(routes, request).await,
         };
+        let age = self.stream_age(&request);
         let request_id = self.stamp(&mut request);
         let span = method.map_or_else(Span::none, |method| span(method, &request));
         let label = method.map_or("unknown", |method| method.label);
@@ -109,38 +118,73 @@ impl Shared {
 
         let answer = self.admit(method, routes, request);
         let answer = answer.instrument(span.clone()).await;
-        let (mut response, place) =
-            answer.unwrap_or_else(|error| (Status::from(error).into_http(), None));
+        let admitted = answer.unwrap_or_else(|error| Admitted {
+            response: Status::from(error).into_http(),
+            place: None,
+            good_for: None,
+        });
+        let mut response = admitted.response;
 
         // In the span, as defects are logged here and named to the caller by their trace.
         span.in_scope(|| complete_headers(response.headers_mut()));
         observed.finish_if_said(response.headers());
         response.headers_mut().insert(REQUEST_ID, request_id);
-        let ends = method.filter(|method| method.is_endless);
-        let ends = ends.map(|_| self.draining.clone());
+        let is_endless = method.is_some_and(|method| method.is_endless);
+        let age = admitted.good_for.map_or(age, |left| left.min(age));
+        let ends = is_endless.then(|| Ends::new(self.draining.clone(), age));
         response.map(|body| {
-            Body::new(ObservedBody::of_server(body, Some(observed), ends).holding(place))
+            let body = ObservedBody::of_server(body, Some(observed), ends);
+            Body::new(body.holding(admitted.place))
         })
     }
 
-    /// The inner half: limits, deadline, authentication, authorisation, handler. Answers with the place that the answer holds.
+    /// Health and reflection. Nobody has proved anything, so they have places of their own, a deadline, and an end.
+    async fn plumb(&self, mut routes: Routes, request: Request<Body>) -> Response<Body> {
+        let Some(place) = self.plumbing.enter(peer_addr(&request)) else {
+            return Status::from(self.shed()).into_http();
+        };
+        let age = self.stream_age(&request);
+        let deadline = deadline::of_headers(request.headers(), self.limits.call_timeout());
+        let Ok(Ok(response)) = timeout_at(deadline, routes.call(request)).await else {
+            return Status::from(late()).into_http();
+        };
+        // Those who watch health are told of the drain first.
+        let ends = Some(Ends::new(self.draining.clone(), age));
+        response.map(|body| {
+            let body = ObservedBody::of_server(body, None, ends);
+            Body::new(body.holding(place))
+        })
+    }
+
+    /// When an answer without an end is ended, so that its caller proves again who it is. Spread by the peer's port, so that
+    /// those of one moment do not all end at another.
+    fn stream_age(&self, request: &Request<Body>) -> Duration {
+        let age = self.limits.connection_age();
+        let tcp = request.extensions().get::<TcpConnectInfo>();
+        let addr = tcp.and_then(TcpConnectInfo::remote_addr);
+        let port = addr.map_or(0, |addr| addr.port());
+        age.saturating_sub(age / 640 * u32::from(port % 64))
+    }
+
+    /// The inner half: deadline, authentication, limits, authorisation, handler.
     async fn admit(
         &self,
         method: Option<&Method>,
         mut routes: Routes,
         mut request: Request<Body>,
-    ) -> Result<(Response<Body>, Option<Place>), ApiError> {
-        let _permit = match method {
-            Some(method) if method.is_endless => None,
-            _ => Some(self.permits.try_acquire().map_err(|_| self.shed())?),
-        };
+    ) -> Result<Admitted, ApiError> {
         let deadline = deadline::of_headers(request.headers(), self.limits.call_timeout());
         let certificate = request.extensions().get::<UriNames>();
         let peer = peer_addr(&request);
         let proof = self
             .guard
             .authenticate(request.headers(), certificate, peer);
-        let caller = proof.await?;
+        let caller = timeout_at(deadline, proof).await.map_err(|_| late())??;
+        // Behind the proof: whoever has none, or waits for an issuer that is slow, takes no room from callers.
+        let _permit = match method {
+            Some(method) if method.is_endless => None,
+            _ => Some(self.permits.try_acquire().map_err(|_| self.shed())?),
+        };
         Span::current().record("oms.principal", field::display(&caller.access.principal));
         let place = self.guard.enter(&caller)?;
         let Some(method) = method else {
@@ -151,15 +195,15 @@ impl Shared {
         request.extensions_mut().insert(CallAccess(caller.access));
 
         let handler = AssertUnwindSafe(deadline::within(deadline, routes.call(request)));
-        match tokio::time::timeout_at(deadline, handler.catch_unwind()).await {
-            // An answer without an end is in work until its end, any other one was until here.
-            Ok(Ok(Ok(response))) => Ok((response, place.filter(|_| method.is_endless))),
+        match timeout_at(deadline, handler.catch_unwind()).await {
+            Ok(Ok(Ok(response))) => Ok(Admitted {
+                response,
+                // An answer without an end is in work until its end, any other one was until here.
+                place: place.filter(|_| method.is_endless),
+                good_for: caller.good_for,
+            }),
             Ok(Err(panic)) => Err(ApiError::internal(panic_text(&*panic))),
-            Err(_) => {
-                let message = "the deadline passed before the work was done";
-                let reason = ErrorReason::DeadlineExceeded;
-                Err(ApiError::new(Code::DeadlineExceeded, reason, message))
-            }
+            Err(_) => Err(late()),
         }
     }
 
@@ -184,6 +228,12 @@ impl Shared {
         request.headers_mut().insert(REQUEST_ID, id.clone());
         id
     }
+}
+
+fn late() -> ApiError {
+    let message = "the deadline passed before the work was done";
+    let reason = ErrorReason::DeadlineExceeded;
+    ApiError::new(Code::DeadlineExceeded, reason, message)
 }
 
 /// Where the connection of a request comes from.

@@ -1,12 +1,19 @@
 //! Clients that waste the server's time: they are cut off, and nobody else notices.
 
+use bytes::Bytes;
+use http_body::Frame;
+use http_body_util::StreamBody;
 use oms_proto::common::v1::ErrorReason;
 use oms_proto::order::v1::hold_service_client::HoldServiceClient;
 use oms_service::PeerError;
 use oms_testkit::wait_for;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tonic::{Code, Request};
+use tonic::body::Body;
+use tonic::{Code, Request, Status, Streaming};
+use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
+use tower::ServiceExt;
 
 use crate::feed::subscribe_after;
 use crate::support::{Fixture, http, note, tell};
@@ -182,4 +189,83 @@ async fn a_caller_with_too_many_calls_in_work_is_refused_and_nobody_else() {
     for _ in 0..3 {
         assert!(fixture.call("echo").await.is_ok());
     }
+}
+
+#[tokio::test]
+async fn one_address_takes_no_more_than_its_share_of_connections() {
+    // Patient, so that nobody is cut off for another reason.
+    let limits = "server = { connections_per_address_max = 3, handshake_timeout_ms = 60000 }";
+    let fixture = Fixture::with(limits).await;
+    let addr = fixture.handle.addr;
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(TcpStream::connect(addr).await.unwrap());
+    }
+    for _ in 0..3 {
+        let said = until_closed(TcpStream::connect(addr).await.unwrap()).await;
+        assert!(said.is_empty(), "{said:?}");
+    }
+    let metrics = fixture.metrics().await;
+    let refused = "oms_rpc_server_connections_refused{service=\"order\"}";
+    assert!(metrics.contains(refused), "{metrics}");
+
+    held.pop();
+    wait_for("the room of a connection that is gone", || async {
+        let said = fixture.call("echo").await;
+        said.map(|_| ()).map_err(|error| error.to_string())
+    })
+    .await;
+}
+
+/// Watches the health of a server until it says something.
+async fn watch(fixture: &Fixture) -> Result<Streaming<HealthCheckResponse>, Status> {
+    let mut health = HealthClient::new(fixture.channel());
+    let watched = health.watch(HealthCheckRequest::default()).await?;
+    let mut watched = watched.into_inner();
+    watched.message().await?;
+    Ok(watched)
+}
+
+#[tokio::test]
+async fn those_who_watch_health_have_places_of_their_own() {
+    let fixture = Fixture::with("server = { calls_max = 1, health_calls_max = 2 }").await;
+    let mut watching = Vec::new();
+    for _ in 0..2 {
+        watching.push(watch(&fixture).await.unwrap());
+    }
+    let refused = PeerError::from(watch(&fixture).await.unwrap_err());
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert_eq!(refused.reason(), Some(ErrorReason::Overloaded));
+    assert_eq!(fixture.call("echo").await.unwrap(), "user:dev");
+
+    watching.pop();
+    wait_for("the place of one who does not watch any more", || async {
+        let watched = watch(&fixture).await;
+        watched.map(|_| ()).map_err(|status| status.to_string())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nobody_watches_health_for_ever() {
+    let fixture = Fixture::with("server.connection_age_secs = 1").await;
+    let mut watched = watch(&fixture).await.unwrap();
+    let ended = PeerError::from(watched.message().await.unwrap_err());
+    assert_eq!(ended.code(), Code::Unavailable);
+    assert_eq!(ended.metadata("ended"), Some("age"));
+}
+
+#[tokio::test]
+async fn who_never_ends_a_question_for_health_gets_the_deadline_of_calls() {
+    let fixture = Fixture::with("server.call_timeout_ms = 100").await;
+    let never = futures::stream::pending::<Result<Frame<Bytes>, Status>>();
+    let path = "/grpc.health.v1.Health/Check";
+    let request = http::Request::post(format!("{}{path}", fixture.handle.url()))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(Body::new(StreamBody::new(never)))
+        .unwrap();
+    let response = fixture.channel().oneshot(request).await.unwrap();
+    let status = Status::from_header_map(response.headers()).unwrap();
+    assert_eq!(status.code(), Code::DeadlineExceeded);
 }

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::future::BoxFuture;
-use oms_postgres::{Db, cursor, feed, parked};
+use oms_postgres::parked::{self, ParkedEvent};
+use oms_postgres::{Db, cursor, feed};
 use oms_proto::events::v1::Event;
 use oms_service::{ApplyError, Batch, EpochPolicy, FeedConsumer};
 use oms_testkit::{SeqIds, TestDb, wait_for};
+use prost::Message;
 use sqlx::PgConnection;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +21,7 @@ struct Consumer {
     database: TestDb,
     db: Db,
     cancel: CancellationToken,
-    /// While set, events of aggregate `bad` are refused.
+    /// While set, events of aggregates `bad..` are refused.
     refuses: Arc<AtomicBool>,
     running: Option<JoinHandle<()>>,
 }
@@ -107,7 +109,7 @@ async fn apply(conn: &mut PgConnection, event: &Event, refuses: bool) -> Result<
         .bind(event.aggregate_version)
         .execute(conn)
         .await?;
-    if refuses && event.aggregate_id == "bad" {
+    if refuses && event.aggregate_id.starts_with("bad") {
         return Err(ApplyError::rejected("it makes no sense"));
     }
     Ok(())
@@ -184,7 +186,7 @@ async fn a_poison_event_is_parked_and_blocks_its_aggregate_only() {
     );
     assert_eq!(consumer.parked().await, 3);
     let mut conn = consumer.db.read().await.unwrap();
-    let heads = parked::heads(&mut conn, "returns", "order", 10)
+    let heads = parked::heads(&mut conn, "returns", "order", ("", ""), 10)
         .await
         .unwrap();
     drop(conn);
@@ -201,6 +203,58 @@ async fn a_poison_event_is_parked_and_blocks_its_aggregate_only() {
         owned(&[("bad", 1), ("bad", 2), ("bad", 3)])
     );
     assert_eq!(consumer.parked().await, 0);
+}
+
+/// Parks the first event of each of these aggregates.
+async fn park(consumer: &Consumer, aggregates: impl IntoIterator<Item = String>) {
+    let mut conn = consumer.db.read().await.unwrap();
+    for (pos, aggregate_id) in (1_i64..).zip(aggregates) {
+        let event_id = SeqIds::nth(pos.unsigned_abs());
+        let event = Event {
+            pos,
+            id: event_id.to_string(),
+            r#type: "OrderPlaced".to_owned(),
+            aggregate_type: "order".to_owned(),
+            aggregate_id,
+            aggregate_version: 1,
+            ..Event::default()
+        };
+        let parked = ParkedEvent {
+            consumer: "returns".to_owned(),
+            source: "order".to_owned(),
+            epoch: SeqIds::nth(77),
+            pos,
+            event_id,
+            event_type: event.r#type.clone(),
+            aggregate_type: event.aggregate_type.clone(),
+            aggregate_id: event.aggregate_id.clone(),
+            event: event.encode_to_vec(),
+            error: "it makes no sense".to_owned(),
+        };
+        parked::park(&mut conn, &parked).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn those_that_stay_parked_keep_no_other_from_its_turn() {
+    // With each new stream parked events are tried again.
+    let source = Fixture::with("server.connection_age_secs = 1").await;
+    let mut consumer = Consumer::new().await;
+    consumer.refuses.store(true, Ordering::SeqCst);
+    let bad = (0..100).map(|number| format!("bad-{number:03}"));
+    park(&consumer, bad.chain(["good".to_owned()])).await;
+    consumer.start(&source, |consumer| consumer);
+    consumer.wait_for_applied(1).await;
+    assert_eq!(consumer.applied().await, owned(&[("good", 1)]));
+    assert_eq!(consumer.parked().await, 100);
+
+    // It reads on over all those ends.
+    source.publish(&[("a", 1), ("a", 2)]).await;
+    consumer.wait_for_pos(2).await;
+    assert_eq!(
+        consumer.applied().await,
+        owned(&[("good", 1), ("a", 1), ("a", 2)])
+    );
 }
 
 /// Writes down what came when: the size of the batch at its beginning, the versions, which are refused below zero, at its end.
@@ -329,4 +383,33 @@ async fn a_restored_feed_is_read_again_when_the_service_says_so() {
         consumer.applied().await,
         owned(&[("a", 1), ("a", 1), ("a", 2)])
     );
+}
+
+#[tokio::test]
+async fn who_begins_anew_begins_with_what_the_feed_still_keeps() {
+    let source = Fixture::new().await;
+    source.publish(&[("a", 1), ("a", 2), ("b", 1)]).await;
+    let mut consumer = Consumer::of(&source).await;
+    consumer.wait_for_pos(3).await;
+    consumer.stop().await;
+    // Retention takes the oldest, and an operator has the consumer read anew.
+    for (database, sql) in [
+        (
+            &source.database,
+            "delete from feed where pos < 3; update feed_head set first_pos = 3",
+        ),
+        (&consumer.database, "delete from feed_cursors"),
+    ] {
+        let mut conn = database.connect().await;
+        sqlx::raw_sql(sql).execute(&mut conn).await.unwrap();
+    }
+    consumer.start(&source, |consumer| consumer);
+    source.publish(&[("a", 3)]).await;
+    consumer.wait_for_applied(5).await;
+    let (before, anew) = ([("a", 1), ("a", 2), ("b", 1)], [("b", 1), ("a", 3)]);
+    assert_eq!(
+        consumer.applied().await,
+        owned(&[&before[..], &anew[..]].concat())
+    );
+    consumer.stop().await;
 }

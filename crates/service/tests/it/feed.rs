@@ -133,6 +133,36 @@ async fn a_silent_feed_says_that_it_lives() {
     assert_eq!((heartbeat.through_pos, heartbeat.events.len()), (0, 0));
 }
 
+/// Reads on from this position until the stream ends; its last position, and how it ended.
+pub(crate) async fn until_ended(batches: &mut Batches, mut pos: i64) -> (i64, PeerError) {
+    loop {
+        match batches.message().await {
+            Ok(batch) => pos = batch.unwrap().through_pos,
+            Err(status) => return (pos, status.into()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_ends_at_its_age_and_goes_on_from_its_position() {
+    let fixture = Fixture::with("server.connection_age_secs = 2").await;
+    fixture.publish(&[("a", 1)]).await;
+    let mut batches = subscribe(&fixture, request(0)).await.unwrap();
+    assert_eq!(read_until(&mut batches, 1).await, owned(&[("a", 1)]));
+    let (pos, ended) = until_ended(&mut batches, 1).await;
+    assert_eq!(ended.code(), Code::Unavailable);
+    assert_eq!(ended.metadata("ended"), Some("age"));
+    assert!(ended.retryable());
+
+    fixture.publish(&[("a", 2)]).await;
+    let mut batches = subscribe(&fixture, request(pos)).await.unwrap();
+    assert_eq!(read_until(&mut batches, 2).await, owned(&[("a", 2)]));
+    // That is no failure, which an alert could take for one.
+    let metrics = fixture.metrics().await;
+    let ended = "method=\"EventFeedService/Subscribe\",code=\"OK\"}";
+    assert!(metrics.contains(ended), "{metrics}");
+}
+
 #[tokio::test]
 async fn another_epoch_or_a_lost_position_asks_for_a_resync() {
     let fixture = Fixture::new().await;

@@ -17,6 +17,7 @@ use rcgen::{
 };
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 /// A key that signs.
 pub(crate) struct SigningKey {
@@ -77,6 +78,7 @@ pub(crate) fn forge(header: &Value, claims: &Value, signature: &str) -> String {
 struct Published {
     keys: Mutex<Vec<Value>>,
     is_down: AtomicBool,
+    hangs: watch::Sender<bool>,
     fetches: AtomicUsize,
 }
 
@@ -109,6 +111,11 @@ impl Issuer {
         self.published.is_down.store(is_down, Ordering::SeqCst);
     }
 
+    /// While it hangs, nobody gets an answer.
+    pub(crate) fn hangs(&self, hangs: bool) {
+        self.published.hangs.send_replace(hangs);
+    }
+
     pub(crate) fn fetches(&self) -> usize {
         self.published.fetches.load(Ordering::SeqCst)
     }
@@ -125,6 +132,8 @@ impl Issuer {
 
 async fn answer(State(published): State<Arc<Published>>) -> (StatusCode, String) {
     published.fetches.fetch_add(1, Ordering::SeqCst);
+    let mut hangs = published.hangs.subscribe();
+    assert!(hangs.wait_for(|hangs| !hangs).await.is_ok());
     if published.is_down.load(Ordering::SeqCst) {
         return (StatusCode::SERVICE_UNAVAILABLE, String::new());
     }

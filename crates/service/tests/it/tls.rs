@@ -20,7 +20,7 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::Code;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Channel, Endpoint, Uri};
 
 use crate::support::{call, database, start_with};
 
@@ -163,7 +163,10 @@ fn channel(addr: SocketAddr, trusted: &Authority, identity: Option<&Identity>) -
         let config = Arc::clone(&config);
         async move { connect(addr, config).await.map(TokioIo::new) }
     });
-    Endpoint::from_static("https://localhost").connect_with_connector_lazy(connector)
+    // The connector speaks TLS, not tonic.
+    let endpoint = Endpoint::from_static("http://localhost");
+    let endpoint = endpoint.origin(Uri::from_static("https://localhost"));
+    endpoint.connect_with_connector_lazy(connector)
 }
 
 #[tokio::test]

@@ -3,15 +3,19 @@
 
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use oms_core::Clock;
 use oms_proto::common::v1::ErrorReason;
+use oms_proto::events::v1::event_feed_service_client::EventFeedServiceClient;
 use oms_service::{PeerError, Runtime, ServiceHandle};
 use oms_testkit::{MockClock, TestDb, wait_for};
 use serde_json::{Value, json};
-use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request};
 
+use crate::feed::{request, until_ended};
 use crate::issuer::{Issuer, SigningKey, forge};
 use crate::support::{call, call_with, database, start_at};
 
@@ -24,13 +28,19 @@ struct World {
 
 impl World {
     async fn new(keys: &[&SigningKey]) -> Self {
+        Self::with(keys, "").await
+    }
+
+    /// With more of `[auth.jwt]`, and whole sections behind it.
+    async fn with(keys: &[&SigningKey], more: &str) -> Self {
         let (clock, database, issuer) = (
             MockClock::new(),
             database().await,
             Issuer::start(keys).await,
         );
         // Whether guesses are counted is another test's concern: these make many.
-        let toml = issuer.toml() + "\n[auth.failures]\ncalls_per_second = 100000\nburst = 100000\n";
+        let toml = issuer.toml() + more;
+        let toml = toml + "\n[auth.failures]\ncalls_per_second = 100000\nburst = 100000\n";
         let handle = start_at(&database, &toml, Runtime::default(), clock.clone())
             .await
             .unwrap();
@@ -302,4 +312,61 @@ async fn the_issuer_is_down() {
     world.issuer.is_down(false);
     world.clock.advance(Duration::from_secs(11));
     assert!(world.call(&token).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_issuer_that_hangs_keeps_nobody_out_whose_key_is_known() {
+    /// Those who wait for the issuer: one that asked, and so many beside it.
+    const WAITING: usize = 1 + 32;
+    const REFUSED: usize = 7;
+
+    let key = SigningKey::new("key", Algorithm::ES256);
+    let world = World::with(&[&key], "[server]\ncalls_max = 1\n").await;
+    let token = key.sign(&world.claims());
+    assert!(world.call(&token).await.is_ok());
+    world.issuer.hangs(true);
+    world.clock.advance(Duration::from_secs(11));
+
+    let mut invented = SigningKey::new("x", Algorithm::ES256);
+    let channel = world.channel();
+    let mut flood = FuturesUnordered::new();
+    for number in 0..WAITING + REFUSED {
+        invented.kid = format!("invented-{number}");
+        let (channel, token) = (channel.clone(), invented.sign(&world.claims()));
+        flood.push(async move { call_with(channel, &token, "echo").await });
+    }
+    for _ in 0..REFUSED {
+        let refused = flood.next().await.unwrap().unwrap_err();
+        assert_eq!(refused.code(), Code::Unavailable, "{refused}");
+    }
+    // There is one place for calls, and none of those who wait has it.
+    assert!(world.call(&token).await.is_ok());
+    world.issuer.hangs(false);
+    while let Some(refused) = flood.next().await {
+        assert_eq!(refused.unwrap_err().code(), Code::Unauthenticated);
+    }
+    assert_eq!(world.issuer.fetches(), 2);
+}
+
+#[tokio::test]
+async fn a_stream_does_not_outlive_the_token_that_opened_it() {
+    let key = SigningKey::new("key", Algorithm::ES256);
+    let world = World::with(&[&key], "leeway_secs = 0\n").await;
+    let mut claims = world.claims_but("roles", json!(["connector"]));
+    claims["exp"] = json!(world.clock.now().unix_timestamp() + 1);
+    let token = key.sign(&claims);
+    let subscribe = async || {
+        let mut request = Request::new(request(0));
+        let bearer = format!("Bearer {token}").parse().unwrap();
+        request.metadata_mut().insert("authorization", bearer);
+        let mut client = EventFeedServiceClient::new(world.channel());
+        client.subscribe(request).await
+    };
+    let mut batches = subscribe().await.unwrap().into_inner();
+    let (_, ended) = until_ended(&mut batches, 0).await;
+    assert_eq!(ended.code(), Code::Unavailable);
+    assert_eq!(ended.metadata("ended"), Some("age"));
+    world.clock.advance(Duration::from_secs(1));
+    let refused = subscribe().await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
 }
