@@ -48,6 +48,13 @@ impl Program for Inventory {
         config.check()
     }
 
+    fn check_serving(config: &Config) -> Result<(), String> {
+        let lease = config.lease();
+        lease
+            .map_or(Ok(()), |lease| lease.check_files())
+            .map_err(|cause| format!("lease.redis_ca_file: {cause}"))
+    }
+
     async fn build(config: Config, setup: &mut Setup) -> anyhow::Result<()> {
         lanes::describe_metrics();
         oms_lock::describe_metrics();

@@ -59,6 +59,8 @@ pub struct Ledger {
 pub struct Lease {
     /// Address of Redis; empty for none. Never shown by `Debug`.
     pub redis_url: String,
+    /// Certificates (PEM) that the server of a `rediss://` address is checked against; empty: those of the system.
+    pub redis_ca_file: String,
     /// Begins every key.
     pub key_prefix: String,
     /// How long a lease lives unless it is given back, in milliseconds.
@@ -69,6 +71,7 @@ impl std::fmt::Debug for Lease {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Lease")
             .field("redis_url", &"[redacted]")
+            .field("redis_ca_file", &self.redis_ca_file)
             .field("key_prefix", &self.key_prefix)
             .field("ttl_ms", &self.ttl_ms)
             .finish()
@@ -125,6 +128,9 @@ impl Config {
             return None;
         }
         Some(LeaseConfig {
+            ca_file: Some(&self.lease.redis_ca_file)
+                .filter(|file| !file.is_empty())
+                .map(PathBuf::from),
             key_prefix: self.lease.key_prefix.clone(),
             ttl: Duration::from_millis(self.lease.ttl_ms),
             ..LeaseConfig::new(&self.lease.redis_url)
@@ -149,13 +155,14 @@ mod tests {
         for url in [
             "",
             "redis://cache",
+            "rediss://cache",
             "redis+sentinel://one,two/stock",
             "redis+cluster://one,two",
         ] {
             assert_eq!(refusal(url), None, "{url}");
         }
         for (url, why) in [
-            ("rediss://cache", "TLS"),
+            ("rediss+sentinel://one,two/stock", "TLS"),
             ("redis+sentinel://one,two", "service"),
         ] {
             let refused = refusal(url).unwrap_or_default();

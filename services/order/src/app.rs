@@ -24,14 +24,15 @@ use crate::clients::{FulfillmentClient, InventoryClient};
 use crate::commands::cancel_order::RUN_CANCELLATION_TASK;
 use crate::commands::place_hold::RELEASE_HOLD_TASK;
 use crate::commands::record_reservation::RECALL_DISPLACED_TASK;
-use crate::commands::record_shipment::{CAPTURE_PAYMENT_TASK, ISSUE_INVOICE_TASK};
+use crate::commands::record_shipment::ISSUE_INVOICE_TASK;
 use crate::commands::record_short::BACKORDER_SHORT_TASK;
 use crate::commands::refund_payment::REFUND_PAYMENT_TASK;
 use crate::commands::settle_order::{REFUND_CANCELLATION_TASK, VOID_PAYMENT_TASK};
 use crate::commands::trigger_refund::REFUND_RETURN_TASK;
-use crate::config::{self, Config};
+use crate::config::{self, Config, PaymentsConfig};
 use crate::consumers::Source;
 use crate::ctx::Ctx;
+use crate::domain::capture::CAPTURE_PAYMENT_TASK;
 use crate::domain::credit::Book;
 use crate::payments::cash_on_delivery::CashOnDelivery;
 use crate::payments::credit::CreditBook;
@@ -70,6 +71,13 @@ impl Program for Order {
         config.check()
     }
 
+    fn check_serving(config: &Config) -> Result<(), String> {
+        config.privacy.masters(config.common.insecure_dev)?;
+        let payments = &config.payments;
+        let stripe = Stripe::new(&payments.stripe, patience(payments));
+        stripe.map(|_| ()).map_err(|error| format!("{error:#}"))
+    }
+
     async fn build(config: Config, setup: &mut Setup) -> anyhow::Result<()> {
         tasks::gauges::describe_metrics();
         let ctx = Arc::new(context(config, setup)?);
@@ -103,7 +111,7 @@ fn context(config: Config, setup: &Setup) -> anyhow::Result<Ctx> {
 /// The payment providers that have an address or a key, and those whose books are here.
 fn providers(config: &Config, setup: &Setup) -> anyhow::Result<Providers> {
     let payments = &config.payments;
-    let patience = Duration::from_millis(payments.timeout_ms);
+    let patience = patience(payments);
     let credits = |book| CreditBook::new(book, setup.db.clone(), Arc::clone(&setup.clock));
     let mut all: Vec<Arc<dyn Provider>> = vec![
         Arc::new(credits(Book::Terms)),
@@ -116,7 +124,12 @@ fn providers(config: &Config, setup: &Setup) -> anyhow::Result<Providers> {
     if let Some(stripe) = Stripe::new(&payments.stripe, patience)? {
         all.push(Arc::new(stripe));
     }
-    Ok(Providers::new(all))
+    Ok(Providers::new(all, payments))
+}
+
+/// How long a provider may take.
+fn patience(payments: &PaymentsConfig) -> Duration {
+    Duration::from_millis(payments.timeout_ms)
 }
 
 fn serve(ctx: &Arc<Ctx>, setup: &mut Setup) {

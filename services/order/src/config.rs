@@ -83,6 +83,9 @@ impl Config {
                     .to_owned(),
             );
         }
+        if self.payments.calls_max == 0 || self.payments.failures_max == 0 {
+            return Err("payments.calls_max, payments.failures_max: must be at least 1".to_owned());
+        }
         if saga.failpoints.is_some() && !self.common.insecure_dev {
             return Err("saga.failpoints: only with insecure_dev".to_owned());
         }
@@ -141,6 +144,12 @@ pub struct PaymentsConfig {
     pub reconcile_poll_ms: u64,
     /// So long before its end an authorization is renewed; one that lasts less than twice as long, after half of its time.
     pub renew_before_ms: u64,
+    /// Calls of one provider in work at once, in one replica: fewer than the places of sagas and of tasks.
+    pub calls_max: usize,
+    /// Calls without an answer in a row after which a provider is left alone.
+    pub failures_max: u32,
+    /// How long it is left alone before one call looks whether it is back.
+    pub pause_ms: u64,
     /// The sandbox provider.
     pub sandbox: SandboxConfig,
     /// Stripe.

@@ -44,6 +44,13 @@ impl Program for Shipping {
         config.carriers.check()
     }
 
+    fn check_serving(config: &Config) -> Result<(), String> {
+        let secrets = config.carriers.table_rate.secrets();
+        secrets
+            .map(|_| ())
+            .map_err(|error| format!("carriers.table_rate.{error}"))
+    }
+
     async fn build(config: Config, setup: &mut Setup) -> anyhow::Result<()> {
         describe_metrics();
         carrier_webhooks::describe_metrics();

@@ -170,7 +170,7 @@ pub(crate) async fn lock_many(
 ) -> Result<Vec<FulfillmentOrder>, Error> {
     let locked = sqlx::query_scalar!(
         "SELECT fulfillment_order_id FROM fulfillment_orders
-         WHERE fulfillment_order_id = ANY($1) ORDER BY fulfillment_order_id FOR UPDATE",
+         WHERE fulfillment_order_id = ANY($1) ORDER BY fulfillment_order_id FOR NO KEY UPDATE",
         ids,
     )
     .fetch_all(&mut *conn)

@@ -74,7 +74,7 @@ pub(crate) async fn lock(
     id: PackSessionId,
 ) -> Result<Option<PackSession>, Error> {
     sqlx::query!(
-        "SELECT FROM pack_sessions WHERE pack_session_id = $1 FOR UPDATE",
+        "SELECT FROM pack_sessions WHERE pack_session_id = $1 FOR NO KEY UPDATE",
         id.uuid()
     )
     .fetch_optional(&mut *conn)

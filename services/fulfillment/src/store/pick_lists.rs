@@ -183,7 +183,7 @@ pub(crate) async fn lock(
 async fn lock_many(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<PickList>, Error> {
     let locked = sqlx::query_scalar!(
         "SELECT pick_list_id FROM pick_lists
-         WHERE pick_list_id = ANY($1) ORDER BY pick_list_id FOR UPDATE",
+         WHERE pick_list_id = ANY($1) ORDER BY pick_list_id FOR NO KEY UPDATE",
         ids,
     )
     .fetch_all(&mut *conn)

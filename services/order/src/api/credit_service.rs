@@ -1,6 +1,6 @@
 //! CreditService.
 
-use oms_core::{Money, Violations, check_free_text};
+use oms_core::{ChannelId, Money, Violations, check_free_text};
 use oms_proto::common::v1 as common;
 use oms_proto::order::v1 as pb;
 use oms_proto::order::v1::credit_service_server::CreditService;
@@ -9,11 +9,11 @@ use tonic::{Request, Response, Status};
 
 use super::Api;
 use super::error::status;
-use super::requests::{caller, money, refuse, refused};
+use super::requests::{caller, id, money, refuse, refused};
 use crate::commands::issue_store_credit::{IssueStoreCredit, issue_store_credit};
 use crate::commands::record_account_payment::{RecordAccountPayment, record_account_payment};
 use crate::commands::upsert_credit_account::{UpsertCreditAccount, upsert_credit_account};
-use crate::domain::credit::{NET_DAYS_MAX, REFERENCE_LEN_MAX};
+use crate::domain::credit::{CHANNELS_MAX, NET_DAYS_MAX, REFERENCE_LEN_MAX};
 use crate::messages;
 use crate::queries::get_credit_account::get_credit_account;
 use crate::queries::get_store_credit::get_store_credit;
@@ -141,6 +141,7 @@ fn read_account(
         "FIELD_OUT_OF_RANGE",
         format!("must be between 0 and {NET_DAYS_MAX}"),
     );
+    check_channels(&message.channel_ids, violations);
     let limit = limit?;
     Some(UpsertCreditAccount {
         reference: message.reference.clone(),
@@ -148,7 +149,24 @@ fn read_account(
         currency: limit.currency,
         limit: limit.minor,
         net_days: message.net_days,
+        channel_ids: message.channel_ids.clone(),
     })
+}
+
+/// What can be said without a look at the channels.
+fn check_channels(channel_ids: &[String], violations: &mut Violations) {
+    violations.check(
+        channel_ids.len() <= CHANNELS_MAX,
+        "channel_ids",
+        "FIELD_OUT_OF_RANGE",
+        format!("may name at most {CHANNELS_MAX}"),
+    );
+    for (n, channel_id) in channel_ids.iter().take(CHANNELS_MAX).enumerate() {
+        let field = format!("channel_ids[{n}]");
+        id::<ChannelId>(channel_id, &field, violations);
+        let is_first = channel_ids.iter().position(|other| other == channel_id) == Some(n);
+        violations.check(is_first, field, "DUPLICATE", "is named before");
+    }
 }
 
 /// A limit may be zero, which lets nothing more through.

@@ -1,6 +1,6 @@
 //! ExceptionService.
 
-use oms_core::{OrderId, Violations, check_free_text};
+use oms_core::{OrderId, PaymentId, Violations, check_free_text};
 use oms_proto::order::v1 as pb;
 use oms_proto::order::v1::exception_service_server::ExceptionService;
 use oms_proto::time_to_proto;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::Api;
 use super::error::status;
-use super::requests::{caller, id, next_page, of_position, position, refuse, refused};
+use super::requests::{caller, id, next_page, of_position, optional_id, position, refuse, refused};
 use crate::commands::override_exception::{OverrideException, override_exception};
 use crate::commands::retry_exception::{RetryException, retry_exception};
 use crate::commands::skip_exception::{SkipException, skip_exception};
@@ -19,6 +19,8 @@ use crate::queries::list_exceptions::{Exception, list_exceptions};
 
 /// Longest note in characters.
 const NOTE_LEN_MAX: usize = 500;
+/// Longest reference of a provider in characters.
+const REFERENCE_LEN_MAX: usize = 200;
 
 #[tonic::async_trait]
 impl ExceptionService for Api {
@@ -56,7 +58,7 @@ impl ExceptionService for Api {
         let request_id = request_id(&message.request_id, &mut violations);
         message.request_id.clear();
         let exception_id = id::<Uuid>(&message.exception_id, "exception_id", &mut violations);
-        check_free_text(&message.note, "note", NOTE_LEN_MAX, &mut violations);
+        check_reason(&message.note, &mut violations);
         let (Some(request_id), Some(exception_id)) = (request_id, exception_id) else {
             return Err(refused(violations));
         };
@@ -109,6 +111,9 @@ impl ExceptionService for Api {
         message.request_id.clear();
         let exception_id = id::<Uuid>(&message.exception_id, "exception_id", &mut violations);
         let ruling = ruling(message.ruling, &mut violations);
+        let payment_id =
+            optional_id::<PaymentId>(&message.payment_id, "payment_id", &mut violations);
+        check_reference(ruling, &message.provider_reference, &mut violations);
         check_reason(&message.note, &mut violations);
         let (Some(request_id), Some(exception_id), Some(ruling)) =
             (request_id, exception_id, ruling)
@@ -120,6 +125,8 @@ impl ExceptionService for Api {
         let command = OverrideException {
             exception_id,
             ruling,
+            payment_id,
+            provider_reference: message.provider_reference,
             note: message.note,
         };
         override_exception(&self.ctx, &caller, &command)
@@ -129,7 +136,30 @@ impl ExceptionService for Api {
     }
 }
 
-/// Who decides in place of a machine says why.
+/// Who says that a provider did something says by which reference; nobody else has one.
+fn check_reference(ruling: Option<Ruling>, reference: &str, violations: &mut Violations) {
+    let field = "provider_reference";
+    check_free_text(reference, field, REFERENCE_LEN_MAX, violations);
+    let Some(ruling) = ruling else {
+        return;
+    };
+    let is_confirmed = ruling == Ruling::EffectConfirmed;
+    let is_empty = reference.trim().is_empty();
+    violations.check(
+        !is_confirmed || !is_empty,
+        field,
+        "FIELD_REQUIRED",
+        "must be what the provider calls it",
+    );
+    violations.check(
+        is_confirmed || is_empty,
+        field,
+        "FIELD_MALFORMED",
+        "is only for EFFECT_CONFIRMED",
+    );
+}
+
+/// Who decides in place of a machine, or has it try again, says why.
 fn check_reason(note: &str, violations: &mut Violations) {
     check_free_text(note, "note", NOTE_LEN_MAX, violations);
     violations.check(
@@ -144,6 +174,8 @@ fn ruling(value: i32, violations: &mut Violations) -> Option<Ruling> {
     match pb::ExceptionRuling::try_from(value) {
         Ok(pb::ExceptionRuling::RejectOrder) => Some(Ruling::RejectOrder),
         Ok(pb::ExceptionRuling::StepDone) => Some(Ruling::StepDone),
+        Ok(pb::ExceptionRuling::EffectConfirmed) => Some(Ruling::EffectConfirmed),
+        Ok(pb::ExceptionRuling::EffectFailed) => Some(Ruling::EffectFailed),
         Ok(pb::ExceptionRuling::Unspecified) => {
             violations.push("ruling", "FIELD_REQUIRED", "must be given");
             None
@@ -172,5 +204,6 @@ fn exception(exception: Exception) -> pb::Exception {
             .into_iter()
             .map(str::to_owned)
             .collect(),
+        payment_ids: exception.in_doubt.iter().map(ToString::to_string).collect(),
     }
 }

@@ -50,14 +50,17 @@ impl OrderService for Api {
             ..pb::PlaceOrderRequest::default()
         };
         let order = order_of(message.order, &mut violations);
-        if let (false, Some(order)) = (violations.is_empty(), &order) {
-            self.check_too(order, &mut violations).await?;
+        if let Some(order) = &order {
+            // First of all: what is wrong with an order tells of its channel.
+            oms_service::check_channel(&access, &order.channel_id)?;
+            if !violations.is_empty() {
+                self.check_too(order, &mut violations).await?;
+            }
         }
         let (Some(request_id), Some(order)) = (request_id, order) else {
             return Err(refused(violations));
         };
         refuse(violations)?;
-        oms_service::check_channel(&access, &order.channel_id)?;
         let caller = caller(principal, request_id, &hashed);
         let command = PlaceOrder { order, wait };
         let placed = place_order(&self.ctx, &caller, &command)
@@ -78,11 +81,11 @@ impl OrderService for Api {
         let Some(order) = order else {
             return Err(refused(violations));
         };
+        oms_service::check_channel(&access, &order.channel_id)?;
         if !violations.is_empty() {
             self.check_too(&order, &mut violations).await?;
         }
         refuse(violations)?;
-        oms_service::check_channel(&access, &order.channel_id)?;
         let priced = validate_order(&self.ctx, &order).await.map_err(status)?;
         let order = Some(without_ids(messages::order(&priced)));
         Ok(Response::new(pb::ValidateOrderResponse { order }))

@@ -56,6 +56,7 @@ async fn issue(
         authorized: 0,
         used: 0,
         net_days: 0,
+        channel_ids: Vec::new(),
         version: 1,
         created_at: now,
         updated_at: now,
@@ -63,8 +64,9 @@ async fn issue(
     if !credits::insert(conn, &credit).await? {
         return Err(Error::StoreCreditExists);
     }
+    let entry_key = ctx.id().to_string();
     let entry = CreditEntry {
-        key: &ctx.id().to_string(),
+        key: &entry_key,
         kind: "ISSUE",
         parent: "",
         amount: credit.ceiling,
@@ -72,6 +74,8 @@ async fn issue(
         at: now,
     };
     credits::append(conn, &credit, &entry).await?;
-    idempotency::record(conn, &key, code).await?;
+    // What is recorded here stays in the audit log for ever, and who reads the code may spend it: the entry of the ledger
+    // stands for it.
+    idempotency::record(conn, &key, &entry_key).await?;
     Ok(credit)
 }

@@ -3,6 +3,7 @@
 pub(crate) mod cancel_order;
 pub(crate) mod create_webhook_endpoint;
 pub(crate) mod delete_webhook_endpoint;
+pub(crate) mod end_cancellation;
 pub(crate) mod erase_customer;
 pub(crate) mod issue_store_credit;
 pub(crate) mod override_exception;

@@ -64,13 +64,15 @@ async fn record(
     } else {
         (CollectionState::Refused, "refuse_payment")
     };
-    if collection.state == CollectionState::Collected || collection.state == state {
+    // Of an order that has ended the goods are back, and nobody would refund what is taken now.
+    let is_over = order.state.is_final();
+    if collection.state == CollectionState::Collected || collection.state == state || is_over {
         return Err(Error::IllegalTransition {
             aggregate: "collection",
             state: collection.state.as_str(),
             action,
             supported: match collection.state {
-                CollectionState::Refused => vec!["collect_payment"],
+                CollectionState::Refused if !is_over => vec!["collect_payment"],
                 _ => Vec::new(),
             },
         });

@@ -4,16 +4,17 @@ use oms_core::{InvoiceId, Money, OrderId, OrderLineId, ShipmentId, derive};
 use oms_postgres::{NewTask, tasks};
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
 
 use super::record_progress::count;
 use super::settle_order::settle_order;
 use crate::changes::{Change, Event, Locked};
 use crate::ctx::{Ctx, SERVICE_ACTOR};
-use crate::domain::capture;
+use crate::domain::capture::{self, CAPTURE_ORDER, CAPTURE_PAYMENT_TASK};
 use crate::domain::collection::{CASH_ON_DELIVERY, Collection, CollectionState};
 use crate::domain::credit::Book;
 use crate::domain::invoice::{self, Invoice, InvoiceKind};
-use crate::domain::order::PaymentPolicy;
+use crate::domain::order::{Order, PaymentPolicy};
 use crate::domain::payment::PaymentKind;
 use crate::domain::refund::part_cause;
 use crate::domain::tender::Tender;
@@ -23,8 +24,6 @@ use crate::store::{collections, credits, invoices, payments, shipments};
 
 /// Task that gives an invoice its number; the key is the order's id, the payload the invoice's.
 pub(crate) const ISSUE_INVOICE_TASK: &str = "issue_invoice";
-/// Task that captures money; the key is the order's id, the payload the cause.
-pub(crate) const CAPTURE_PAYMENT_TASK: &str = "capture_payment";
 
 /// Units that were handed over to the carrier.
 #[derive(Debug)]
@@ -136,6 +135,17 @@ async fn plan_capture(
         insert_capture(conn, ctx, order.order_id, &task, &base).await?;
     }
     Ok(())
+}
+
+/// Ids of all tasks that capture money of an order.
+pub(crate) fn capture_tasks(order: &Order) -> Vec<Uuid> {
+    let id = |name: &str| derive(order.order_id.uuid(), name);
+    let mut ids = vec![id(CAPTURE_ORDER)];
+    for shipment in &order.shipment_ids {
+        ids.push(id(&format!("capture_payment/shipment/{shipment}")));
+        ids.push(id(&format!("collect_payment/{shipment}")));
+    }
+    ids
 }
 
 /// Inserts the task that captures what is planned for a cause; its name makes it one.

@@ -4,10 +4,10 @@ use oms_core::{Money, OrderId, PaymentId, Violations, derive};
 use oms_postgres::{NewTask, idempotency, tasks};
 use sqlx::PgConnection;
 
-use crate::changes;
+use crate::changes::{self, Change, Event};
 use crate::ctx::{Caller, Ctx};
 use crate::domain::payment::{Payment, PaymentKind};
-use crate::domain::refund::{part_cause, refundable, spread};
+use crate::domain::refund::{goodwill_cause, part_cause, refundable, spread};
 use crate::domain::state::OrderAction;
 use crate::error::{Error, check_etag, transition};
 use crate::payments::effects::{self, NewPayment};
@@ -53,7 +53,7 @@ async fn refund(
     if let Some(id) = idempotency::check(conn, &key).await? {
         return find(conn, &id).await;
     }
-    let order = changes::lock(conn, command.order_id).await?;
+    let mut order = changes::lock(conn, command.order_id).await?;
     if command.amount.currency != order.currency {
         let mut violations = Violations::default();
         let message = format!("the order is in {}", order.currency);
@@ -69,7 +69,7 @@ async fn refund(
     if amount > most {
         return Err(Error::RefundExceedsCaptured { refundable: most });
     }
-    let cause = format!("manual/{}", caller.request_id);
+    let cause = goodwill_cause(caller.request_id);
     let actor = caller.actor();
     let mut first = None;
     for (number, (capture, part)) in spread(amount, &left).into_iter().enumerate() {
@@ -86,7 +86,13 @@ async fn refund(
     }
     // The amount is above zero and at most what is left, so there is a first part.
     let first = first.ok_or(Error::RefundExceedsCaptured { refundable: most })?;
-    tracing::info!(order_id = %order.order_id, reason = command.reason, "refund asked for");
+    let change = Change {
+        actor: &actor,
+        action: "request_refund",
+        detail: format!("{}: {}", command.amount, command.reason),
+        event: Event::Updated,
+    };
+    order.write(conn, ctx, &change).await?;
     let task = NewTask {
         id: derive(first.payment_id.uuid(), REFUND_PAYMENT_TASK),
         kind: REFUND_PAYMENT_TASK,

@@ -5,14 +5,13 @@ use oms_postgres::{idempotency, tasks};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::record_shipment::CAPTURE_PAYMENT_TASK;
 use super::refund_payment::REFUND_PAYMENT_TASK;
 use super::settle_order::{REFUND_CANCELLATION_TASK, RefundCancellation, VOID_PAYMENT_TASK};
 use super::task_payload::decode;
 use super::trigger_refund::{REFUND_RETURN_TASK, RefundReturn};
 use crate::changes::{self, Change, Event, Locked};
 use crate::ctx::{Caller, Ctx};
-use crate::domain::capture;
+use crate::domain::capture::{self, CAPTURE_PAYMENT_TASK};
 use crate::domain::order::Order;
 use crate::domain::payment::{Payment, PaymentKind, PaymentState};
 use crate::domain::refund::{next_cause, parts, voids};
@@ -30,7 +29,7 @@ const METHOD: &str = "RetryException";
 pub(crate) struct RetryException {
     /// Id of the stuck task, or of the order whose saga is stuck.
     pub(crate) exception_id: Uuid,
-    /// Note for the timeline.
+    /// Why, for the timeline.
     pub(crate) note: String,
 }
 
@@ -82,14 +81,10 @@ async fn retry(
     if let Some(mut order) = order {
         oms_telemetry::record_order_id(&tracing::Span::current(), order.order_id);
         let actor = caller.actor();
-        let mut detail = step;
-        if !command.note.is_empty() {
-            detail = format!("{detail}: {}", command.note);
-        }
         let change = Change {
             actor: &actor,
             action: "retry_exception",
-            detail,
+            detail: format!("{step}: {}", command.note),
             event: Event::Updated,
         };
         order.write(conn, ctx, &change).await?;

@@ -10,7 +10,7 @@ use crate::changes::{Change, Event, Locked};
 use crate::ctx::{Ctx, SERVICE_ACTOR};
 use crate::domain::capture;
 use crate::domain::order::PaymentPolicy;
-use crate::domain::settlement::{Settlement, settlement};
+use crate::domain::settlement::{Settlement, goods_have_ended, settlement};
 use crate::domain::state::OrderAction;
 use crate::error::{Error, transition};
 use crate::store::payments;
@@ -37,12 +37,11 @@ pub(crate) async fn settle_order(
     order: &mut Locked,
 ) -> Result<(), Error> {
     // Most changes end nothing, which is seen without asking for the payments.
-    if settlement(order, false) == Settlement::Open {
+    if !goods_have_ended(order) {
         return Ok(());
     }
     let ledger = payments::list(conn, order.order_id).await?;
-    let unsettled = ledger.iter().any(|payment| !payment.state.is_settled());
-    let (action, detail) = match settlement(order, unsettled) {
+    let (action, detail) = match settlement(order, &ledger) {
         Settlement::Open => return Ok(()),
         Settlement::Complete => (OrderAction::Complete, "delivered and paid".to_owned()),
         Settlement::Cancel => {

@@ -16,7 +16,7 @@ pub(crate) struct SkipException {
     pub(crate) note: String,
 }
 
-/// Gives a stuck task up, or takes a stuck undo as done.
+/// Gives a stuck task up, or takes a stuck undo as done; neither while nobody knows what a provider did of its payment.
 pub(crate) async fn skip_exception(
     ctx: &Ctx,
     caller: &Caller,
@@ -27,6 +27,8 @@ pub(crate) async fn skip_exception(
         action: "skip_exception",
         exception_id: command.exception_id,
         ruling: Ruling::Skip,
+        payment_id: None,
+        provider_reference: "",
         note: &command.note,
     };
     ctx.db

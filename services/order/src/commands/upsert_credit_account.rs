@@ -1,4 +1,4 @@
-//! Creates an account on terms, or changes its limit and its days to pay.
+//! Creates an account on terms, or changes its limit, its days to pay and its channels.
 
 use oms_core::{Currency, Violations};
 use oms_postgres::idempotency;
@@ -8,6 +8,8 @@ use crate::ctx::{Caller, Ctx};
 use crate::domain::credit::{Book, Credit};
 use crate::error::{Error, check_etag};
 use crate::store::{StoreError, credits};
+
+use super::webhook_filters::check_filters;
 
 const METHOD: &str = "UpsertCreditAccount";
 
@@ -24,6 +26,8 @@ pub(crate) struct UpsertCreditAccount {
     pub(crate) limit: i64,
     /// Days from the invoice until it is due.
     pub(crate) net_days: i32,
+    /// Channels whose orders it pays for; empty for all.
+    pub(crate) channel_ids: Vec<String>,
 }
 
 /// Creates the account or replaces its settings; what is authorized and owed stays.
@@ -53,6 +57,7 @@ async fn upsert(
             StoreError::inconsistent("idempotency", "resource_id", reference).into()
         });
     }
+    check_filters(conn, "account.", &command.channel_ids).await?;
     let now = ctx.now();
     let mut account = Credit {
         book: Book::Terms,
@@ -62,6 +67,7 @@ async fn upsert(
         authorized: 0,
         used: 0,
         net_days: command.net_days,
+        channel_ids: command.channel_ids.clone(),
         version: 1,
         created_at: now,
         updated_at: now,
@@ -78,6 +84,7 @@ async fn upsert(
             account = Credit {
                 ceiling: command.limit,
                 net_days: command.net_days,
+                channel_ids: command.channel_ids.clone(),
                 version: existing.version + 1,
                 updated_at: now,
                 ..existing

@@ -1,4 +1,4 @@
-//! What filters of webhooks may name.
+//! What filters of webhooks, and accounts of credit, may name.
 
 use oms_core::Violations;
 use sqlx::PgConnection;
@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use crate::error::Error;
 use crate::store::channels;
 
-/// Fails when a channel does not exist. `part` is where the filter stands in the request, such as `endpoint.`.
+/// Fails when a channel does not exist. `part` is where the list stands in the request, such as `endpoint.`.
 pub(super) async fn check_filters(
     conn: &mut PgConnection,
     part: &str,

@@ -3,6 +3,9 @@
 use oms_core::{CancellationId, OrderLineId};
 use time::OffsetDateTime;
 
+/// Detail of a payment leg while the authorization is not given up.
+pub(crate) const WAITS_FOR_VOID: &str = "the authorization will be given up";
+
 /// A request to cancel units, with what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cancellation {

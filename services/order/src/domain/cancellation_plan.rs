@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use oms_core::{FulfillmentOrderId, OrderLineId, ReservationId};
 use serde::{Deserialize, Serialize};
 
-use super::cancellation::CancellationLine;
+use super::cancellation::{Cancellation, CancellationLine, WAITS_FOR_VOID};
 use super::release::{FulfillmentOrder, Release, ReleaseLine, ReleaseState};
 use super::reservation::{Reservation, ReservationState};
 
@@ -93,27 +93,33 @@ impl Plan {
                 }
             }
         }
-        let unsent = |batch: &&mut Release| batch.state == ReleaseState::Planned;
-        for line in batches
-            .iter_mut()
-            .filter(unsent)
-            .flat_map(|batch| &mut batch.lines)
-        {
-            let quantity = take(&mut left, line.order_line_id, line.quantity);
-            if quantity > 0 {
-                plan.canceled.push(Units::of(line, quantity));
-                line.quantity -= quantity;
-            }
-        }
-        for batch in batches.iter_mut() {
-            batch.lines.retain(|line| line.quantity > 0);
-        }
+        plan.canceled = take_unsent(&mut left, batches);
         plan.ask = fulfillment_orders
             .iter()
             .filter(|one| !matches!(one.state.as_str(), "CLOSED" | "CANCELED"))
             .map(|one| one.fulfillment_order_id)
             .collect();
         plan
+    }
+
+    /// Takes what is still wanted from batches that were planned since; true when there was something.
+    pub(crate) fn take_planned_since(&mut self, batches: &mut [Release]) -> bool {
+        let mut left = self.still_wanted().into_iter().collect();
+        let taken = take_unsent(&mut left, batches);
+        let some = !taken.is_empty();
+        self.canceled.extend(taken);
+        some
+    }
+
+    /// True when units that are still wanted wait for stock by our copies of the reservations: all that wait were asked for,
+    /// so inventory has stock for these, and its event is on the way.
+    pub(crate) fn is_behind(&self, reservations: &[Reservation]) -> bool {
+        let wanted = self.still_wanted();
+        let mut waiting = reservations
+            .iter()
+            .flat_map(|reservation| &reservation.lines)
+            .filter(|line| line.state == ReservationState::Backordered && line.quantity > 0);
+        waiting.any(|line| wanted.iter().any(|(id, _)| *id == line.order_line_id))
     }
 
     /// Units that are asked for and not canceled yet.
@@ -135,6 +141,36 @@ impl Plan {
         done
     }
 
+    /// Sets state and legs by what was canceled. `refunds` says that money goes back, `voids` that the authorization is given up.
+    pub(crate) fn conclude(&self, cancellation: &mut Cancellation, refunds: bool, voids: bool) {
+        let asked: i64 = cancellation.lines.iter().map(|line| line.quantity).sum();
+        let units: i64 = cancellation.lines.iter().map(|line| line.canceled).sum();
+        let state = match units {
+            0 => "REFUSED",
+            units if units < asked => "PARTIALLY_COMPLETED",
+            _ => "COMPLETED",
+        };
+        state.clone_into(&mut cancellation.state);
+        if units < asked {
+            let detail = format!("{} units are under way already", asked - units);
+            cancellation.set_leg("fulfillment", "REFUSED", &detail);
+        } else {
+            let detail = format!("{} fulfillment orders had nothing to cancel", self.refusals);
+            cancellation.set_leg("fulfillment", "DONE", &detail);
+        }
+        let (leg, detail) = match units {
+            0 => ("REFUSED", "nothing was given back".to_owned()),
+            _ => ("DONE", format!("{units} units given back")),
+        };
+        cancellation.set_leg("reservation", leg, &detail);
+        let (leg, detail) = match (refunds, voids) {
+            (true, _) => ("PENDING", "the money will be refunded"),
+            (false, true) => ("PENDING", WAITS_FOR_VOID),
+            (false, false) => ("DONE", "nothing to give back"),
+        };
+        cancellation.set_leg("payment", leg, detail);
+    }
+
     /// Allocated units to give back, by reservation.
     pub(crate) fn to_release(&self) -> BTreeMap<ReservationId, Vec<Units>> {
         let mut by_reservation: BTreeMap<ReservationId, Vec<Units>> = BTreeMap::new();
@@ -146,6 +182,40 @@ impl Plan {
         }
         by_reservation
     }
+}
+
+/// One row per line and place, as inventory counts each only once.
+pub(crate) fn merged(units: &[Units]) -> Vec<Units> {
+    let mut merged: Vec<Units> = Vec::new();
+    for one in units {
+        let same = merged.iter_mut().find(|known| {
+            known.order_line_id == one.order_line_id
+                && known.location_id == one.location_id
+                && known.lot == one.lot
+        });
+        match same {
+            Some(known) => known.quantity += one.quantity,
+            None => merged.push(one.clone()),
+        }
+    }
+    merged
+}
+
+/// Takes units from batches that were not sent, which leave their batch here.
+fn take_unsent(left: &mut BTreeMap<OrderLineId, i64>, batches: &mut [Release]) -> Vec<Units> {
+    let mut taken = Vec::new();
+    let unsent = |batch: &&mut Release| batch.state == ReleaseState::Planned;
+    for batch in batches.iter_mut().filter(unsent) {
+        for line in &mut batch.lines {
+            let quantity = take(left, line.order_line_id, line.quantity);
+            if quantity > 0 {
+                taken.push(Units::of(line, quantity));
+                line.quantity -= quantity;
+            }
+        }
+        batch.lines.retain(|line| line.quantity > 0);
+    }
+    taken
 }
 
 fn take(left: &mut BTreeMap<OrderLineId, i64>, line: OrderLineId, most: i64) -> i64 {

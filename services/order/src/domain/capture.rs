@@ -11,6 +11,11 @@ use super::payment::{Payment, PaymentKind, PaymentState, by_tender};
 use super::refund::{base_cause, latest, parts, spread};
 use super::renewal::is_superseded;
 
+/// Task that captures money; the key is the order's id, the payload the cause.
+pub(crate) const CAPTURE_PAYMENT_TASK: &str = "capture_payment";
+/// Name of the one that captures a prepaid order.
+pub(crate) const CAPTURE_ORDER: &str = "capture_payment/order";
+
 /// Cause of a capture of a whole order.
 pub(crate) const ORDER_CAUSE: &str = "order";
 

@@ -10,6 +10,8 @@ use super::payment::PaymentKind;
 pub(crate) const REFERENCE_LEN_MAX: usize = 64;
 /// Longest time to pay in days.
 pub(crate) const NET_DAYS_MAX: i32 = 365;
+/// Most channels that an account names.
+pub(crate) const CHANNELS_MAX: usize = 50;
 
 /// What kind of credit; also the name of the payment provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -62,6 +64,8 @@ pub(crate) struct Credit {
     pub(crate) used: i64,
     /// Days from the invoice until it is due.
     pub(crate) net_days: i32,
+    /// Channels whose orders it pays for; empty for all. Store credits name none.
+    pub(crate) channel_ids: Vec<String>,
     /// Version of the settings; the etag.
     pub(crate) version: i64,
     /// When it was created.
@@ -76,6 +80,11 @@ impl Credit {
         self.ceiling
             .saturating_sub(self.authorized)
             .saturating_sub(self.used)
+    }
+
+    /// Whether it pays for orders of a channel.
+    pub(crate) fn is_for(&self, channel_id: &str) -> bool {
+        self.channel_ids.is_empty() || self.channel_ids.iter().any(|one| one == channel_id)
     }
 
     /// Books a payment, or says with which code it is refused. `left` is what is left of the authorization of a capture
@@ -127,6 +136,7 @@ mod tests {
             authorized: 0,
             used: 0,
             net_days: 30,
+            channel_ids: Vec::new(),
             version: 1,
             created_at: OffsetDateTime::UNIX_EPOCH,
             updated_at: OffsetDateTime::UNIX_EPOCH,
@@ -152,6 +162,14 @@ mod tests {
         assert_eq!(account.available(), 50);
         assert_eq!(account.book(Refund, usd(50), Some(50)), Ok(()));
         assert_eq!(account.available(), 100);
+    }
+
+    #[test]
+    fn an_account_that_names_channels_is_for_these_alone() {
+        let mut account = credit(Book::Terms, 100);
+        assert!(account.is_for("web"));
+        account.channel_ids = vec!["app".into(), "b2b".into()];
+        assert!(account.is_for("b2b") && !account.is_for("web"));
     }
 
     #[test]

@@ -42,8 +42,8 @@ impl Subject {
 /// That a subject's personal data was erased.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Erasure {
-    /// Which time it was, from 1: who orders again can be erased again.
-    pub(crate) number: i64,
-    /// When.
+    /// Events that have told of it so far. They rise: who orders again can be erased again.
+    pub(crate) told: i64,
+    /// When, the last time.
     pub(crate) erased_at: OffsetDateTime,
 }

@@ -4,6 +4,7 @@
 //! priced. What has to be asked elsewhere (the channel, which SKUs exist) comes in as [`Known`].
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 
 use oms_core::{Currency, Quantity, Rounding, Sku, Violations, check_card_number, check_free_text};
 use time::OffsetDateTime;
@@ -43,7 +44,7 @@ pub(crate) struct GivenDiscount {
 }
 
 /// A line as the caller gives it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct NewLine {
     /// Reference in the caller's system; may be empty.
     pub(crate) line_reference: String,
@@ -65,8 +66,18 @@ pub(crate) struct NewLine {
     pub(crate) custom_fields: BTreeMap<String, String>,
 }
 
+impl fmt::Debug for NewLine {
+    /// Without what people have written.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewLine")
+            .field("sku", &self.sku)
+            .field("quantity", &self.quantity)
+            .finish_non_exhaustive()
+    }
+}
+
 /// An order as the caller gives it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct NewOrder {
     /// Channel.
     pub(crate) channel_id: String,
@@ -106,6 +117,17 @@ pub(crate) struct NewOrder {
     pub(crate) instructions: String,
     /// The caller's own fields.
     pub(crate) custom_fields: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for NewOrder {
+    /// Without people, what they have written, and what they pay with.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewOrder")
+            .field("channel_id", &self.channel_id)
+            .field("external_reference", &self.external_reference)
+            .field("lines", &self.lines)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A channel as the rules see it.

@@ -4,11 +4,25 @@
 //! the cause `shipment/<id>#2`; the second part of a refund over several captures has `return/<id>/2`, as the second
 //! part of a capture from several tenders has `shipment/<id>/2`.
 
+use uuid::Uuid;
+
 use super::payment::{Payment, PaymentKind, PaymentState};
+
+const GOODWILL: &str = "manual/";
 
 /// The cause without the number of the attempt.
 pub(crate) fn base_cause(cause: &str) -> &str {
     cause.split_once('#').map_or(cause, |(base, _)| base)
+}
+
+/// The cause of a refund that no return and no cancellation asked for.
+pub(crate) fn goodwill_cause(request_id: Uuid) -> String {
+    format!("{GOODWILL}{request_id}")
+}
+
+/// True for the cause of such a refund, or of a part of it.
+pub(crate) fn is_goodwill(cause: &str) -> bool {
+    cause.starts_with(GOODWILL)
 }
 
 /// The last attempt of a cause.

@@ -2,6 +2,7 @@
 
 use oms_core::{FulfillmentOrderId, OrderLineId, ReservationId};
 
+use super::cancellation::Cancellation;
 use super::order::{HoldBlock, Order};
 use super::reservation::{Reservation, ReservationState};
 
@@ -154,10 +155,14 @@ impl ReleaseLine {
     }
 }
 
-/// Why nothing may be handed to fulfillment now; `None` when it may.
+/// Why nothing may be handed to fulfillment now; `None` when it may. What stops it signals the saga when it ends.
 pub(crate) fn blocked(order: &Order) -> Option<&'static str> {
     if order.is_blocked(HoldBlock::ReleaseToNode) {
         return Some("a hold blocks the release");
+    }
+    // It asks only those fulfillment orders that there were when it began.
+    if order.cancellations.iter().any(Cancellation::is_open) {
+        return Some("a cancellation is under way");
     }
     (order.ship_complete && order.has_backorders())
         .then_some("the order ships complete and units wait for stock")

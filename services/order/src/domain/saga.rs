@@ -30,6 +30,33 @@ pub(crate) enum Step {
     Release,
 }
 
+/// How a step that has failed is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Retry {
+    /// Not at all: it asks nobody, so the same would fail again.
+    Never,
+    /// The calls that it makes while it waits are made again, with backoff.
+    Waits,
+    /// Its call is made again under the same id, with backoff.
+    Again,
+    /// What was sent is looked up, with backoff, and sent again under the same key only when it was never seen.
+    LookUp,
+    /// As [`Self::Again`]; that it is late is told by the order's deadline, as no expiry ends it.
+    AgainByDeadline,
+}
+
+impl Retry {
+    /// True when a person has to look: after so many failures in a row, or at once when trying again is in vain.
+    pub(crate) fn gives_up(self, failures: i32, failures_max: i32) -> bool {
+        match self {
+            Self::Never => true,
+            Self::Waits | Self::Again | Self::LookUp | Self::AgainByDeadline => {
+                failures >= failures_max
+            }
+        }
+    }
+}
+
 /// What came of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum StepResult {
@@ -228,6 +255,17 @@ impl Step {
     /// The step that is undone after this one.
     pub(crate) fn preceding(self) -> Option<Self> {
         Self::ALL.into_iter().rev().find(|step| *step < self)
+    }
+
+    /// How it is tried again when it has failed; so is its undoing.
+    pub(crate) fn retry(self) -> Retry {
+        match self {
+            Self::Screen | Self::Source | Self::Reserve | Self::Allocate => Retry::Again,
+            Self::AwaitHolds => Retry::Waits,
+            Self::Authorize => Retry::LookUp,
+            Self::Confirm => Retry::Never,
+            Self::Release => Retry::AgainByDeadline,
+        }
     }
 
     /// True when undoing this step takes a call or a write; the others are passed over.

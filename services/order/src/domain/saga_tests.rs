@@ -150,6 +150,36 @@ fn the_database_knows_the_same_names() {
     assert!(sql.contains(&list(&steps)) && sql.contains(&list(&states)));
 }
 
+/// The table of the documentation says of every step what comes of a failure.
+#[test]
+fn every_step_is_tried_again_as_the_documentation_says() {
+    let documentation = include_str!("../../../../docs/order-to-cash.md");
+    for step in Step::ALL {
+        let cells = |line: &'static str| line.split('|').map(str::trim).collect::<Vec<_>>();
+        let mut rows = documentation.lines().map(cells);
+        let is_of_step =
+            |row: &Vec<&str>| row.len() > 2 && row[1].trim_matches('*') == step.as_str();
+        let row = rows.find(is_of_step).unwrap();
+        let words = match step.retry() {
+            Retry::Never => "-",
+            Retry::Waits => "waits on",
+            Retry::Again => "again",
+            Retry::LookUp => "looked up, never sent blindly",
+            Retry::AgainByDeadline => "again, by a deadline",
+        };
+        assert_eq!(row[row.len() - 2], words, "{step:?}");
+    }
+}
+
+#[test]
+fn a_step_that_asks_nobody_is_left_to_a_person_at_once_and_the_others_after_many_failures() {
+    for step in Step::ALL {
+        let never = step.retry() == Retry::Never;
+        assert_eq!(step.retry().gives_up(1, 60), never, "{step:?}");
+        assert!(step.retry().gives_up(60, 60), "{step:?}");
+    }
+}
+
 #[test]
 fn names_round_trip() {
     for step in Step::ALL {

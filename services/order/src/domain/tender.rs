@@ -4,6 +4,8 @@
 //! comes last.** So stands every order's list, and money is authorized and captured in that order: an order that is worth
 //! less than its total, because stock is short or units were canceled, takes less from the last ones.
 
+use std::fmt;
+
 use oms_core::{Violations, check_free_text};
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +19,7 @@ pub(crate) const TENDERS_MAX: usize = 10;
 const TOKEN_LEN_MAX: usize = 200;
 
 /// What a part of an order is paid with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tender {
     /// Name of the provider.
     pub(crate) provider: String,
@@ -27,8 +29,18 @@ pub(crate) struct Tender {
     pub(crate) amount: Option<i64>,
 }
 
+impl fmt::Debug for Tender {
+    /// Without the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tender")
+            .field("provider", &self.provider)
+            .field("amount", &self.amount)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A tender as the caller gives it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct GivenTender {
     /// Provider as given.
     pub(crate) provider: String,
@@ -36,6 +48,16 @@ pub(crate) struct GivenTender {
     pub(crate) token: String,
     /// Amount; absent for the rest.
     pub(crate) amount: Option<GivenMoney>,
+}
+
+impl fmt::Debug for GivenTender {
+    /// Without the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GivenTender")
+            .field("provider", &self.provider)
+            .field("amount", &self.amount)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The tenders of a checked order, in the order in which money is taken from them.

@@ -19,6 +19,7 @@ pub(crate) fn credit_account(credit: &Credit) -> pb::CreditAccount {
         etag: credit.version.to_string(),
         create_time: Some(time_to_proto(credit.created_at)),
         update_time: Some(time_to_proto(credit.updated_at)),
+        channel_ids: credit.channel_ids.clone(),
     }
 }
 

@@ -63,6 +63,9 @@ fn message(order: &Order, event: &Event) -> Message {
         for line in &mut told.lines {
             line.gift_message.clear();
         }
+        for hold in &mut told.holds {
+            hold.note.clear();
+        }
         Some(told)
     };
     match event {
@@ -79,10 +82,10 @@ fn message(order: &Order, event: &Event) -> Message {
             fulfillment_order_ids: ids.iter().map(FulfillmentOrderId::to_string).collect(),
         }),
         Event::HoldPlaced(placed) => Message::HoldPlaced(pb::HoldPlaced {
-            hold: Some(hold(order_id, placed)),
+            hold: Some(without_note(hold(order_id, placed))),
         }),
         Event::HoldReleased(released) => Message::HoldReleased(pb::HoldReleased {
-            hold: Some(hold(order_id, released)),
+            hold: Some(without_note(hold(order_id, released))),
         }),
         Event::PaymentSettled(settled) => Message::PaymentSettled(pb::PaymentSettled {
             payment: Some(payment(settled)),
@@ -93,5 +96,13 @@ fn message(order: &Order, event: &Event) -> Message {
             order: whole(),
         }),
         Event::Message(message) => (**message).clone(),
+    }
+}
+
+/// Notes are for who works on the order: `GetOrder` tells them, until the customer is erased.
+fn without_note(hold: pb::Hold) -> pb::Hold {
+    pb::Hold {
+        note: String::new(),
+        ..hold
     }
 }

@@ -23,8 +23,12 @@ pub(crate) fn address(address: Address) -> PostalAddress {
     }
 }
 
-/// The type and the bytes of the event that personal data was erased.
-pub(crate) fn customer_erased(subject: &Subject, erasure: &Erasure) -> (&'static str, Vec<u8>) {
+/// The type and the bytes of the event that tells a channel that personal data was erased.
+pub(crate) fn customer_erased(
+    subject: &Subject,
+    erasure: &Erasure,
+    channel_id: &str,
+) -> (&'static str, Vec<u8>) {
     let (customer_id, order_id) = match subject {
         Subject::Customer(customer_id) => (customer_id.clone(), String::new()),
         Subject::Order(order_id) => (String::new(), order_id.to_string()),
@@ -34,6 +38,7 @@ pub(crate) fn customer_erased(subject: &Subject, erasure: &Erasure) -> (&'static
             customer_id,
             order_id,
             erase_time: Some(time_to_proto(erasure.erased_at)),
+            channel_id: channel_id.to_owned(),
         })),
     };
     (message.event_type(), message.encode_to_vec())

@@ -5,17 +5,18 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::HeaderMap;
-use oms_core::Clock;
+use oms_core::{Clock, PaymentId};
 use oms_postgres::Db;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::{Hint, Provider, ProviderRequest, Refusal, Unanswered};
 use crate::ctx::SERVICE_ACTOR;
-use crate::domain::credit::Book;
+use crate::domain::credit::{Book, Credit};
 use crate::domain::payment::{Answer, PaymentKind};
 use crate::error::Error;
 use crate::store::credits::{self, CreditEntry};
+use crate::store::order_channels;
 
 /// A provider on a book of credits.
 pub(crate) struct CreditBook {
@@ -49,6 +50,7 @@ impl CreditBook {
         Unanswered {
             provider: self.book.as_str(),
             detail: error.to_string(),
+            is_silent: false,
         }
     }
 }
@@ -67,6 +69,10 @@ async fn enter(
     };
     if credits::has_entry(conn, book, key).await? {
         return Ok(approved(key));
+    }
+    if kind == PaymentKind::Authorization && !is_open_to(conn, &credit, key).await? {
+        // As for an account that is not there: one channel does not learn which accounts others have.
+        return Ok(declined("CREDIT_UNKNOWN"));
     }
     let parent = request.parent_reference.as_str();
     let left = match kind {
@@ -95,6 +101,18 @@ async fn enter(
     };
     credits::append(conn, &credit, &entry).await?;
     Ok(approved(key))
+}
+
+/// Whether the account pays for the channel of the order whose payment has this key.
+async fn is_open_to(conn: &mut PgConnection, credit: &Credit, key: &str) -> Result<bool, Error> {
+    if credit.channel_ids.is_empty() {
+        return Ok(true);
+    }
+    let Ok(payment_id) = key.parse::<PaymentId>() else {
+        return Ok(false);
+    };
+    let channel = order_channels::of_payment(conn, payment_id).await?;
+    Ok(channel.is_some_and(|channel| credit.is_for(&channel)))
 }
 
 fn approved(key: &str) -> Answer {

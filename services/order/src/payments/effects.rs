@@ -8,7 +8,8 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use tracing::Instrument;
 
-use super::{Provider, ProviderRequest, Unanswered, renewal};
+use super::gate::Place;
+use super::{ProviderRequest, Unanswered, renewal};
 use crate::changes::{self, Change, Event, Locked};
 use crate::ctx::{Ctx, SERVICE_ACTOR};
 use crate::domain::order::Order;
@@ -58,6 +59,8 @@ pub(crate) enum Ran {
     Settled,
     /// It is not known what the provider did. Run it again later.
     InDoubt(String),
+    /// The provider has enough to do, or is left alone for a moment; why. Run it again later.
+    NotAsked(String),
 }
 
 /// What is known of a payment that is not to be sent any more.
@@ -92,8 +95,13 @@ async fn find_out(ctx: &Ctx, payment: &Payment) -> Result<Found, Error> {
     let Some(provider) = ctx.providers.get(&payment.provider) else {
         return Ok(Found::Unknown(format!("no provider {}", payment.provider)));
     };
+    let mut place = match provider.enter().await {
+        Ok(place) => place,
+        Err(why) => return Ok(Found::Unknown(why)),
+    };
     let request = request(ctx, payment).await?;
-    Ok(match provider.lookup(payment.kind, &request).await {
+    let lookup = place.provider().lookup(payment.kind, &request);
+    Ok(match place.ask(lookup).await {
         Ok(Some(answer)) => Found::Answer(answer),
         Ok(None) => Found::NotSeen {
             since: payment.updated_at,
@@ -108,8 +116,13 @@ async fn abandon(ctx: &Ctx, payment: &Payment) -> Result<Option<String>, Error> 
     let Some(provider) = ctx.providers.get(&payment.provider) else {
         return Ok(Some(format!("no provider {}", payment.provider)));
     };
+    let mut place = match provider.enter().await {
+        Ok(place) => place,
+        Err(why) => return Ok(Some(why)),
+    };
     let request = request(ctx, payment).await?;
-    let abandoned = provider.abandon(&request).await;
+    let abandon = place.provider().abandon(&request);
+    let abandoned = place.ask(abandon).await;
     Ok(abandoned.err().map(|unanswered| unanswered.to_string()))
 }
 
@@ -134,7 +147,7 @@ pub(crate) async fn settle_unwanted(ctx: &Ctx, payment: &Payment) -> Result<Opti
         }
         Found::Unknown(detail) => return Ok(Some(detail)),
     };
-    // Rows of earlier versions may be PLANNED again though they were sent once.
+    // The reconciler of earlier versions made PLANNED of what had been sent.
     if let Some(doubt) = abandon(ctx, payment).await? {
         return Ok(Some(doubt));
     }
@@ -239,10 +252,16 @@ async fn run_in_span(ctx: &Ctx, payment: &Payment, fresh: bool) -> Result<Ran, E
             code: "provider_unknown".to_owned(),
         }));
     };
-    if !fresh && let Some(ran) = look_before_sending(ctx, payment, provider.as_ref()).await? {
+    let mut place = match provider.enter().await {
+        Ok(place) => place,
+        // Nothing was sent by this run, so nothing is written: the effect is what it was.
+        Err(why) => return Ok(Ran::NotAsked(why)),
+    };
+    if !fresh && let Some(ran) = look_before_sending(ctx, payment, &mut place).await? {
         return Ok(ran);
     }
     let request = request(ctx, payment).await?;
+    let provider = place.provider();
     let call = async {
         match payment.kind {
             PaymentKind::Authorization => provider.authorize(&request).await,
@@ -252,15 +271,20 @@ async fn run_in_span(ctx: &Ctx, payment: &Payment, fresh: bool) -> Result<Ran, E
         }
     };
     let patience = Duration::from_millis(ctx.config.payments.timeout_ms);
-    ctx.failpoint(payment.kind.action(), "sent");
-    let answer = tokio::time::timeout(patience, call).await;
-    ctx.failpoint(payment.kind.action(), "answered");
-    let answer = answer.unwrap_or_else(|_| {
-        Err(Unanswered {
-            provider: provider.name(),
-            detail: format!("nothing within {} ms", patience.as_millis()),
+    let call = async {
+        let answer = tokio::time::timeout(patience, call).await;
+        answer.unwrap_or_else(|_| {
+            Err(Unanswered {
+                provider: provider.name(),
+                detail: format!("nothing within {} ms", patience.as_millis()),
+                is_silent: true,
+            })
         })
-    });
+    };
+    ctx.failpoint(payment.kind.action(), "sent");
+    let answer = place.ask(call).await;
+    ctx.failpoint(payment.kind.action(), "answered");
+    drop(place);
     match answer {
         Ok(answer) => Ok(Ran::Answered(answer)),
         Err(unanswered) => doubt(ctx, payment, &unanswered).await,
@@ -271,7 +295,7 @@ async fn run_in_span(ctx: &Ctx, payment: &Payment, fresh: bool) -> Result<Ran, E
 async fn look_before_sending(
     ctx: &Ctx,
     payment: &Payment,
-    provider: &dyn Provider,
+    place: &mut Place<'_>,
 ) -> Result<Option<Ran>, Error> {
     let payment_id = payment.payment_id;
     let state = {
@@ -280,7 +304,7 @@ async fn look_before_sending(
     };
     match state {
         Some(EffectState::Planned) => Ok(take(ctx, payment).await?),
-        Some(EffectState::Sent | EffectState::InDoubt) => reconcile(ctx, payment, provider).await,
+        Some(EffectState::Sent | EffectState::InDoubt) => reconcile(ctx, payment, place).await,
         Some(EffectState::Confirmed | EffectState::Failed) => Ok(Some(Ran::Settled)),
         None => Err(StoreError::inconsistent("effects", "payment_id", payment_id).into()),
     }
@@ -343,10 +367,11 @@ fn ran_by_other(taken: bool) -> Option<Ran> {
 async fn reconcile(
     ctx: &Ctx,
     payment: &Payment,
-    provider: &dyn Provider,
+    place: &mut Place<'_>,
 ) -> Result<Option<Ran>, Error> {
     let request = request(ctx, payment).await?;
-    match provider.lookup(payment.kind, &request).await {
+    let lookup = place.provider().lookup(payment.kind, &request);
+    match place.ask(lookup).await {
         Ok(Some(answer)) => Ok(Some(Ran::Answered(answer))),
         Err(unanswered) => Ok(Some(doubt(ctx, payment, &unanswered).await?)),
         Ok(None) => take_again(ctx, payment).await,

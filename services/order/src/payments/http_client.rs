@@ -38,6 +38,13 @@ pub(super) struct HttpAnswer {
     pub(super) body: Bytes,
 }
 
+impl HttpAnswer {
+    /// True when the other side is in trouble with everybody, not with this request: it is down, or asked too much.
+    pub(super) fn is_of_trouble(&self) -> bool {
+        self.status.is_server_error() || self.status == StatusCode::TOO_MANY_REQUESTS
+    }
+}
+
 impl HttpClient {
     /// A client for `http://` that waits this long for a whole answer.
     pub(super) fn plain(patience: Duration) -> Self {

@@ -9,10 +9,13 @@
 //! 3. [`effects::record`] writes the answer with the event, in the transaction that acts on it.
 //!
 //! A crash between 2 and 3 leaves SENT: whoever comes next, at the latest [`reconciler`], finds out.
+//!
+//! Every provider outside is asked through a gate ([`gate`]): one that hangs holds up its own orders and nobody else's.
 
 pub(crate) mod cash_on_delivery;
 pub(crate) mod credit;
 pub(crate) mod effects;
+mod gate;
 mod http_client;
 pub(crate) mod reconciler;
 pub(crate) mod renewal;
@@ -29,6 +32,8 @@ use oms_core::Money;
 use serde::Deserialize;
 use time::OffsetDateTime;
 
+use self::gate::Gated;
+use crate::config::PaymentsConfig;
 use crate::domain::payment::{Answer, PaymentKind};
 
 /// What is asked of a provider.
@@ -52,6 +57,8 @@ pub(crate) struct Unanswered {
     pub(crate) provider: &'static str,
     /// What was seen instead, for operators.
     pub(crate) detail: String,
+    /// Nothing intelligible came at all: others who ask will not hear either. False of an answer that leaves this one call open.
+    pub(crate) is_silent: bool,
 }
 
 /// What a webhook says: look into this effect.
@@ -135,6 +142,10 @@ impl std::fmt::Debug for Secret {
 pub(crate) trait Provider: Send + Sync {
     /// Name by which orders choose it.
     fn name(&self) -> &'static str;
+    /// True when it is asked over the network: it may hang, and has a gate.
+    fn is_remote(&self) -> bool {
+        false
+    }
     /// Sets money aside.
     async fn authorize(&self, request: &ProviderRequest) -> Result<Answer, Unanswered>;
     /// Takes money that was set aside, all or a part.
@@ -164,21 +175,22 @@ pub(crate) trait Provider: Send + Sync {
 
 /// The providers that are configured.
 #[derive(Clone)]
-pub(crate) struct Providers(Arc<[Arc<dyn Provider>]>);
+pub(crate) struct Providers(Arc<[Gated]>);
 
 impl Providers {
-    /// These providers.
-    pub(crate) fn new(providers: Vec<Arc<dyn Provider>>) -> Self {
-        Self(providers.into())
+    /// These providers, those outside behind gates with the configured limits.
+    pub(crate) fn new(providers: Vec<Arc<dyn Provider>>, config: &PaymentsConfig) -> Self {
+        let gated = providers.into_iter();
+        Self(gated.map(|one| Gated::new(one, config)).collect())
     }
 
     /// The provider with this name.
-    pub(crate) fn get(&self, name: &str) -> Option<&Arc<dyn Provider>> {
-        self.0.iter().find(|provider| provider.name() == name)
+    pub(crate) fn get(&self, name: &str) -> Option<&Gated> {
+        self.0.iter().find(|one| one.provider().name() == name)
     }
 
     /// Names of all.
     pub(crate) fn names(&self) -> Vec<&'static str> {
-        self.0.iter().map(|provider| provider.name()).collect()
+        self.0.iter().map(|one| one.provider().name()).collect()
     }
 }

@@ -2,21 +2,27 @@
 //!
 //! Whoever drives a payment asks the provider itself when it runs again. The reconciler is for the rest:
 //! it takes effects that were sent a while ago and are not settled, asks by key, writes the answer, and
-//! wakes the saga. What the provider never saw goes back to PLANNED for its driver to send.
+//! lets go on what waits for it. What the provider has not seen stays in doubt, never PLANNED: it was sent, and whoever
+//! drives it asks again before it is sent again, under the same key ([`super::effects::run`]).
 
 use std::time::Duration;
 
 use oms_core::PaymentId;
+use oms_postgres::tasks;
+use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::effects::{self as runner};
+use super::gate::Gated;
 use crate::changes;
 use crate::ctx::{Ctx, SERVICE_ACTOR};
 use crate::domain::payment::{Answer, Payment};
+use crate::domain::ruling::asked_by_task;
+use crate::domain::saga::{Saga, SagaState, Step};
 use crate::error::Error;
 use crate::store::effects::{self, EffectState};
-use crate::store::{payments, sagas, webhooks};
+use crate::store::{payments, sagas, stuck_tasks, webhooks};
 
 /// Effects that one round takes.
 const BATCH: i64 = 50;
@@ -79,15 +85,29 @@ async fn reconcile(ctx: &Ctx, payment_id: PaymentId) -> Result<(), Error> {
     let Some(provider) = ctx.providers.get(&payment.provider) else {
         return Ok(());
     };
-    let request = runner::request(ctx, &payment).await?;
-    let answer = match provider.lookup(payment.kind, &request).await {
-        Ok(answer) => answer,
-        Err(unanswered) => {
-            tracing::warn!(error = %unanswered, payment_id = %payment_id, "payment still in doubt");
-            return Ok(());
+    match look_up(ctx, provider, &payment).await? {
+        Ok(answer) => write(ctx, &payment, answer.as_ref()).await,
+        Err(doubt) => {
+            tracing::warn!(error = doubt, payment_id = %payment_id, "payment still in doubt");
+            Ok(())
         }
+    }
+}
+
+/// Asks a provider what became of a payment; `Err` says why that is not known.
+async fn look_up(
+    ctx: &Ctx,
+    provider: &Gated,
+    payment: &Payment,
+) -> Result<Result<Option<Answer>, String>, Error> {
+    let mut place = match provider.enter().await {
+        Ok(place) => place,
+        Err(why) => return Ok(Err(why)),
     };
-    write(ctx, &payment, answer.as_ref()).await
+    let request = runner::request(ctx, payment).await?;
+    let lookup = place.provider().lookup(payment.kind, &request);
+    let answer = place.ask(lookup).await;
+    Ok(answer.map_err(|unanswered| unanswered.to_string()))
 }
 
 /// What looking into an effect came to.
@@ -110,15 +130,14 @@ pub(super) async fn look_into(ctx: &Ctx, provider: &str, key: &str) -> Result<Lo
     let Some(adapter) = ctx.providers.get(provider) else {
         return Ok(Looked::NothingNew);
     };
-    let request = runner::request(ctx, &payment).await?;
-    match adapter.lookup(payment.kind, &request).await {
+    match look_up(ctx, adapter, &payment).await? {
         Ok(Some(answer)) => {
             write(ctx, &payment, Some(&answer)).await?;
             Ok(Looked::Settled)
         }
         Ok(None) => Ok(Looked::NothingNew),
-        Err(unanswered) => {
-            tracing::warn!(error = %unanswered, payment_id = %payment.payment_id, "payment still in doubt");
+        Err(doubt) => {
+            tracing::warn!(error = doubt, payment_id = %payment.payment_id, "payment still in doubt");
             Ok(Looked::Unanswered)
         }
     }
@@ -138,26 +157,45 @@ async fn hinted(ctx: &Ctx, provider: &str, key: &str) -> Result<Option<Payment>,
     Ok(payment.filter(|payment| payment.provider == provider))
 }
 
-/// Writes what the provider said of a payment, or that it has never seen it, and wakes the saga.
+/// Writes what the provider said of a payment, and lets go on what waits for it. Where it has not seen the payment, its saga
+/// is woken to bring it once more.
 async fn write(ctx: &Ctx, payment: &Payment, answer: Option<&Answer>) -> Result<(), Error> {
     ctx.db
         .run_tx("reconcile_payment", |tx| {
             Box::pin(async move {
                 let conn = tx.conn();
                 let mut order = changes::lock(conn, payment.order_id).await?;
-                match answer {
-                    Some(answer) => {
-                        runner::record(conn, ctx, &mut order, payment, answer, SERVICE_ACTOR)
-                            .await?;
-                    }
-                    None => {
-                        effects::mark_planned_again(conn, payment.payment_id, ctx.now()).await?;
-                    }
+                if let Some(answer) = answer {
+                    let actor = SERVICE_ACTOR;
+                    runner::record(conn, ctx, &mut order, payment, answer, actor).await?;
+                    free(conn, ctx, payment).await?;
                 }
                 Ok::<_, Error>(sagas::signal(conn, payment.order_id, ctx.now()).await?)
             })
         })
         .await?;
     ctx.wake_sagas();
+    Ok(())
+}
+
+/// What was left to a person because nobody knew what the provider did goes on by itself now that it is known: tasks, and
+/// the saga at its authorization. The order is locked.
+async fn free(conn: &mut PgConnection, ctx: &Ctx, payment: &Payment) -> Result<(), Error> {
+    let order_id = payment.order_id;
+    let stuck = stuck_tasks::of_order(conn, order_id).await?;
+    if !stuck.is_empty() {
+        let ledger = payments::list(conn, order_id).await?;
+        for task in stuck {
+            let asked = asked_by_task(&task.kind, &task.cause, &ledger);
+            if asked.iter().any(|one| one.payment_id == payment.payment_id) {
+                tasks::retry(conn, task.id).await?;
+            }
+        }
+    }
+    let saga = sagas::load(conn, order_id).await?;
+    let is_stuck = |saga: &Saga| saga.state == SagaState::Stuck && saga.step == Step::Authorize;
+    if saga.as_ref().is_some_and(is_stuck) {
+        sagas::retry_stuck(conn, order_id, ctx.now()).await?;
+    }
     Ok(())
 }

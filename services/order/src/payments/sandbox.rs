@@ -92,7 +92,7 @@ impl Sandbox {
         let body = serde_json::to_vec(asked).map_err(|error| unanswered(error.to_string()))?;
         let url = format!("{}{path}", self.url);
         let answered = self.http.send(Method::POST, &url, &headers, body).await;
-        let answer = answered.map_err(unanswered)?;
+        let answer = answered.map_err(silent)?;
         match answer.status {
             StatusCode::OK | StatusCode::PAYMENT_REQUIRED => Ok(read::<Charge>(&answer)?.into()),
             _ => Err(unexpected(&answer)),
@@ -133,13 +133,24 @@ fn read<T: DeserializeOwned>(answer: &HttpAnswer) -> Result<T, Unanswered> {
 fn unexpected(answer: &HttpAnswer) -> Unanswered {
     let body = String::from_utf8_lossy(&answer.body);
     let start: String = body.chars().take(200).collect();
-    unanswered(format!("{}: {start}", answer.status))
+    Unanswered {
+        is_silent: answer.is_of_trouble(),
+        ..unanswered(format!("{}: {start}", answer.status))
+    }
 }
 
 fn unanswered(detail: String) -> Unanswered {
     Unanswered {
         provider: NAME,
         detail,
+        is_silent: false,
+    }
+}
+
+fn silent(detail: String) -> Unanswered {
+    Unanswered {
+        is_silent: true,
+        ..unanswered(detail)
     }
 }
 
@@ -147,6 +158,10 @@ fn unanswered(detail: String) -> Unanswered {
 impl Provider for Sandbox {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn is_remote(&self) -> bool {
+        true
     }
 
     async fn authorize(&self, request: &ProviderRequest) -> Result<Answer, Unanswered> {
@@ -178,7 +193,7 @@ impl Provider for Sandbox {
         // The key is an id: nothing in it needs escaping.
         let url = format!("{}/v1/charges?key={}", self.url, request.idempotency_key);
         let answered = self.http.send(Method::GET, &url, &[], Vec::new()).await;
-        let answer = answered.map_err(unanswered)?;
+        let answer = answered.map_err(silent)?;
         if answer.status != StatusCode::OK {
             return Err(unexpected(&answer));
         }

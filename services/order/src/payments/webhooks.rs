@@ -62,7 +62,7 @@ async fn receive(
             _ => Refusal::Malformed,
         })?;
         let adapter = ctx.providers.get(&provider);
-        let adapter = adapter.ok_or(Refusal::UnknownProvider)?;
+        let adapter = adapter.ok_or(Refusal::UnknownProvider)?.provider();
         let hint = adapter.webhook(&headers, &body, ctx.now())?;
         take(&ctx, adapter.name(), &hint).await
     };

@@ -40,7 +40,10 @@ pub(crate) async fn erase(
     if !open.is_empty() {
         return Err(Error::OpenOrders { open });
     }
-    data_keys::erase(conn, key_id, actor, ctx.now()).await?;
+    let channels = personal_texts::channels(conn, subject).await?;
+    // Nobody has that many channels.
+    let told = i32::try_from(channels.len()).unwrap_or(i32::MAX);
+    data_keys::erase(conn, key_id, actor, ctx.now(), told).await?;
     personal_texts::clear(conn, subject).await?;
     let trace = TraceContext::current();
     let trace_id = trace.trace_id().unwrap_or_default();
@@ -49,7 +52,12 @@ pub(crate) async fn erase(
     let erasure = data_keys::erasures(conn, subject).await?;
     let erasure =
         erasure.ok_or_else(|| StoreError::inconsistent("data_keys", "erased_at", key_id))?;
-    outbox::append(conn, &event(ctx, actor, subject, &erasure)).await?;
+    let first = erasure.told - i64::from(told) + 1;
+    let events: Vec<NewEvent> = (first..)
+        .zip(channels)
+        .map(|(version, channel_id)| event(ctx, actor, subject, &erasure, version, channel_id))
+        .collect();
+    outbox::append_all(conn, &events).await?;
     Ok(erasure)
 }
 
@@ -61,17 +69,28 @@ async fn seal_rest(ctx: &Ctx, conn: &mut PgConnection, subject: &Subject) -> Res
     Ok(())
 }
 
-fn event(ctx: &Ctx, actor: &str, subject: &Subject, erasure: &Erasure) -> NewEvent {
-    let (event_type, payload) = messages::customer_erased(subject, erasure);
+/// There is one per channel: who is bound to channels, or asks for some, has copies of their orders and must hear of it.
+fn event(
+    ctx: &Ctx,
+    actor: &str,
+    subject: &Subject,
+    erasure: &Erasure,
+    version: i64,
+    channel_id: String,
+) -> NewEvent {
+    let (event_type, payload) = messages::customer_erased(subject, erasure, &channel_id);
     NewEvent {
         event_id: ctx.id(),
         aggregate_type: "customer",
         aggregate_id: subject.id(),
-        aggregate_version: erasure.number,
+        aggregate_version: version,
         event_type,
         payload,
         actor: actor.to_owned(),
         occurred_at: erasure.erased_at,
-        attributes: Attributes::default(),
+        attributes: Attributes {
+            channel_id: Some(channel_id),
+            ..Attributes::default()
+        },
     }
 }

@@ -11,13 +11,14 @@ use crate::domain::address::Address;
 use crate::domain::erasure::Subject;
 use crate::domain::list::OrderFilter;
 use crate::domain::order::Order;
+use crate::domain::timeline::TimelineRow;
 use crate::error::Error;
 use crate::messages;
 use crate::privacy;
 use crate::store::{addresses, data_keys, invoices, lists, orders, payments, timeline};
 
-/// Most timeline entries of an order.
-const ENTRIES_MAX: i64 = 1_000;
+/// Timeline entries that are read at once.
+const ENTRIES_AT_ONCE: i64 = 1_000;
 /// Position of an order in the list.
 type Position = (OffsetDateTime, Uuid);
 
@@ -75,7 +76,7 @@ async fn one(ctx: &Ctx, conn: &mut PgConnection, order: &Order) -> Result<Custom
     };
     let payments = payments::list(conn, order.order_id).await?;
     let invoices = invoices::list(conn, order.order_id).await?;
-    let entries = timeline::list(conn, order.order_id, 0, ENTRIES_MAX).await?;
+    let entries = whole_timeline(conn, order.order_id).await?;
     Ok(CustomerOrder {
         order: Some(messages::order(order)),
         erased: ship_to.is_none(),
@@ -88,6 +89,23 @@ async fn one(ctx: &Ctx, conn: &mut PgConnection, order: &Order) -> Result<Custom
             .collect(),
         timeline: entries.into_iter().map(messages::timeline_entry).collect(),
     })
+}
+
+/// Everything that happened to the order: what is left out of an export is not told to the customer.
+async fn whole_timeline(
+    conn: &mut PgConnection,
+    order_id: OrderId,
+) -> Result<Vec<TimelineRow>, Error> {
+    let mut all: Vec<TimelineRow> = Vec::new();
+    loop {
+        let after = all.last().map_or(0, |entry| entry.sequence);
+        let page = timeline::list(conn, order_id, after, ENTRIES_AT_ONCE).await?;
+        let is_full = i64::try_from(page.len()) == Ok(ENTRIES_AT_ONCE);
+        all.extend(page);
+        if !is_full {
+            return Ok(all);
+        }
+    }
 }
 
 /// The address; `None` once it is erased.

@@ -8,7 +8,8 @@ use crate::domain::stage::{AtRisk, Stage};
 use crate::error::Error;
 use crate::store::stages;
 
-/// The most urgent first, after a position: those that are due within this time, or as soon as the configuration says.
+/// The most urgent first, after a position: those that are due within this time, or those that are at risk as the configuration
+/// says.
 pub(crate) async fn list_at_risk(
     ctx: &Ctx,
     stage: Option<Stage>,
@@ -16,8 +17,12 @@ pub(crate) async fn list_at_risk(
     after: Option<(OffsetDateTime, Uuid)>,
     limit: i64,
 ) -> Result<Vec<AtRisk>, Error> {
-    let within = within.unwrap_or_else(|| ctx.config.deadlines.at_risk());
-    let until = ctx.now().saturating_add(within);
+    let now = ctx.now();
+    let (within, half) = match within {
+        Some(within) => (within, None),
+        None => (ctx.config.deadlines.at_risk(), Some(now)),
+    };
+    let until = now.saturating_add(within);
     let mut conn = ctx.db.read().await?;
-    Ok(stages::due(&mut conn, until, stage, after, limit).await?)
+    Ok(stages::due(&mut conn, until, half, stage, after, limit).await?)
 }

@@ -13,6 +13,11 @@ use crate::domain::saga::{Entry, Next, SagaState, StepResult, undo_from};
 use crate::store::reservations;
 
 impl Run {
+    /// Unwinds an order whose time was up while its saga waited for a person.
+    pub(super) async fn expire(&mut self, ctx: &Ctx) -> Result<Flow, Lost> {
+        self.commit(ctx, &Done::of(StepResult::NotYet)).await
+    }
+
     /// Commits the result of a step.
     pub(super) async fn commit(&mut self, ctx: &Ctx, done: &Done) -> Result<Flow, Lost> {
         let run = &*self;
@@ -124,6 +129,7 @@ impl Run {
         let mut saga = self.lock_saga(conn).await?;
         let undoing = saga.state == SagaState::Undoing;
         let expired = now >= saga.expires_at;
+        let failures_max = ctx.config.saga.failures_max;
         saga.failures = saga.failures.saturating_add(1);
         message.clone_into(&mut saga.last_error);
         let outcome = if undoing { "UNDO_FAILED" } else { "FAILED" };
@@ -132,7 +138,7 @@ impl Run {
         let what_next = saga.next(&StepResult::NotYet, expired);
         if !undoing && matches!(what_next, Next::Undo(..)) {
             saga.follow(what_next, None, false, now, &mut ledger);
-        } else if hopeless || saga.failures >= ctx.config.saga.failures_max {
+        } else if hopeless || saga.step.retry().gives_up(saga.failures, failures_max) {
             saga.state = SagaState::Stuck;
         } else {
             saga.next_run_at = now + backoff(ctx, saga.failures);

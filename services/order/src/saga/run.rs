@@ -222,8 +222,11 @@ impl Run {
     }
 
     async fn advance(&mut self, ctx: &Ctx) -> Result<Flow, Lost> {
-        if self.saga.state == SagaState::Undoing {
-            return self.undo(ctx).await;
+        match self.saga.state {
+            SagaState::Undoing => return self.undo(ctx).await,
+            // Nobody claims it but when its order has expired.
+            SagaState::Stuck => return self.expire(ctx).await,
+            SagaState::Running | SagaState::Waiting | SagaState::Done => {}
         }
         let step = self.saga.step.as_str();
         ctx.failpoint(step, "begins");

@@ -28,8 +28,8 @@ pub(crate) struct CreditEntry<'a> {
 pub(crate) async fn insert(conn: &mut PgConnection, credit: &Credit) -> Result<bool, StoreError> {
     let inserted = sqlx::query!(
         "INSERT INTO credits (book, reference, currency, ceiling, authorized, used, net_days, version,
-             created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+             created_at, updated_at, channel_ids)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
          ON CONFLICT ON CONSTRAINT credits_pkey DO NOTHING",
         credit.book.as_str(),
         credit.reference,
@@ -41,6 +41,7 @@ pub(crate) async fn insert(conn: &mut PgConnection, credit: &Credit) -> Result<b
         credit.version,
         credit.created_at,
         credit.updated_at,
+        &credit.channel_ids,
     )
     .execute(conn)
     .await?;
@@ -56,7 +57,7 @@ pub(crate) async fn load(
     let row = sqlx::query_as!(
         CreditRow,
         "SELECT book, reference, currency, ceiling, authorized, used, net_days, version, created_at,
-             updated_at
+             updated_at, channel_ids
          FROM credits WHERE book = $1 AND reference = $2",
         book.as_str(),
         reference
@@ -91,7 +92,7 @@ pub(crate) async fn lock(
 pub(crate) async fn save(conn: &mut PgConnection, credit: &Credit) -> Result<(), StoreError> {
     sqlx::query!(
         "UPDATE credits SET ceiling = $3, authorized = $4, used = $5, net_days = $6, version = $7,
-             updated_at = $8
+             updated_at = $8, channel_ids = $9
          WHERE book = $1 AND reference = $2",
         credit.book.as_str(),
         credit.reference,
@@ -101,6 +102,7 @@ pub(crate) async fn save(conn: &mut PgConnection, credit: &Credit) -> Result<(),
         credit.net_days,
         credit.version,
         credit.updated_at,
+        &credit.channel_ids,
     )
     .execute(conn)
     .await?;
@@ -181,6 +183,7 @@ struct CreditRow {
     version: i64,
     created_at: OffsetDateTime,
     updated_at: OffsetDateTime,
+    channel_ids: Vec<String>,
 }
 
 impl TryFrom<CreditRow> for Credit {
@@ -196,6 +199,7 @@ impl TryFrom<CreditRow> for Credit {
             authorized: row.authorized,
             used: row.used,
             net_days: row.net_days,
+            channel_ids: row.channel_ids,
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,

@@ -141,33 +141,35 @@ pub(crate) async fn rewrap(
     Ok(())
 }
 
-/// Forgets a key that this transaction has locked.
+/// Forgets a key that this transaction has locked; so many events tell of it.
 pub(crate) async fn erase(
     conn: &mut PgConnection,
     key_id: Uuid,
     actor: &str,
     now: OffsetDateTime,
+    told: i32,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "UPDATE data_keys SET master_key_id = NULL, wrapped = NULL, erased_at = $2, erased_by = $3
+        "UPDATE data_keys SET master_key_id = NULL, wrapped = NULL, erased_at = $2, erased_by = $3, told = $4
          WHERE key_id = $1",
         key_id,
         now,
-        actor
+        actor,
+        told
     )
     .execute(conn)
     .await?;
     Ok(())
 }
 
-/// How often the subject was erased, and the last time.
+/// How many events told of the subject's erasures, and the last time.
 pub(crate) async fn erasures(
     conn: &mut PgConnection,
     subject: &Subject,
 ) -> Result<Option<Erasure>, StoreError> {
     let (customer_id, order_id) = subject.columns();
     let row = sqlx::query!(
-        r#"SELECT count(*) AS "count!", max(erased_at) AS last FROM data_keys
+        r#"SELECT coalesce(sum(told), 0)::int8 AS "told!", max(erased_at) AS last FROM data_keys
            WHERE erased_at IS NOT NULL AND ((customer_id = $1 AND customer_id <> '') OR order_id = $2)"#,
         customer_id,
         order_id
@@ -175,7 +177,7 @@ pub(crate) async fn erasures(
     .fetch_one(conn)
     .await?;
     Ok(row.last.map(|erased_at| Erasure {
-        number: row.count,
+        told: row.told,
         erased_at,
     }))
 }

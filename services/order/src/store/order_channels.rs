@@ -1,6 +1,6 @@
 //! Channels of orders and of what belongs to them.
 
-use oms_core::{AddressId, HoldId, InvoiceId, OrderId};
+use oms_core::{AddressId, HoldId, InvoiceId, OrderId, PaymentId};
 use sqlx::PgConnection;
 
 use super::StoreError;
@@ -50,6 +50,19 @@ pub(crate) async fn of_invoice(
     let found = sqlx::query_scalar!(
         "SELECT o.channel_id FROM invoices AS i JOIN orders AS o USING (order_id)
          WHERE i.invoice_id = $1",
+        id.uuid()
+    );
+    Ok(found.fetch_optional(conn).await?)
+}
+
+/// Channel of the order of a payment.
+pub(crate) async fn of_payment(
+    conn: &mut PgConnection,
+    id: PaymentId,
+) -> Result<Option<String>, StoreError> {
+    let found = sqlx::query_scalar!(
+        "SELECT o.channel_id FROM payments AS p JOIN orders AS o USING (order_id)
+         WHERE p.payment_id = $1",
         id.uuid()
     );
     Ok(found.fetch_optional(conn).await?)

@@ -169,13 +169,14 @@ fn due(order: &Order) -> (&'static str, Option<OffsetDateTime>) {
     })
 }
 
-/// Locks an order against every other writer and reads it.
+/// Locks an order against every other writer and reads it. The key stays free, as it never changes: whoever writes a row
+/// that refers to the order, such as a saga, does not wait for whoever has it locked and waits for the saga.
 pub(crate) async fn lock(
     conn: &mut PgConnection,
     order_id: OrderId,
 ) -> Result<Option<Order>, StoreError> {
     let locked = sqlx::query_scalar!(
-        "SELECT order_id FROM orders WHERE order_id = $1 FOR UPDATE",
+        "SELECT order_id FROM orders WHERE order_id = $1 FOR NO KEY UPDATE",
         order_id.uuid()
     )
     .fetch_optional(&mut *conn)
@@ -202,7 +203,7 @@ pub(crate) async fn lock_all(
     order_ids: &[Uuid],
 ) -> Result<Vec<Uuid>, oms_postgres::Error> {
     let locked = sqlx::query_scalar!(
-        "SELECT order_id FROM orders WHERE order_id = ANY($1) ORDER BY order_id FOR UPDATE",
+        "SELECT order_id FROM orders WHERE order_id = ANY($1) ORDER BY order_id FOR NO KEY UPDATE",
         order_ids
     )
     .fetch_all(conn)

@@ -113,6 +113,25 @@ pub(crate) async fn list(
     rows.into_iter().map(Payment::try_from).collect()
 }
 
+/// The transactions of these orders that have no answer, oldest first.
+pub(crate) async fn list_open(
+    conn: &mut PgConnection,
+    orders: &[OrderId],
+) -> Result<Vec<Payment>, StoreError> {
+    let orders: Vec<Uuid> = orders.iter().map(|order_id| order_id.uuid()).collect();
+    let rows = sqlx::query_as!(
+        PaymentRow,
+        "SELECT payment_id, order_id, kind, state, amount, currency, tender, provider, provider_reference,
+             parent_payment_id, cause, failure_code, expires_at, actor, created_at, updated_at
+         FROM payments WHERE order_id = ANY($1) AND state NOT IN ('SUCCEEDED', 'FAILED')
+         ORDER BY created_at, tender, payment_id",
+        &orders
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(Payment::try_from).collect()
+}
+
 /// Sums of an order's succeeded transactions, as [`crate::domain::order::Order::money`] holds them.
 pub(crate) async fn money(
     conn: &mut PgConnection,
@@ -135,6 +154,20 @@ pub(crate) async fn money(
         row.voided,
         row.refunded,
     ]))
+}
+
+/// Whether one of these tasks is not done: it waits for its turn, or for a person.
+pub(crate) async fn has_open_task(
+    conn: &mut PgConnection,
+    tasks: &[Uuid],
+) -> Result<bool, StoreError> {
+    let open = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM tasks WHERE id = ANY($1) AND state <> 'DONE') AS "open!""#,
+        tasks
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(open)
 }
 
 struct PaymentRow {

@@ -17,7 +17,7 @@ pub(crate) async fn lock_orders(
     let (customer_id, order_id) = subject.columns();
     sqlx::query!(
         "SELECT FROM orders WHERE (customer_id = $1 AND customer_id <> '') OR order_id = $2
-         ORDER BY order_id FOR UPDATE",
+         ORDER BY order_id FOR NO KEY UPDATE",
         customer_id,
         order_id
     )
@@ -50,7 +50,26 @@ pub(crate) async fn open_orders(
     Ok(open.into_iter().map(OrderId::new).collect())
 }
 
-/// Clears instructions, gift messages, custom fields and notes of the subject's orders.
+/// Channels of the subject's orders, in the order of their ids.
+pub(crate) async fn channels(
+    conn: &mut PgConnection,
+    subject: &Subject,
+) -> Result<Vec<String>, StoreError> {
+    let (customer_id, order_id) = subject.columns();
+    let mut found = sqlx::query_scalar!(
+        "SELECT DISTINCT channel_id FROM orders
+         WHERE (customer_id = $1 AND customer_id <> '') OR order_id = $2",
+        customer_id,
+        order_id
+    )
+    .fetch_all(conn)
+    .await?;
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// Clears instructions, gift messages, custom fields, notes and reasons of the subject's orders. Rows of before hold notes of
+/// people in the ledger of steps, too, after the name of who wrote them.
 pub(crate) async fn clear(conn: &mut PgConnection, subject: &Subject) -> Result<(), StoreError> {
     let (customer_id, order_id) = subject.columns();
     sqlx::query!(
@@ -65,7 +84,11 @@ pub(crate) async fn clear(conn: &mut PgConnection, subject: &Subject) -> Result<
              UPDATE cancellations SET note = '' WHERE order_id IN (SELECT order_id FROM theirs) AND note <> ''),
          of_timeline AS (
              UPDATE timeline SET detail = '' WHERE order_id IN (SELECT order_id FROM theirs) AND detail <> ''
-                 AND action IN ('place_hold', 'release_hold', 'retry_exception', 'skip_exception', 'override_exception'))
+                 AND action IN ('place_hold', 'release_hold', 'request_refund', 'retry_exception', 'skip_exception',
+                     'override_exception')),
+         of_steps AS (
+             UPDATE saga_steps SET detail = '' WHERE order_id IN (SELECT order_id FROM theirs)
+                 AND detail ~ '^(user|partner|service):.*: ')
          UPDATE orders SET instructions = '', custom_fields = '{}'
          WHERE order_id IN (SELECT order_id FROM theirs) AND (instructions <> '' OR custom_fields <> '{}')",
         customer_id,

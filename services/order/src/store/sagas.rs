@@ -64,7 +64,8 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// Claims due sagas that nobody works on, the longest due first.
+/// Claims due sagas that nobody works on, the longest due first, and stuck ones whose orders have expired before their
+/// pivot: those need no person any more. One that is stuck in its undoing does.
 pub(crate) async fn claim_due(
     conn: &mut PgConnection,
     lease: Lease,
@@ -73,11 +74,18 @@ pub(crate) async fn claim_due(
 ) -> Result<Vec<Saga>, StoreError> {
     let rows = sqlx::query_as!(
         SagaRow,
-        r#"UPDATE sagas SET lease_holder = $1, lease_until = $2, next_run_at = $2,
-             attempt = attempt + 1, updated_at = $3
-         WHERE order_id IN (SELECT order_id FROM sagas
+        r#"WITH due AS MATERIALIZED (
+             SELECT order_id FROM sagas
              WHERE state IN ('RUNNING', 'WAITING', 'UNDOING') AND next_run_at <= $3
-             ORDER BY next_run_at LIMIT $4 FOR UPDATE SKIP LOCKED)
+             ORDER BY next_run_at LIMIT $4 FOR UPDATE SKIP LOCKED),
+         expired AS MATERIALIZED (
+             SELECT order_id FROM sagas
+             WHERE state = 'STUCK' AND undo_to = '' AND step NOT IN ('confirm', 'release')
+                 AND expires_at <= $3 AND next_run_at <= $3
+             ORDER BY expires_at LIMIT greatest($4 - (SELECT count(*) FROM due), 0) FOR UPDATE SKIP LOCKED)
+         UPDATE sagas SET lease_holder = $1, lease_until = $2, next_run_at = $2,
+             attempt = attempt + 1, updated_at = $3
+         WHERE order_id = ANY (ARRAY(SELECT order_id FROM due UNION ALL SELECT order_id FROM expired))
          RETURNING order_id, step, state, undo_to, undo_reason, attempt, failures, next_run_at,
              cancel_requested, signals, reservation_attempt, reservation_expires_at, reserved_at,
              proposal AS "proposal: Json<Proposal>", last_error, stuck_since, expires_at,
@@ -228,7 +236,7 @@ pub(crate) async fn park(
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "UPDATE sagas SET state = 'STUCK', stuck_since = $4, last_error = $5, lease_holder = NULL,
+        "UPDATE sagas SET state = 'STUCK', stuck_since = coalesce(stuck_since, $4), last_error = $5, lease_holder = NULL,
              lease_until = NULL, updated_at = $4
          WHERE order_id = $1 AND lease_holder = $2 AND attempt = $3",
         saga.order_id.uuid(),
@@ -310,7 +318,8 @@ pub(crate) async fn retry_stuck(
 ) -> Result<bool, StoreError> {
     let retried = sqlx::query!(
         "UPDATE sagas SET state = CASE WHEN undo_to = '' THEN 'RUNNING' ELSE 'UNDOING' END,
-             stuck_since = NULL, failures = 0, next_run_at = $2, signals = signals + 1
+             stuck_since = NULL, failures = 0, next_run_at = $2, signals = signals + 1,
+             attempt = attempt + 1, lease_holder = NULL, lease_until = NULL
          WHERE order_id = $1 AND state = 'STUCK'",
         order_id.uuid(),
         now
@@ -331,7 +340,8 @@ pub(crate) async fn move_stuck(
     let moved = sqlx::query!(
         "WITH moved AS (
              UPDATE sagas SET step = $2, state = $3, undo_to = $4, undo_reason = $5, stuck_since = NULL,
-                 failures = 0, next_run_at = $6, signals = signals + 1
+                 failures = 0, next_run_at = $6, signals = signals + 1,
+                 attempt = attempt + 1, lease_holder = NULL, lease_until = NULL
              WHERE order_id = $1 AND state = 'STUCK'
              RETURNING order_id, attempt)
          INSERT INTO saga_steps (order_id, step, attempt, outcome, detail, recorded_at, trace_id, linked_trace_id)

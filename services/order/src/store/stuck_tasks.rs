@@ -1,14 +1,12 @@
 //! Tasks that wait for a person.
 
 use oms_core::OrderId;
+use serde::Deserialize;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::StoreError;
-
-/// What can be done about a stuck task, in the words of the contract.
-pub(crate) const TASK_ACTIONS: [&str; 2] = ["retry", "skip"];
 
 /// A task that cannot go on by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +19,8 @@ pub(crate) struct StuckTask {
     pub(crate) order_id: Option<OrderId>,
     /// What was given at insertion.
     pub(crate) payload: Vec<u8>,
+    /// Cause of the payments that it asks for, or the payment that it renews; any text of tasks that ask for none.
+    pub(crate) cause: String,
     /// How often it was claimed.
     pub(crate) attempt: i32,
     /// Why the last attempt failed.
@@ -71,6 +71,43 @@ pub(crate) async fn find(
     Ok(row.map(StuckTask::from))
 }
 
+/// The stuck tasks of an order.
+pub(crate) async fn of_order(
+    conn: &mut PgConnection,
+    order_id: OrderId,
+) -> Result<Vec<StuckTask>, StoreError> {
+    let rows = sqlx::query_as!(
+        StuckTaskRow,
+        r#"SELECT id, kind, key, payload, attempt, last_error, ended_at AS "stuck_at!",
+             NULL::uuid AS hold_order_id
+         FROM tasks WHERE state = 'STUCK' AND key = $1 ORDER BY id"#,
+        order_id.to_string()
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(StuckTask::from).collect())
+}
+
+/// The cause that a payload names: as its whole text, or by what the refund is for.
+fn cause(payload: &[u8]) -> String {
+    let text = String::from_utf8_lossy(payload).into_owned();
+    match serde_json::from_slice(payload) {
+        Ok(RefundFor::Return { refund_id }) => format!("return/{refund_id}"),
+        Ok(RefundFor::Cancellation { cancellation_id }) => {
+            format!("cancellation/{cancellation_id}")
+        }
+        Err(_) => text,
+    }
+}
+
+/// What is read of the payloads of tasks that pay back.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum RefundFor {
+    Return { refund_id: String },
+    Cancellation { cancellation_id: String },
+}
+
 struct StuckTaskRow {
     id: Uuid,
     kind: String,
@@ -92,10 +129,29 @@ impl From<StuckTaskRow> for StuckTask {
                 .hold_order_id
                 .map(OrderId::new)
                 .or_else(|| row.key.parse().ok()),
+            cause: cause(&row.payload),
             payload: row.payload,
             attempt: row.attempt,
             last_error: row.last_error.unwrap_or_default(),
             stuck_at: row.stuck_at,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cause_is_read_of_every_payload() {
+        for (payload, expected) in [
+            ("shipment/a", "shipment/a"),
+            ("", ""),
+            ("7", "7"),
+            (r#"{"return_id": "r", "refund_id": "f"}"#, "return/f"),
+            (r#"{"cancellation_id": "c", "amount": 5}"#, "cancellation/c"),
+        ] {
+            assert_eq!(cause(payload.as_bytes()), expected);
         }
     }
 }

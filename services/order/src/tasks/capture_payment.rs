@@ -77,7 +77,7 @@ pub(crate) async fn run(ctx: Arc<Ctx>, task: Task) -> Result<Outcome, TaskError>
         match effects::run(ctx, &part, false).await {
             Ok(Ran::Answered(answer)) => answered = Some((part, answer)),
             Ok(Ran::Settled) => {}
-            Ok(Ran::InDoubt(why)) => return Err(TaskError::Retry(why)),
+            Ok(Ran::InDoubt(why) | Ran::NotAsked(why)) => return Err(TaskError::Retry(why)),
             Err(error) => return Err(task_error(error)),
         }
     }

@@ -39,7 +39,7 @@ pub(crate) async fn run(ctx: Arc<Ctx>, task: Task) -> Result<Outcome, TaskError>
         .await
         .map_err(task_error)?;
     if !ready {
-        return Ok(Outcome::RetryAt(ctx.now() + refunds::LOOK_AGAIN));
+        return Ok(Outcome::RetryAt(ctx.now() + refunds::pause(task)));
     }
     let paid = refunds::run(ctx, order_id, cause).await?;
     ctx.db

@@ -10,17 +10,18 @@ use sqlx::PgConnection;
 
 use super::{order_id_of, refunds, task_error};
 use crate::changes::{self, Change, Event};
-use crate::commands::record_shipment::insert_issue;
+use crate::commands::record_shipment::{capture_tasks, insert_issue};
 use crate::commands::settle_order::settle_order;
 use crate::commands::task_payload::decode;
 use crate::commands::trigger_refund::RefundReturn;
 use crate::ctx::Ctx;
+use crate::domain::collection::CollectionState;
 use crate::domain::invoice::{Invoice, InvoiceKind};
-use crate::domain::order::PaymentPolicy;
-use crate::domain::refund::captures_are_open;
+use crate::domain::order::{Order, PaymentPolicy};
+use crate::domain::refund::{captures_are_open, refundable};
 use crate::error::Error;
 use crate::messages;
-use crate::store::{StoreError, invoices, payments};
+use crate::store::{StoreError, collections, invoices, payments};
 
 /// Handler of [`crate::commands::trigger_refund::REFUND_RETURN_TASK`].
 pub(crate) async fn run(ctx: Arc<Ctx>, task: Task) -> Result<Outcome, TaskError> {
@@ -35,7 +36,7 @@ pub(crate) async fn run(ctx: Arc<Ctx>, task: Task) -> Result<Outcome, TaskError>
         .await
         .map_err(task_error)?;
     if !ready {
-        return Ok(Outcome::RetryAt(ctx.now() + refunds::LOOK_AGAIN));
+        return Ok(Outcome::RetryAt(ctx.now() + refunds::pause(task)));
     }
     let paid = refunds::run(ctx, order_id, &refund.cause()).await?;
     ctx.db
@@ -47,7 +48,8 @@ pub(crate) async fn run(ctx: Arc<Ctx>, task: Task) -> Result<Outcome, TaskError>
     Ok(Outcome::AlreadyFinished)
 }
 
-/// Plans the payments; false while the captures that they go back over have no answer.
+/// Plans the payments; false while there is not enough to pay back and more is to come: a capture that was declined may be
+/// tried again, a carrier has yet to collect. What comes later would be taken for goods that are back.
 async fn begin(
     conn: &mut PgConnection,
     ctx: &Ctx,
@@ -64,9 +66,22 @@ async fn begin(
         return Ok(false);
     }
     let memo = memo(conn, order_id, refund).await?;
+    let left: i64 = refundable(&ledger).iter().map(|(_, left)| left).sum();
+    if left < memo.total && money_is_to_come(conn, &order).await? {
+        return Ok(false);
+    }
     let what = (memo.total, refund.cause(), task.actor.as_str());
     refunds::plan(conn, ctx, &order, &ledger, (what.0, &what.1, what.2)).await?;
     Ok(true)
+}
+
+/// Whether a capture waits for its turn or for a person, or a carrier has yet to collect.
+async fn money_is_to_come(conn: &mut PgConnection, order: &Order) -> Result<bool, Error> {
+    let known = collections::list(conn, order.order_id).await?;
+    if known.iter().any(|one| one.state == CollectionState::Due) {
+        return Ok(true);
+    }
+    Ok(payments::has_open_task(conn, &capture_tasks(order)).await?)
 }
 
 async fn memo(

@@ -1,7 +1,7 @@
 //! What the tasks that pay money back have in common: a refund in parts, one per capture it goes back over.
 
 use oms_core::OrderId;
-use oms_postgres::TaskError;
+use oms_postgres::{Task, TaskError};
 use sqlx::PgConnection;
 use time::Duration;
 
@@ -14,8 +14,11 @@ use crate::error::Error;
 use crate::payments::effects::{self, NewPayment, Ran};
 use crate::store::payments;
 
-/// While captures that the money comes from have no answer.
-pub(super) const LOOK_AGAIN: Duration = Duration::seconds(1);
+/// Until the money that a refund goes back over is looked at again: a second for captures that are under way, up to a minute
+/// for what waits for a person or a carrier.
+pub(super) fn pause(task: &Task) -> Duration {
+    Duration::seconds(1 << (task.attempt - 1).clamp(0, 6))
+}
 
 /// Plans the parts of a refund unless they are planned; less than the amount when less is left. The order
 /// is locked.
@@ -52,7 +55,7 @@ pub(super) async fn run(ctx: &Ctx, order_id: OrderId, cause: &str) -> Result<i64
         }
         match effects::run(ctx, &part, false).await.map_err(task_error)? {
             Ran::Settled => {}
-            Ran::InDoubt(why) => return Err(TaskError::Retry(why)),
+            Ran::InDoubt(why) | Ran::NotAsked(why) => return Err(TaskError::Retry(why)),
             Ran::Answered(answer) => {
                 let written = effects::write(ctx, &part, &answer, &part.actor).await;
                 written.map_err(task_error)?;

@@ -84,7 +84,7 @@ pub(super) async fn bring(ctx: &Ctx, payment: &Payment) -> Result<(), TaskError>
         .map_err(task_error)?
     {
         Ran::Settled => Ok(()),
-        Ran::InDoubt(why) => Err(TaskError::Retry(why)),
+        Ran::InDoubt(why) | Ran::NotAsked(why) => Err(TaskError::Retry(why)),
         Ran::Answered(answer) => {
             let written = effects::write(ctx, payment, &answer, SERVICE_ACTOR).await;
             written.map(|_| ()).map_err(task_error)

@@ -15,21 +15,18 @@ use sqlx::PgConnection;
 use time::Duration;
 use tonic::Code;
 
-use super::void_payment::WAITS_FOR_VOID;
 use super::{order_id_of, task_error};
 use crate::changes::{self, Change, Event, Locked};
 use crate::clients::CanceledUnits;
-use crate::commands::settle_order::{refund_canceled, settle_order};
+use crate::commands::end_cancellation::end_cancellation;
 use crate::ctx::{Ctx, request_id_for};
 use crate::domain::cancellation::Cancellation;
-use crate::domain::cancellation_plan::{Plan, Units};
+use crate::domain::cancellation_plan::{Plan, Units, merged};
 use crate::domain::release::{Release, ReleaseState};
 use crate::domain::reservation::{Reservation, ReservationLine, ReservationState};
 use crate::domain::state::OrderState;
 use crate::error::Error;
-use crate::store::{
-    StoreError, cancellation_plans, fulfillment_orders, releases, reservations, sagas,
-};
+use crate::store::{StoreError, cancellation_plans, fulfillment_orders, releases, reservations};
 
 /// While the order is not confirmed yet, its units are on their way to fulfillment, or an earlier
 /// cancellation runs.
@@ -99,6 +96,9 @@ impl Job<'_> {
             plan.canceled.extend(canceled);
             self.save(&plan).await?;
         }
+        let Some(plan) = self.take_planned_since(plan).await? else {
+            return Ok(Outcome::RetryAt(self.ctx.now() + LOOK_AGAIN));
+        };
         let mut copies = Vec::new();
         for (reservation_id, units) in plan.to_release() {
             copies.push(self.release(reservation_id, &units).await?);
@@ -171,14 +171,52 @@ impl Job<'_> {
         let held = reservations::list(conn, self.order_id).await?;
         let work = fulfillment_orders::list(conn, self.order_id).await?;
         let plan = Plan::new(&cancellation.lines, &held, batches, &work);
-        for (batch, _) in batches
+        self.replace(conn, &before, batches).await?;
+        Ok(plan)
+    }
+
+    /// Writes the batches that lost units.
+    async fn replace(
+        &self,
+        conn: &mut PgConnection,
+        before: &[Release],
+        batches: &[Release],
+    ) -> Result<(), Error> {
+        let changed = batches
             .iter()
-            .zip(&before)
-            .filter(|(batch, before)| batch != before)
-        {
+            .zip(before)
+            .filter(|(batch, before)| batch != before);
+        for (batch, _) in changed {
             releases::replace_lines(conn, self.order_id, batch).await?;
         }
-        Ok(plan)
+        Ok(())
+    }
+
+    /// Stock may have come for units that were to be released: their batch waits for this cancellation, and gives
+    /// them up. `None` while inventory has not yet told us what it refused to release for.
+    async fn take_planned_since(&self, plan: Plan) -> Result<Option<Plan>, TaskError> {
+        if plan.still_wanted().is_empty() {
+            return Ok(Some(plan));
+        }
+        let plan = &plan;
+        self.ctx
+            .db
+            .run_tx("take_planned_since", |tx| {
+                Box::pin(async move {
+                    let conn = tx.conn();
+                    changes::lock(conn, self.order_id).await?;
+                    let before = releases::list(conn, self.order_id).await?;
+                    let (mut batches, mut plan) = (before.clone(), plan.clone());
+                    if plan.take_planned_since(&mut batches) {
+                        self.replace(conn, &before, &batches).await?;
+                        cancellation_plans::save(conn, self.id, &plan, self.ctx.now()).await?;
+                    }
+                    let held = reservations::list(conn, self.order_id).await?;
+                    Ok::<_, Error>((!plan.is_behind(&held)).then_some(plan))
+                })
+            })
+            .await
+            .map_err(task_error)
     }
 
     /// Ends a cancellation of an order that has ended by itself: its saga canceled every unit, or refused it.
@@ -387,77 +425,15 @@ impl Job<'_> {
         copies: &[Reservation],
     ) -> Result<(), Error> {
         let mut order = changes::lock(conn, self.order_id).await?;
-        let mut cancellation = self.of(&order)?;
         for copy in copies {
             reservations::upsert(conn, copy).await?;
         }
         let all = reservations::list(conn, self.order_id).await?;
         order.set_reserved(&all);
-        let done: Vec<(OrderLineId, i64)> = plan.done().into_iter().collect();
-        for (id, quantity) in &done {
-            for line in order
-                .lines
-                .iter_mut()
-                .filter(|line| line.order_line_id == *id)
-            {
-                line.counters.canceled += quantity;
-            }
-            for line in cancellation
-                .lines
-                .iter_mut()
-                .filter(|line| line.order_line_id == *id)
-            {
-                line.canceled = *quantity;
-            }
-        }
-        let ctx = self.ctx;
         let actor = &self.task.actor;
-        let refunds = refund_canceled(conn, ctx, &order, self.id, &done, actor).await?;
-        conclude(&mut cancellation, plan, refunds, voids(&order));
-        let units: i64 = done.iter().map(|(_, quantity)| quantity).sum();
-        let asked: i64 = cancellation.lines.iter().map(|line| line.quantity).sum();
-        let detail = format!("{units} of {asked} units canceled");
-        self.write(conn, &mut order, cancellation, detail).await?;
-        // What waited for these units may go now.
-        sagas::signal(conn, self.order_id, ctx.now()).await?;
-        settle_order(conn, ctx, &mut order).await?;
+        end_cancellation(conn, self.ctx, &mut order, self.id, plan, actor).await?;
         Ok(self.task.finish(conn).await?)
     }
-}
-
-/// True when nothing is left of the order, so that its authorization is given up.
-fn voids(order: &Locked) -> bool {
-    order.money.authorized > 0 && order.lines.iter().all(|line| line.live() == 0)
-}
-
-/// Sets state and legs by what was canceled.
-fn conclude(cancellation: &mut Cancellation, plan: &Plan, refunds: bool, voids: bool) {
-    let asked: i64 = cancellation.lines.iter().map(|line| line.quantity).sum();
-    let units: i64 = cancellation.lines.iter().map(|line| line.canceled).sum();
-    let state = match units {
-        0 => "REFUSED",
-        units if units < asked => "PARTIALLY_COMPLETED",
-        _ => "COMPLETED",
-    };
-    state.clone_into(&mut cancellation.state);
-    if units < asked {
-        let detail = format!("{} units are under way already", asked - units);
-        cancellation.set_leg("fulfillment", "REFUSED", &detail);
-    } else {
-        let detail = format!("{} fulfillment orders had nothing to cancel", plan.refusals);
-        cancellation.set_leg("fulfillment", "DONE", &detail);
-    }
-    let (leg, detail) = match units {
-        0 => ("REFUSED", "nothing was given back".to_owned()),
-        _ => ("DONE", format!("{units} units given back")),
-    };
-    cancellation.set_leg("reservation", leg, &detail);
-    let (leg, detail) = match (refunds, voids) {
-        (true, _) => ("PENDING", "the money will be refunded"),
-        (false, true) => ("PENDING", WAITS_FOR_VOID),
-        (false, false) => ("DONE", "nothing to give back"),
-    };
-    cancellation.set_leg("payment", leg, detail);
 }
 
 /// True for an answer that asking again would not change.
@@ -476,21 +452,4 @@ fn unknown_lines(error: &PeerError) -> Vec<usize> {
             rest.split_once(']')?.0.parse().ok()
         })
         .collect()
-}
-
-/// One row per line and place, as inventory counts each only once.
-fn merged(units: &[Units]) -> Vec<Units> {
-    let mut merged: Vec<Units> = Vec::new();
-    for one in units {
-        let same = merged.iter_mut().find(|known| {
-            known.order_line_id == one.order_line_id
-                && known.location_id == one.location_id
-                && known.lot == one.lot
-        });
-        match same {
-            Some(known) => known.quantity += one.quantity,
-            None => merged.push(one.clone()),
-        }
-    }
-    merged
 }

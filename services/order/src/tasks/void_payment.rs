@@ -9,6 +9,7 @@ use sqlx::PgConnection;
 use super::{order_id_of, refunds, task_error};
 use crate::changes;
 use crate::ctx::{Ctx, SERVICE_ACTOR};
+use crate::domain::cancellation::WAITS_FOR_VOID;
 use crate::domain::payment::{Answer, Payment, PaymentKind, PaymentState, open_authorizations};
 use crate::domain::refund::{captures_are_open, voids};
 use crate::error::Error;
@@ -27,7 +28,7 @@ pub(crate) async fn run(ctx: Arc<Ctx>, task: Task) -> Result<Outcome, TaskError>
         .await
         .map_err(task_error)?;
     let Some(open) = begun else {
-        return Ok(Outcome::RetryAt(ctx.now() + refunds::LOOK_AGAIN));
+        return Ok(Outcome::RetryAt(ctx.now() + refunds::pause(task)));
     };
     // The last answer is written with the end of the task, the others before.
     let mut answered: Option<(Payment, Answer)> = None;
@@ -40,7 +41,7 @@ pub(crate) async fn run(ctx: Arc<Ctx>, task: Task) -> Result<Outcome, TaskError>
         match effects::run(ctx, &void, false).await {
             Ok(Ran::Answered(answer)) => answered = Some((void, answer)),
             Ok(Ran::Settled) => {}
-            Ok(Ran::InDoubt(why)) => return Err(TaskError::Retry(why)),
+            Ok(Ran::InDoubt(why) | Ran::NotAsked(why)) => return Err(TaskError::Retry(why)),
             Err(error) => return Err(task_error(error)),
         }
     }
@@ -127,6 +128,3 @@ async fn end_legs(
     }
     Ok(())
 }
-
-/// Detail of a payment leg while the authorization is not given up.
-pub(crate) const WAITS_FOR_VOID: &str = "the authorization will be given up";

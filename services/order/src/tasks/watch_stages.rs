@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::ctx::Ctx;
 use crate::domain::stage::Stage;
 use crate::error::Error;
-use crate::store::stages;
+use crate::store::stages::{self, Horizon};
 
 const BACKLOG: &str = "oms.order.stage_backlog";
 const AT_RISK: &str = "oms.order.stage_at_risk";
@@ -52,7 +52,7 @@ async fn look(ctx: &Ctx) -> Result<(), Error> {
     let until = now.saturating_add(ctx.config.deadlines.at_risk());
     let rows = {
         let mut conn = ctx.db.read().await?;
-        stages::totals(&mut conn, now, until).await?
+        stages::totals(&mut conn, Horizon { now, until }).await?
     };
     for stage in Stage::ALL {
         let row = rows.iter().find(|row| row.stage == stage);

@@ -235,3 +235,36 @@ async fn a_collection_that_nobody_asked_for_is_refused() {
     let unknown = rig.collect(&id(), &order.order_id, &id(), state).await;
     assert_eq!(unknown.unwrap_err().code(), Code::NotFound);
 }
+
+#[tokio::test]
+async fn a_parcel_that_is_refused_at_the_door_and_comes_back_ends_the_order() {
+    let rig = Rig::start().await;
+    let order = rig.place(order(2)).await;
+    let id_of = order.order_id.as_str();
+    let (shipment, _) = rig.ship(&order, &[2]);
+    rig.invoices(id_of, 1).await;
+    rig.bring_back(&order, &[2]);
+    let back = rig
+        .until(id_of, "the goods", |order| order.lines[0].returned == 2)
+        .await;
+    // The carrier may still have collected: nothing is refunded before that is known.
+    assert_eq!(back.lines[0].refunded, 0);
+    let refused = CollectionState::Refused;
+    rig.collect(&id(), id_of, &shipment.shipment_id, refused)
+        .await
+        .unwrap();
+    let done = rig
+        .until(id_of, "the order to be completed", |order| {
+            order.state() == OrderState::Completed
+        })
+        .await;
+    assert_eq!(captured(&done), 0);
+    assert_eq!(done.lines[0].refunded, 2);
+    let collected = CollectionState::Collected;
+    let error = rig
+        .collect(&id(), id_of, &shipment.shipment_id, collected)
+        .await
+        .unwrap_err();
+    assert_eq!(error.reason(), Some(ErrorReason::IllegalTransition));
+    rig.audit().await;
+}

@@ -210,3 +210,31 @@ async fn an_order_that_was_never_looked_at_by_this_version_is_counted_after_its_
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_stage_is_not_at_risk_in_the_first_half_of_its_time() {
+    let rig = Rig::start().await;
+    let mut order = new_order(&[("A", 1)], "tok_approve");
+    let now = rig.place(order.clone()).await.create_time.unwrap();
+    // Picked two hours before: half an hour from now, which is within the hour of the configuration.
+    order.ship_by = Some(prost_types::Timestamp {
+        seconds: now.seconds + 9_000,
+        nanos: 0,
+    });
+    let hurried = rig.place(order).await;
+    rig.until_done(&hurried.order_id).await;
+    let count = async || -> i64 { backlog(&rig).await.iter().map(|row| row.at_risk).sum() };
+    assert_eq!(count().await, 0);
+    assert!(listed(&rig).await.is_empty());
+    rig.clock.advance(Duration::from_mins(16));
+    assert_eq!(count().await, 1);
+    assert_eq!(listed(&rig).await, [hurried.order_id]);
+}
+
+/// Orders that the configuration calls at risk.
+async fn listed(rig: &Rig) -> Vec<String> {
+    let request = pb::ListAtRiskRequest::default();
+    let answer = rig.api.orders.clone().list_at_risk(request).await.unwrap();
+    let orders = answer.into_inner().orders;
+    orders.into_iter().map(|one| one.order_id).collect()
+}

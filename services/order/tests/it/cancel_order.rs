@@ -11,6 +11,7 @@ use oms_service::ApiError;
 use tokio::sync::Semaphore;
 use tonic::Code;
 
+use crate::exceptions::skip;
 use crate::peers::Trick;
 use crate::rig::{Rig, filled, id, new_order, usd};
 
@@ -406,5 +407,78 @@ async fn picking_and_packing_are_counted_once() {
         })
         .await;
     assert_eq!(order.lines[0].picked, 2);
+    rig.audit().await;
+}
+
+#[tokio::test]
+async fn units_that_got_stock_while_they_were_canceled_are_not_shipped() {
+    let rig = Rig::start().await;
+    rig.peers.stock("A", 2);
+    let order = filled(new_order(&[("A", 5)], "tok_approve"), FillPolicy::FillAll);
+    let order = rig.place(order).await;
+    rig.until_done(&order.order_id).await;
+    // The cancellation stands still at its first question; stock comes meanwhile.
+    let gate = Arc::new(Semaphore::new(0));
+    rig.peers
+        .trick("ReleaseReservation", Trick::Wait(gate.clone()));
+    rig.cancel(&order, &[]).await.unwrap();
+    rig.until(&order.order_id, "the cancellation to run", |order| {
+        order.cancellations[0].state() == CancellationState::InProgress
+    })
+    .await;
+    rig.tell_backorder_allocated(&rig.peers.serve(&order.order_id));
+    rig.until(&order.order_id, "the stock", |order| {
+        order.lines[0].allocated == 5
+    })
+    .await;
+    gate.add_permits(9);
+    let order = rig
+        .until_canceled(&order.order_id, CancellationState::Completed)
+        .await;
+    assert_eq!(order.state(), OrderState::Canceled);
+    assert_eq!(rig.peers.fulfillment_orders(&order.order_id).len(), 1);
+    rig.audit().await;
+}
+
+#[tokio::test]
+async fn a_cancellation_and_the_saga_do_not_lock_each_other_out() {
+    let rig = Rig::start().await;
+    for _ in 0..20 {
+        let order = rig.place_only(new_order(&[("A", 1)], "tok_approve")).await;
+        rig.cancel(&order, &[]).await.unwrap();
+        rig.until_canceled(&order.order_id, CancellationState::Completed)
+            .await;
+    }
+    let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+    assert_eq!(rig.count(deadlocks).await, 0);
+}
+
+#[tokio::test]
+async fn a_cancellation_that_is_given_up_ends_and_lets_the_rest_go_on() {
+    let rig = Rig::start().await;
+    rig.peers.stock("A", 2);
+    let order = filled(new_order(&[("A", 5)], "tok_approve"), FillPolicy::FillAll);
+    let order = rig.place(order).await;
+    rig.until_done(&order.order_id).await;
+    let defect = tonic::Status::invalid_argument("a defect");
+    rig.peers.trick("ReleaseReservation", Trick::Fail(defect));
+    rig.cancel(&order, &[1]).await.unwrap();
+    let parked = rig.exception("run_cancellation").await;
+    skip(&rig, &parked.exception_id).await.unwrap();
+    let order = rig
+        .until_canceled(&order.order_id, CancellationState::Refused)
+        .await;
+    // What waited behind it is handed over when its stock comes.
+    rig.tell_backorder_allocated(&rig.peers.serve(&order.order_id));
+    rig.until(&order.order_id, "the rest to be released", |order| {
+        order.fulfillment_order_ids.len() == 2
+    })
+    .await;
+    rig.cancel(&order, &[2]).await.unwrap();
+    rig.until(&order.order_id, "another cancellation to end", |order| {
+        order.cancellations.len() == 2
+            && order.cancellations[1].state() == CancellationState::Completed
+    })
+    .await;
     rig.audit().await;
 }

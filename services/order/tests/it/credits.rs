@@ -1,17 +1,20 @@
 //! Orders paid on terms and with store credits: within the limit, once, and back again.
 
 use futures::future::join_all;
+use oms_proto::audit::v1 as audit;
+use oms_proto::audit::v1::audit_service_client::AuditServiceClient;
 use oms_proto::common::v1::{ErrorReason, Money};
 use oms_proto::order::v1 as pb;
 use oms_proto::order::v1::credit_service_client::CreditServiceClient;
 use oms_proto::order::v1::{OrderState, PaymentKind};
 use oms_proto::time_from_proto;
 use oms_service::PeerError;
+use oms_testkit::wait_for;
 use sqlx::AssertSqlSafe;
 use tonic::Code;
 use tonic::transport::Channel;
 
-use crate::rig::{Clients, Rig, answered, id, new_order, request, usd};
+use crate::rig::{Clients, Rig, WEB, answered, id, new_order, request, usd};
 
 const ACME: &str = "ACME Inc.";
 const CARD: &str = "GIFT-2026-0001";
@@ -178,6 +181,56 @@ async fn a_canceled_order_frees_its_credit_and_a_lowered_limit_stops_new_ones_on
 }
 
 #[tokio::test]
+async fn an_account_that_names_channels_pays_for_their_orders_alone() {
+    let rig = Rig::start().await;
+    rig.channel(|channel| channel.channel_id = "app".to_owned())
+        .await;
+    let named = |channels: &[&str]| {
+        let request = pb::UpsertCreditAccountRequest {
+            request_id: id(),
+            account: Some(pb::CreditAccount {
+                channel_ids: channels.iter().map(|one| (*one).to_owned()).collect(),
+                ..account(5_000)
+            }),
+        };
+        let mut client = client(&rig.api);
+        async move { answered(client.upsert_credit_account(request).await) }
+    };
+    for (channels, reason) in [
+        (["app", "moon"], "CHANNEL_UNKNOWN"),
+        (["app", "app"], "DUPLICATE"),
+    ] {
+        let error = named(&channels).await.unwrap_err();
+        let violation = &error.violations()[0];
+        assert_eq!(
+            (violation.field.as_str(), violation.reason.as_str()),
+            ("account.channel_ids[1]", reason)
+        );
+    }
+    let made = named(&["app"]).await.unwrap().account.unwrap();
+    assert_eq!(made.channel_ids, ["app"]);
+    let foreign = rig.place(on_terms(1)).await;
+    let foreign = rig.until_done(&foreign.order_id).await;
+    assert_eq!(refusal(&rig, &foreign).await, "CREDIT_UNKNOWN");
+    assert_eq!(rig.account().await, (0, 0, 5_000));
+    let own = pb::NewOrder {
+        channel_id: "app".to_owned(),
+        ..on_terms(1)
+    };
+    let own = rig.place(own).await;
+    assert_eq!(own.state(), OrderState::Confirmed);
+    // What is authorized goes its way when the account is closed to the channel.
+    named(&[WEB]).await.unwrap();
+    let own = rig.complete(&own).await;
+    assert_eq!(captured(&own), 1_600);
+    named(&[]).await.unwrap();
+    let anybodys = rig.place(on_terms(1)).await;
+    assert_eq!(anybodys.state(), OrderState::Confirmed);
+    assert_eq!(rig.account().await, (1_600, 1_600, 1_800));
+    rig.audit().await;
+}
+
+#[tokio::test]
 async fn orders_at_once_on_two_replicas_never_exceed_the_limit() {
     let mut rig = Rig::start().await;
     let second = rig.another_replica().await;
@@ -307,6 +360,44 @@ async fn a_store_credit_is_issued_once_and_the_database_keeps_it_from_falling_be
     let constraint = overspent.as_database_error().unwrap().constraint();
     assert_eq!(constraint, Some("credits_store_credit_covered"));
     rig.audit().await;
+}
+
+/// Who reads a code may spend it, and what the audit log holds stays.
+#[tokio::test]
+async fn the_audit_log_does_not_hold_the_code_of_a_store_credit() {
+    let rig = Rig::start().await;
+    let request_id = id();
+    for _ in 0..2 {
+        let issued = rig.issue(&request_id, 500).await.unwrap();
+        assert_eq!((issued.code.as_str(), issued.available), (CARD, usd(500)));
+    }
+    let log = AuditServiceClient::new(rig.api.channel.clone());
+    let request = audit::ListAuditRequest {
+        method: "IssueStoreCredit".to_owned(),
+        ..audit::ListAuditRequest::default()
+    };
+    let rows = wait_for("the call to be chained", || async {
+        let page = log.clone().list_audit(request.clone()).await.unwrap();
+        let rows = page.into_inner().entries;
+        if rows.is_empty() {
+            return Err("no row".to_owned());
+        }
+        Ok(rows)
+    })
+    .await;
+    assert_eq!(rows.len(), 1);
+    let entry = format!(
+        "SELECT count(*) FROM credit_entries WHERE kind = 'ISSUE' AND reference = '{CARD}' AND entry_key = '{}'",
+        rows[0].object_id
+    );
+    assert_eq!(rig.count(&entry).await, 1);
+    assert!(!format!("{rows:?}").contains(CARD), "{rows:?}");
+    let held = format!(
+        "SELECT count(*) FROM (SELECT p::text FROM audit_pending AS p UNION ALL SELECT l::text FROM audit_log AS l
+             UNION ALL SELECT i::text FROM idempotency AS i) AS kept (line)
+         WHERE line LIKE '%{CARD}%'"
+    );
+    assert_eq!(rig.count(&held).await, 0);
 }
 
 #[tokio::test]

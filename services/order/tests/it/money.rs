@@ -276,3 +276,55 @@ async fn an_invoice_is_a_pdf_with_the_same_bytes_each_time() {
         std::fs::write(path, &pdf).unwrap();
     }
 }
+
+#[tokio::test]
+async fn money_given_back_out_of_goodwill_does_not_keep_an_order_open() {
+    let rig = Rig::start().await;
+    let order = rig.place(new_order(&[("A", 2)], "tok_approve")).await;
+    let id = &order.order_id;
+    rig.until_done(id).await;
+    let (shipment, _) = rig.ship(&order, &[2]);
+    rig.until(id, "the capture", |order| captured(order) > 0)
+        .await;
+    rig.refund(id, 300).await.unwrap();
+    rig.until(id, "the refund", |order| refunded(order) == 300)
+        .await;
+    rig.tell_shipping(&shipment, true);
+    rig.until(id, "the order to be completed", |order| {
+        order.state() == pb::OrderState::Completed
+    })
+    .await;
+    rig.audit().await;
+}
+
+#[tokio::test]
+async fn goods_that_come_back_before_their_money_are_refunded_when_it_is_there() {
+    let rig = Rig::start().await;
+    let order = rig.place(new_order(&[("A", 2)], "tok_capture_fails")).await;
+    let id = &order.order_id;
+    rig.until_done(id).await;
+    let (shipment, _) = rig.ship(&order, &[2]);
+    let parked = rig.exception("capture_payment").await;
+    rig.tell_shipping(&shipment, true);
+    rig.bring_back(&order, &[2]);
+    rig.until(id, "the goods", |order| order.lines[0].returned == 2)
+        .await;
+    let waits = rig.get(id).await;
+    assert_eq!((captured(&waits), waits.lines[0].refunded), (0, 0));
+    let mut conn = rig.provider.db.connect().await;
+    sqlx::raw_sql("UPDATE charges SET token = 'tok_approve'")
+        .execute(&mut conn)
+        .await
+        .unwrap();
+    rig.retry(&parked.exception_id).await.unwrap();
+    let paid = rig
+        .until(id, "the refund", |order| order.lines[0].refunded == 2)
+        .await;
+    assert_eq!(captured(&paid), total(&paid));
+    assert_eq!(refunded(&paid), captured(&paid));
+    rig.until(id, "the order to be completed", |order| {
+        order.state() == pb::OrderState::Completed
+    })
+    .await;
+    rig.audit().await;
+}

@@ -10,6 +10,7 @@ use oms_service::PeerError;
 use oms_testkit::wait_for;
 use tonic::transport::Channel;
 
+use crate::privacy::{erasing, of_customer};
 use crate::receiver::{Received, Receiver};
 use crate::rig::{Rig, WEB, answered, id, new_order};
 
@@ -287,6 +288,45 @@ async fn every_event_that_is_asked_for_arrives_once_and_signed() {
         (200, "")
     );
     assert_eq!(attempts[0].response_excerpt, "/erp says 200 OK");
+}
+
+#[tokio::test]
+async fn the_endpoint_of_a_channel_hears_of_the_erasure_of_its_customer() {
+    let hooks = Hooks::start().await;
+    hooks
+        .rig
+        .channel(|channel| channel.channel_id = "app".to_owned())
+        .await;
+    let (endpoint, _) = hooks.endpoint("/web", &["CustomerErased"]).await;
+    let other = pb::CreateWebhookEndpointRequest {
+        channel_ids: vec!["app".to_owned()],
+        ..hooks.request("/app", &["CustomerErased"])
+    };
+    hooks
+        .client
+        .clone()
+        .create_webhook_endpoint(other)
+        .await
+        .unwrap();
+    let order = hooks.rig.place(of_customer("C1")).await;
+    hooks.rig.complete(&order).await;
+    hooks.rig.until_done(&order.order_id).await;
+    hooks.rig.erase(erasing("C1")).await.unwrap();
+    let endpoint_id = endpoint.webhook_endpoint_id;
+    hooks
+        .until(&endpoint_id, pb::WebhookDeliveryState::Delivered, 1)
+        .await;
+    hooks.until_fanned_out().await;
+    let received = hooks.receiver.received("/web");
+    assert_eq!(received.len(), 1);
+    let event = received[0].event();
+    assert_eq!(event["channelid"], WEB);
+    assert_eq!(event["data"]["customerId"], "C1");
+    assert_eq!(event["data"]["channelId"], WEB);
+    let none =
+        "SELECT count(*) FROM webhook_deliveries d JOIN webhook_endpoints e USING (endpoint_id)
+         WHERE e.url LIKE '%/app'";
+    assert_eq!(hooks.rig.count(none).await, 0);
 }
 
 #[tokio::test]

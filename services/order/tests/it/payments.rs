@@ -1,13 +1,145 @@
-//! Authorizations whose answers are lost, late or given by somebody else.
+//! Authorizations whose answers are lost, late or given by somebody else, and a provider that hangs.
 
 use std::time::Duration;
 
 use oms_proto::order::v1 as pb;
 use oms_proto::order::v1::OrderState;
 use oms_testkit::wait_for;
+use serde_json::json;
 
 use crate::peers::Trick;
 use crate::rig::{Rig, id, new_order, usd};
+
+/// As if a call that was thought lost had come to the provider by now, which approves it.
+pub(crate) async fn book(rig: &Rig, payment_id: &str, kind: &str, reference: &str) {
+    let query = "SELECT amount FROM payments WHERE payment_id = $1::uuid";
+    let mut conn = rig.db.connect().await;
+    let amount: i64 = sqlx::query_scalar(query)
+        .bind(payment_id)
+        .fetch_one(&mut conn)
+        .await
+        .unwrap();
+    let mut conn = rig.provider.db.connect().await;
+    sqlx::query(
+        "INSERT INTO charges (idempotency_key, kind, reference, amount, currency, approved, created_at)
+         VALUES ($1, $2, $3, $4, 'USD', true, now())",
+    )
+    .bind(payment_id)
+    .bind(kind)
+    .bind(reference)
+    .bind(amount)
+    .execute(&mut conn)
+    .await
+    .unwrap();
+}
+
+/// An order whose authorization the provider has refused to look at three times: it waits for a person.
+async fn order_in_doubt(rig: &Rig) -> (pb::Order, pb::Exception) {
+    let fault = json!({ "kind": "error_before", "operation": "authorize", "times": 3 });
+    rig.provider.fault(fault).await;
+    let placed = rig.place_only(new_order(&[("A", 2)], "tok_approve")).await;
+    wait_for("the authorization to be parked", || async {
+        rig.clock.advance(Duration::from_millis(50));
+        let row = rig.saga_row(&placed.order_id).await;
+        if row.starts_with("STUCK authorize") {
+            Ok(())
+        } else {
+            Err(row)
+        }
+    })
+    .await;
+    let parked = rig.exception("authorize").await;
+    (placed, parked)
+}
+
+/// Waits until a query counts so many, or more.
+async fn until_count(rig: &Rig, query: &str, least: i64) {
+    wait_for(query, || async {
+        match rig.count(query).await {
+            found if found >= least => Ok(()),
+            found => Err(format!("{found}")),
+        }
+    })
+    .await;
+}
+
+const IN_DOUBT: &str = "SELECT count(*) FROM effects WHERE state = 'IN_DOUBT'";
+
+#[tokio::test]
+async fn a_doubt_backs_off_like_a_failure_and_is_left_to_a_person_in_the_end() {
+    let rig = Rig::start_with("[saga]\nfailures_max = 3").await;
+    let (placed, parked) = order_in_doubt(&rig).await;
+    let failed = "SELECT count(*) FROM saga_steps WHERE step = 'authorize' AND outcome = 'FAILED'";
+    assert_eq!(rig.count(failed).await, 3);
+    // The reconciler looks, and looks again: what was sent is never taken for what was not.
+    wait_for("the reconciler to look twice", || async {
+        rig.clock.advance(Duration::from_mins(1));
+        match rig.count("SELECT signals FROM sagas").await {
+            looks if looks >= 2 => Ok(()),
+            looks => Err(format!("{looks} looks")),
+        }
+    })
+    .await;
+    assert_eq!(rig.count(IN_DOUBT).await, 1);
+    let row = rig.saga_row(&placed.order_id).await;
+    assert!(row.starts_with("STUCK authorize"), "{row}");
+    rig.retry(&parked.exception_id).await.unwrap();
+    let order = rig.until_done(&placed.order_id).await;
+    assert_eq!(order.state(), OrderState::Confirmed);
+    assert_eq!(rig.charges().await, 1);
+    rig.audit().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_late_lets_go_on_what_waits_for_a_person() {
+    let rig = Rig::start_with("[saga]\nfailures_max = 3").await;
+    let (placed, parked) = order_in_doubt(&rig).await;
+    book(&rig, &parked.payment_ids[0], "AUTHORIZATION", "auth_late").await;
+    rig.clock.advance(Duration::from_mins(2));
+    let order = rig.until_done(&placed.order_id).await;
+    assert_eq!(order.state(), OrderState::Confirmed);
+    assert_eq!(order.totals.unwrap().authorized, usd(2_700));
+    assert!(rig.exceptions().await.is_empty());
+    rig.audit().await;
+}
+
+/// More of its orders than there are places: one place is enough for it, and the others are there for everybody else.
+#[tokio::test]
+async fn a_provider_that_hangs_holds_up_its_own_orders_only() {
+    // It accepts, and never says anything.
+    let hanging = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let rig = Rig::start_with(&format!(
+        "[saga]\nconcurrency = 2
+         [payments]\ncalls_max = 1\ntimeout_ms = 600000\nreconcile_after_ms = 700000
+         [payments.sandbox]\nurl = \"http://{}\"",
+        hanging.local_addr().unwrap()
+    ))
+    .await;
+    rig.channel(|channel| channel.outlier_quantity = 10).await;
+    let mut order = new_order(&[("B", 11)], "");
+    order.payment_method.as_mut().unwrap().provider = "cash_on_delivery".to_owned();
+    let order = rig.place(order).await;
+    let order = rig
+        .until(&order.order_id, "the order to be held", |order| {
+            order.phase == "ON_HOLD" && order.lines[0].held == 11
+        })
+        .await;
+    for _ in 0..3 {
+        rig.place_only(new_order(&[("A", 1)], "tok_approve")).await;
+    }
+    until_count(&rig, "SELECT count(*) FROM effects WHERE state = 'SENT'", 3).await;
+    // One call has the place; the others were turned away.
+    let away =
+        "SELECT count(*) FROM sagas JOIN payments USING (order_id) WHERE lease_holder IS NULL";
+    until_count(&rig, away, 2).await;
+    // Whoever has placed them is not waited for any longer: the driver takes them up.
+    rig.clock.advance(Duration::from_secs(31));
+    let claimed = "SELECT count(*) FROM sagas JOIN payments USING (order_id) WHERE attempt >= 2";
+    until_count(&rig, claimed, 2).await;
+    rig.release_hold(&order.holds[0].hold_id).await.unwrap();
+    let order = rig.until_done(&order.order_id).await;
+    assert_eq!(order.state(), OrderState::Confirmed);
+}
 
 #[tokio::test]
 async fn an_authorization_whose_answer_was_lost_is_settled_once() {
@@ -33,17 +165,8 @@ async fn an_authorization_whose_answer_was_lost_is_settled_once() {
 async fn the_reconciler_settles_what_a_crash_left_behind_and_wakes_the_saga() {
     let rig = Rig::start().await;
     let placed = rig.place_only(new_order(&[("A", 1)], "tok_timeout")).await;
-    rig.until(&placed.order_id, "the authorization to be sent", |order| {
-        order.saga_step == "authorize"
-    })
-    .await;
-    wait_for("the provider to have booked", || async {
-        match rig.charges().await {
-            1 => Ok(()),
-            _ => Err("no charge".to_owned()),
-        }
-    })
-    .await;
+    until_count(&rig, IN_DOUBT, 1).await;
+    assert_eq!(rig.charges().await, 1);
     // As if the saga slept for hours: only the reconciler looks.
     let mut conn = rig.db.connect().await;
     sqlx::raw_sql(

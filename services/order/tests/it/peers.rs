@@ -132,6 +132,22 @@ impl Peers {
         reservation.clone()
     }
 
+    /// Stock comes for what waits; answers the reservation as it was.
+    pub(crate) fn serve(&self, order_id: &str) -> inv::Reservation {
+        let mut books = self.books();
+        let mut all = books.reservations.values_mut();
+        let reservation = all.find(|one| one.order_id == order_id).unwrap();
+        let before = reservation.clone();
+        for line in &mut reservation.lines {
+            if line.state() == State::Backordered {
+                line.set_state(State::Allocated);
+                "us-west".clone_into(&mut line.location_id);
+            }
+        }
+        bump(reservation);
+        before
+    }
+
     /// A picker has these units of an order's first line.
     pub(crate) fn pick(&self, order_id: &str, units: i64) {
         let mut books = self.books();
@@ -481,6 +497,7 @@ impl ReservationService for Peers {
         if request.lines.is_empty() {
             books.end(id, State::Released);
         } else {
+            books.check_open(id, &request.lines)?;
             books.release_units(id, &request.lines);
         }
         let reservation = books.reservations.get(id).cloned();
@@ -524,6 +541,26 @@ impl ReservationService for Peers {
 }
 
 impl Books {
+    /// Refuses to release more waiting units than wait, as inventory does.
+    fn check_open(
+        &self,
+        reservation_id: &str,
+        wanted: &[inv::ReservationQuantity],
+    ) -> Result<(), ApiError> {
+        let lines = self.reservations.get(reservation_id).map(|one| &one.lines);
+        for want in wanted.iter().filter(|want| want.location_id.is_empty()) {
+            let waiting = lines.into_iter().flatten().filter(|line| {
+                line.order_line_id == want.order_line_id && line.state() == State::Backordered
+            });
+            let open: i64 = waiting.map(|line| line.quantity).sum();
+            if want.quantity > open {
+                let error = ApiError::failed_precondition(ErrorReason::QuantityExceedsOpen, "open");
+                return Err(error.with("open", open));
+            }
+        }
+        Ok(())
+    }
+
     /// Gives single units back.
     fn release_units(&mut self, reservation_id: &str, wanted: &[inv::ReservationQuantity]) {
         let Some(reservation) = self.reservations.get_mut(reservation_id) else {

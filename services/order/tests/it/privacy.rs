@@ -2,6 +2,8 @@
 
 use oms_order::Order;
 use oms_proto::common::v1::{ErrorReason, PostalAddress};
+use oms_proto::events::v1::event_feed_service_client::EventFeedServiceClient;
+use oms_proto::events::v1::{GetHeadRequest, SubscribeRequest};
 use oms_proto::order::v1 as pb;
 use oms_proto::order::v1::order_event::Event as Told;
 use oms_proto::order::v1::privacy_service_client::PrivacyServiceClient;
@@ -10,7 +12,7 @@ use oms_testkit::wait_for;
 use prost::Message;
 use tonic::Code;
 
-use crate::rig::{Rig, address, answered, id, new_order};
+use crate::rig::{Rig, WEB, address, answered, id, new_order};
 
 const OLD_KEY: &str = "k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 const NEW_KEY: &str = "k2:ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA=";
@@ -25,7 +27,7 @@ impl Rig {
         PrivacyServiceClient::new(self.api.channel.clone())
     }
 
-    async fn erase(
+    pub(crate) async fn erase(
         &self,
         request: pb::EraseCustomerRequest,
     ) -> Result<pb::EraseCustomerResponse, PeerError> {
@@ -68,6 +70,41 @@ impl Rig {
         .await;
     }
 
+    /// An order of a customer in a channel that has ended.
+    async fn ended(&self, customer_id: &str, channel_id: &str) {
+        let mut order = of_customer(customer_id);
+        order.channel_id = channel_id.to_owned();
+        let order = self.place(order).await;
+        self.complete(&order).await;
+        self.until_done(&order.order_id).await;
+    }
+
+    /// Channels whose erasures a caller hears of that is bound to this one.
+    async fn heard_by(&self, channel_id: &str) -> Vec<String> {
+        self.rest().await;
+        let mut client = EventFeedServiceClient::new(self.api.channel.clone());
+        let head = client.get_head(GetHeadRequest {}).await.unwrap();
+        let head = head.into_inner().pos;
+        let mut request = tonic::Request::new(SubscribeRequest {
+            consumer: "acme".to_owned(),
+            ..SubscribeRequest::default()
+        });
+        let headers = request.metadata_mut();
+        headers.insert("oms-principal", "partner:acme".parse().unwrap());
+        headers.insert("oms-channels", channel_id.parse().unwrap());
+        let mut batches = client.subscribe(request).await.unwrap().into_inner();
+        let mut heard = Vec::new();
+        loop {
+            let batch = batches.message().await.unwrap().unwrap();
+            let events = batch.events.into_iter();
+            let erased = events.filter(|event| event.r#type == "CustomerErased");
+            heard.extend(erased.map(|event| event.channel_id));
+            if batch.through_pos >= head {
+                return heard;
+            }
+        }
+    }
+
     async fn customer_erased(&self) -> Vec<(i64, pb::CustomerErased)> {
         self.rest().await;
         let mut conn = self.db.connect().await;
@@ -88,13 +125,13 @@ impl Rig {
     }
 }
 
-fn of_customer(customer_id: &str) -> pb::NewOrder {
+pub(crate) fn of_customer(customer_id: &str) -> pb::NewOrder {
     let mut order = new_order(&[("A", 1)], "tok_approve");
     order.customer_id = customer_id.to_owned();
     order
 }
 
-fn erasing(customer_id: &str) -> pb::EraseCustomerRequest {
+pub(crate) fn erasing(customer_id: &str) -> pb::EraseCustomerRequest {
     pb::EraseCustomerRequest {
         request_id: id(),
         customer_id: customer_id.to_owned(),
@@ -226,6 +263,103 @@ async fn a_customer_is_erased_when_no_order_needs_the_data_and_stays_so() {
 }
 
 #[tokio::test]
+async fn an_export_leaves_nothing_of_a_long_timeline_out() {
+    let rig = Rig::start().await;
+    let order = rig.place(of_customer("C1")).await;
+    rig.until_done(&order.order_id).await;
+    rig.rest().await;
+    let long = "WITH long AS (UPDATE orders SET timeline_sequence = timeline_sequence + 2500
+             RETURNING order_id, timeline_sequence - 2500 AS before)
+         INSERT INTO timeline (order_id, sequence, occurred_at, actor, action)
+         SELECT order_id, before + n, now(), 'user:dev', 'update_order' FROM long, generate_series(1, 2500) AS n";
+    let mut conn = rig.db.connect().await;
+    sqlx::query(long).execute(&mut conn).await.unwrap();
+    let exported = rig.export("C1").await;
+    let entries = rig.count("SELECT timeline_sequence FROM orders").await;
+    let sequences = exported[0].timeline.len();
+    assert_eq!(i64::try_from(sequences), Ok(entries));
+}
+
+#[tokio::test]
+async fn every_channel_of_a_customer_hears_of_the_erasure_and_no_other_does() {
+    let rig = Rig::start().await;
+    for channel_id in ["app", "b2b"] {
+        rig.channel(|channel| channel.channel_id = channel_id.to_owned())
+            .await;
+    }
+    for (customer_id, channel_id) in [("C1", WEB), ("C1", "app"), ("C1", WEB), ("C2", "b2b")] {
+        rig.ended(customer_id, channel_id).await;
+    }
+    rig.erase(erasing("C1")).await.unwrap();
+    let told = |told: Vec<(i64, pb::CustomerErased)>| -> Vec<(i64, String)> {
+        assert!(told.iter().all(|(_, told)| told.customer_id == "C1"));
+        let told = told.into_iter();
+        told.map(|(version, told)| (version, told.channel_id))
+            .collect()
+    };
+    let numbered = |channels: &[&str]| -> Vec<(i64, String)> {
+        (1..)
+            .zip(channels.iter().map(|one| (*one).to_owned()))
+            .collect()
+    };
+    let first = told(rig.customer_erased().await);
+    assert_eq!(first, numbered(&["app", WEB]));
+
+    // Numbered on from what the first one told.
+    rig.ended("C1", WEB).await;
+    rig.erase(erasing("C1")).await.unwrap();
+    let both = told(rig.customer_erased().await);
+    assert_eq!(both, numbered(&["app", WEB, "app", WEB]));
+    assert_eq!(rig.heard_by("app").await, ["app", "app"]);
+    assert_eq!(rig.heard_by(WEB).await, [WEB, WEB]);
+    assert!(rig.heard_by("b2b").await.is_empty());
+}
+
+#[tokio::test]
+async fn notes_and_reasons_stand_in_no_event_or_audit_row_and_go_with_the_customer() {
+    let rig = Rig::start().await;
+    let order = rig.place(of_customer("C1")).await;
+    let order_id = &order.order_id;
+    let hold = pb::PlaceHoldRequest {
+        request_id: id(),
+        order_id: order_id.clone(),
+        reason: pb::HoldReason::CustomerRequest.into(),
+        blocks: vec![pb::HoldBlock::Capture.into()],
+        note: "she is at her sister's".to_owned(),
+        ..pb::PlaceHoldRequest::default()
+    };
+    let hold = rig.hold(hold).await.unwrap();
+    assert_eq!(rig.get(order_id).await.holds[0].note, hold.note);
+    rig.release_hold(&hold.hold_id).await.unwrap();
+    rig.complete(&order).await;
+    rig.refund(order_id, 100).await.unwrap();
+    let reasons = rig.timeline(order_id).await;
+    let reason = "1.00 USD: the parcel came late";
+    assert!(reasons.iter().any(|entry| entry.detail == reason));
+    rig.until_done(order_id).await;
+    rig.rest().await;
+    // As a ruling of before stands in the ledger.
+    let mut conn = rig.db.connect().await;
+    let ruled = "UPDATE saga_steps SET detail = 'user:dev: she called' WHERE entry = (SELECT min(entry) FROM saga_steps)";
+    sqlx::query(ruled).execute(&mut conn).await.unwrap();
+
+    let texts = "her sister|looked at|came late|she called";
+    let written = format!(
+        "SELECT count(*) FROM (SELECT detail FROM timeline UNION ALL SELECT note FROM holds
+             UNION ALL SELECT detail FROM saga_steps) AS written (line) WHERE line ~ '{texts}'"
+    );
+    assert!(rig.count(&written).await >= 4);
+    let told = format!(
+        "SELECT count(*) FROM (SELECT encode(payload, 'escape') FROM feed
+             UNION ALL SELECT reason FROM audit_pending UNION ALL SELECT reason FROM audit_log) AS told (line)
+         WHERE line ~ '{texts}'"
+    );
+    assert_eq!(rig.count(&told).await, 0);
+    rig.erase(erasing("C1")).await.unwrap();
+    assert_eq!(rig.count(&written).await, 0);
+}
+
+#[tokio::test]
 async fn an_order_without_a_customer_is_erased_by_itself_also_before_it_is_sealed() {
     let rig = Rig::start().await;
     let order = rig.place(new_order(&[("A", 1)], "tok_approve")).await;
@@ -247,7 +381,9 @@ async fn an_order_without_a_customer_is_erased_by_itself_also_before_it_is_seale
     assert_eq!(refused.reason(), Some(ErrorReason::PersonalDataErased));
     assert_eq!(rig.count(CLEAR).await, 0);
     let told = rig.customer_erased().await;
+    assert_eq!(told.len(), 1);
     assert_eq!(told[0].1.order_id, order.order_id);
+    assert_eq!(told[0].1.channel_id, WEB);
 }
 
 #[tokio::test]

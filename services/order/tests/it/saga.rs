@@ -158,6 +158,39 @@ async fn failures_without_end_park_the_saga() {
     assert_eq!(rig.count(failed).await, 3);
 }
 
+/// Nobody needs to look any more when the order's time is up: unless it is the unwinding that cannot go on.
+#[tokio::test]
+async fn an_order_that_waits_for_a_person_expires_but_not_out_of_its_unwinding() {
+    let rig = Rig::start().await;
+    let no_sense = || Trick::Fail(Status::new(Code::InvalidArgument, "no such thing"));
+    rig.peers.trick("ReleaseReservation", no_sense());
+    let unwinding = rig.place(new_order(&[("B", 5)], "tok_decline")).await;
+    // The answer of Reserve is lost, and its repeat is refused: there is something to give back.
+    rig.peers.trick("Reserve", Trick::LoseAnswer);
+    rig.peers.trick("Reserve", no_sense());
+    let waiting = rig.place_only(new_order(&[("A", 5)], "tok_approve")).await;
+    wait_for("both to be parked", || async {
+        rig.clock.advance(Duration::from_millis(50));
+        match rig.exceptions().await.len() {
+            2 => Ok(()),
+            count => Err(format!(
+                "{count}: {}",
+                rig.saga_row(&waiting.order_id).await
+            )),
+        }
+    })
+    .await;
+    assert_eq!(rig.peers.free("A"), 95);
+    rig.clock.advance(Duration::from_hours(24 * 4));
+    let order = rig.until_done(&waiting.order_id).await;
+    assert_eq!(order.state(), OrderState::Expired);
+    assert_eq!(order.state_reason, "NOT_CONFIRMED_IN_TIME");
+    assert_eq!(rig.peers.free("A"), 100);
+    let row = rig.saga_row(&unwinding.order_id).await;
+    assert!(row.starts_with("STUCK reserve"), "{row}");
+    assert_eq!(rig.peers.free("B"), 95);
+}
+
 /// A defect in our own books is no reason to try forever, and once it is mended the order goes on.
 #[tokio::test]
 async fn a_result_that_cannot_be_written_parks_the_saga_until_somebody_retries() {

@@ -190,6 +190,92 @@ async fn lost_answers_are_found_by_search_when_keys_are_forgotten() {
     assert_eq!(stripe.losses(), POSTS);
 }
 
+/// An order of 16.00 that is captured, with 5.00 of it on their way back.
+async fn order_with_refund_on_its_way(rig: &Rig, stripe: &StripeFront) -> pb::Order {
+    let placed = rig
+        .place_only(by_stripe(new_order(&[("A", 1)], GOOD)))
+        .await;
+    let order = rig.until_done(&placed.order_id).await;
+    rig.ship(&order, &[1]);
+    let order = rig
+        .until(&order.order_id, "the capture", |order| captured(order) > 0)
+        .await;
+    set_refunds(stripe, Some("pending"));
+    rig.refund(&order.order_id, 500).await.unwrap();
+    wait_for("the refund to be in doubt", || async {
+        let query = "SELECT count(*) FROM effects WHERE kind = 'REFUND' AND state = 'IN_DOUBT'";
+        match rig.count(query).await {
+            1 => Ok(()),
+            _ => Err("not yet".to_owned()),
+        }
+    })
+    .await;
+    order
+}
+
+fn set_refunds(stripe: &StripeFront, refunds_are: Option<&'static str>) {
+    stripe.set(Faults {
+        refunds_are,
+        ..Faults::default()
+    });
+}
+
+/// As many looks as a refund that takes days would have had by now.
+async fn park_refund(rig: &Rig) {
+    let mut conn = rig.db.connect().await;
+    sqlx::query(
+        "UPDATE tasks SET state = 'STUCK', ended_at = now(), lease_holder = NULL
+         WHERE kind = 'refund_payment'",
+    )
+    .execute(&mut conn)
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn a_refund_on_its_way_counts_when_it_has_arrived_and_nobody_has_to_help() {
+    let (rig, stripe) = start("").await;
+    let order = order_with_refund_on_its_way(&rig, &stripe).await;
+    let id = &order.order_id;
+    assert_eq!(refunded(&rig.get(id).await), 0);
+    park_refund(&rig).await;
+    rig.exception("refund_payment").await;
+    set_refunds(&stripe, None);
+    rig.clock.advance(Duration::from_mins(2));
+    rig.until(id, "the refund", |order| refunded(order) == 500)
+        .await;
+    // With the memo that the task writes at its end.
+    rig.invoices(id, 2).await;
+    assert!(rig.exceptions().await.is_empty());
+    let back = ours(&rig, id, PaymentKind::Refund).await;
+    assert_eq!(back, theirs_refunded(&stripe).await);
+    stripe.assert_well_behaved();
+}
+
+#[tokio::test]
+async fn a_refund_that_fails_on_its_way_is_left_to_a_person_and_can_be_made_again() {
+    let (rig, stripe) = start("").await;
+    let order = order_with_refund_on_its_way(&rig, &stripe).await;
+    let id = &order.order_id;
+    set_refunds(&stripe, Some("failed"));
+    rig.clock.advance(Duration::from_mins(2));
+    let parked = rig.exception("refund_payment").await;
+    assert!(parked.reason.contains("refund_failed"), "{parked:?}");
+    assert_eq!(refunded(&rig.get(id).await), 0);
+    set_refunds(&stripe, None);
+    rig.retry(&parked.exception_id).await.unwrap();
+    rig.until(id, "the second attempt", |order| refunded(order) == 500)
+        .await;
+    let mut states: Vec<PaymentState> = Vec::new();
+    for one in rig.payments(id).await {
+        if one.kind() == PaymentKind::Refund {
+            states.push(one.state());
+        }
+    }
+    assert_eq!(states, [PaymentState::Failed, PaymentState::Succeeded]);
+    stripe.assert_well_behaved();
+}
+
 #[tokio::test]
 async fn a_canceled_order_gives_its_authorization_up_also_when_that_answer_is_lost() {
     let (rig, stripe) = start("").await;

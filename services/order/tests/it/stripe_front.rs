@@ -1,7 +1,7 @@
 //! localstripe, a Stripe of another maker, in a process of its own; and a front before it that does what Stripe
 //! documents and localstripe lacks: it remembers what it answered to an `Idempotency-Key`, searches by metadata,
 //! takes `metadata` with a capture and `off_session` with a confirmation, and refuses requests without our
-//! headers. On demand it loses answers, and forgets keys as Stripe does after a day.
+//! headers. On demand it loses answers, forgets keys as Stripe does after a day, and keeps refunds on their way.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -41,6 +41,8 @@ pub(crate) struct Faults {
     pub(crate) forgets_keys: bool,
     /// Confirmations never arrive.
     pub(crate) drops_confirmations: bool,
+    /// Refunds are in this state, whatever localstripe says.
+    pub(crate) refunds_are: Option<&'static str>,
 }
 
 #[derive(Default)]
@@ -178,7 +180,7 @@ async fn handle(State(front): State<Front>, request: Request) -> Response {
     }
     if parts.method == Method::GET {
         let (status, body) = front.read(&path).await;
-        return answer(status, &body);
+        return answer(status, &front.as_told(&path, body));
     }
     let key = parts.headers["idempotency-key"].to_str().unwrap();
     front.write(&path, key, form).await
@@ -269,6 +271,7 @@ impl Front {
             Some((_, status, body)) => (status, body),
             None => {
                 let (status, body) = self.carry_out(path, &form).await;
+                let body = self.as_told(path, body);
                 let mut seen = self.seen.lock().unwrap();
                 seen.posts.push(without_ids(path));
                 seen.answers
@@ -282,6 +285,24 @@ impl Front {
             return lost();
         }
         answer(status, &body)
+    }
+
+    /// Refunds in the state that they are told to be in.
+    fn as_told(&self, path: &str, mut body: Value) -> Value {
+        let Some(status) = self.faults().refunds_are else {
+            return body;
+        };
+        if !path.starts_with("/v1/refunds") {
+            return body;
+        }
+        if let Some(page) = body.get_mut("data").and_then(Value::as_array_mut) {
+            for refund in page {
+                refund["status"] = json!(status);
+            }
+        } else {
+            body["status"] = json!(status);
+        }
+        body
     }
 
     async fn carry_out(&self, path: &str, form: &Fields) -> (u16, Value) {

@@ -152,7 +152,7 @@ pub(crate) async fn lock(
     return_id: ReturnId,
 ) -> Result<Option<Return>, StoreError> {
     let locked = sqlx::query_scalar!(
-        "SELECT return_id FROM returns WHERE return_id = $1 FOR UPDATE",
+        "SELECT return_id FROM returns WHERE return_id = $1 FOR NO KEY UPDATE",
         return_id.uuid()
     )
     .fetch_optional(&mut *conn)

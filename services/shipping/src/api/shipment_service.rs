@@ -25,7 +25,7 @@ use crate::queries::get_shipment::get_shipment;
 use crate::queries::list_shipments::{Filter, Position, list_shipments};
 
 use super::error::{status, store_status};
-use super::reach::within;
+use super::reach::{makes, within};
 use super::read::{Reader, call};
 
 /// The service.
@@ -81,7 +81,7 @@ impl ShipmentService for ShipmentApi {
         let new = new_shipment(&mut reader, request);
         invalid(reader)?;
         let new = new.ok_or_else(|| ApiError::internal("a request was neither good nor bad"))?;
-        oms_service::check_location(&access, &new.location_id)?;
+        makes(&self.ctx, &access, &new).await?;
         let shipment = create_shipment(&self.ctx, &new, &call)
             .await
             .map_err(status)?;

@@ -102,7 +102,7 @@ fn report(
         &request.carrier_event_id,
         EVENT_ID_CHARS_MAX,
     );
-    reader.text("description", &request.description, DESCRIPTION_CHARS_MAX);
+    reader.free_text("description", &request.description, DESCRIPTION_CHARS_MAX);
     let status = tracking_status(request.status);
     let message = "must be a status";
     reader.check(

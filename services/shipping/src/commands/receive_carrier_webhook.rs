@@ -1,7 +1,7 @@
 //! Takes what a carrier tells by itself: the same report as by `RecordTrackingEvent`, once per event of the carrier.
 
 use http::HeaderMap;
-use oms_core::{Principal, PrincipalKind, Violations, derive};
+use oms_core::{Principal, PrincipalKind, Violations, derive, looks_like_card_number};
 use oms_postgres::ErrorKind;
 use oms_postgres::idempotency::RequestKey;
 use sha2::{Digest, Sha256};
@@ -13,6 +13,9 @@ use crate::store::tracking::TrackingEvent;
 
 use super::record_tracking_event::{NewReport, record_tracking_event};
 use super::{Call, Context, Error};
+
+/// Instead of a description that looks like a card number.
+const LEFT_OUT: &str = "(left out: it looks like a card number)";
 
 /// Why a webhook is not taken. The texts are for whoever sent it, and say nothing to those who did not sign it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,13 +66,22 @@ pub(crate) async fn receive_carrier_webhook(
         tracking_number: told.tracking_number,
         carrier_event_id: told.event_id,
         status: told.status,
-        description: told.description,
+        description: description(told.description),
         occurred_at: told.occurred_at,
     };
     let recorded = record_tracking_event(ctx, &report, &call).await;
     recorded
         .map(|(event, _)| event)
         .map_err(|error| refusal(carrier_id, &error))
+}
+
+/// What the carrier wrote, unless it looks like a card number. Where the parcel is counts more than a text, and the carrier
+/// would deliver a refused one again and again.
+fn description(told: String) -> String {
+    if looks_like_card_number(&told) {
+        return LEFT_OUT.to_owned();
+    }
+    told
 }
 
 /// The same event of a carrier is the same call, whenever it is delivered.

@@ -84,7 +84,7 @@ pub(crate) async fn lock(
     shipment_id: ShipmentId,
 ) -> Result<Option<Shipment>, StoreError> {
     let locked = sqlx::query_scalar!(
-        "SELECT shipment_id FROM shipments WHERE shipment_id = $1 FOR UPDATE",
+        "SELECT shipment_id FROM shipments WHERE shipment_id = $1 FOR NO KEY UPDATE",
         shipment_id.uuid()
     )
     .fetch_optional(&mut *conn)

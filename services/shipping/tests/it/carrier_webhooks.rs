@@ -142,6 +142,26 @@ async fn an_event_that_comes_again_is_recorded_once_and_another_one_under_its_id
 }
 
 #[tokio::test]
+async fn a_description_that_looks_like_a_card_number_is_left_out() {
+    let rig = Rig::start().await;
+    let labeled = rig.labeled(1).await;
+    let number = &labeled.packages[0].tracking_number;
+    let mut body = scanned(&rig, number, "IN_TRANSIT", 1);
+    body["description"] = json!("paid with 4242 4242 4242 4242 12/26");
+    let expected = json!({ "result": "recorded", "applied": true });
+    assert_eq!(
+        Webhook::new("evt-1", &body).send(&rig).await,
+        (200, expected)
+    );
+    let mut conn = rig.conn().await;
+    let description: String = sqlx::query_scalar("SELECT description FROM tracking_events")
+        .fetch_one(&mut conn)
+        .await
+        .unwrap();
+    assert_eq!(description, "(left out: it looks like a card number)");
+}
+
+#[tokio::test]
 async fn whoever_is_not_the_carrier_learns_nothing_but_that() {
     let rig = Rig::start().await;
     let labeled = rig.labeled(1).await;

@@ -11,6 +11,7 @@ mod crash;
 mod labels;
 mod packed;
 mod peers;
+mod reach;
 mod requests;
 mod rig;
 mod shipments;

@@ -176,4 +176,11 @@ async fn a_report_is_checked_as_a_whole() {
         ("occur_time", "FIELD_REQUIRED"),
     ];
     assert_eq!(found(&error), expected);
+
+    let told = pb::RecordTrackingEventRequest {
+        description: "paid with 4242.4242.4242.4242 12/26".to_owned(),
+        ..Default::default()
+    };
+    let error = ok(rig.tracking.clone().record_tracking_event(told).await).unwrap_err();
+    assert!(found(&error).contains(&("description", "CARD_NUMBER_REFUSED")));
 }

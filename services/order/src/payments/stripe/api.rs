@@ -163,7 +163,10 @@ impl Api {
         headers.push((STRIPE_VERSION, VERSION));
         let url = format!("{}{path}", self.url);
         let answered = self.http.send(method, &url, &headers, body).await;
-        answered.map_err(unanswered)
+        answered.map_err(|detail| Unanswered {
+            is_silent: true,
+            ..unanswered(detail)
+        })
     }
 }
 
@@ -188,10 +191,10 @@ pub(super) fn reply<T: DeserializeOwned>(answer: &HttpAnswer) -> Result<Reply<T>
     }
     let part = |text: Option<String>| text.unwrap_or_default();
     let (kind, message) = (part(error.kind.clone()), part(error.message.clone()));
-    Err(unanswered(format!(
-        "{}: {kind} {code}: {message}",
-        answer.status
-    )))
+    Err(Unanswered {
+        is_silent: answer.is_of_trouble(),
+        ..unanswered(format!("{}: {kind} {code}: {message}", answer.status))
+    })
 }
 
 fn read<T: DeserializeOwned>(answer: &HttpAnswer) -> Result<T, Unanswered> {
@@ -202,12 +205,16 @@ fn read<T: DeserializeOwned>(answer: &HttpAnswer) -> Result<T, Unanswered> {
 fn unexpected(answer: &HttpAnswer) -> Unanswered {
     let body = String::from_utf8_lossy(&answer.body);
     let start: String = body.chars().take(200).collect();
-    unanswered(format!("{}: {start}", answer.status))
+    Unanswered {
+        is_silent: answer.is_of_trouble(),
+        ..unanswered(format!("{}: {start}", answer.status))
+    }
 }
 
 pub(super) fn unanswered(detail: String) -> Unanswered {
     Unanswered {
         provider: NAME,
         detail,
+        is_silent: false,
     }
 }

@@ -166,10 +166,10 @@ pub(super) struct Refund {
 }
 
 impl Refund {
-    /// A refund that is on its way to the bank is made.
+    /// A refund that is on its way may still fail: it is in doubt until it has arrived, or has not.
     pub(super) fn answer(self) -> Result<Answer, Unanswered> {
         match self.status.as_deref() {
-            Some("succeeded" | "pending") => Ok(Answer::Approved {
+            Some("succeeded") => Ok(Answer::Approved {
                 reference: self.id,
                 expires_at: None,
             }),
@@ -178,7 +178,10 @@ impl Refund {
                     .failure_reason
                     .unwrap_or_else(|| "refund_failed".to_owned()),
             }),
-            status => Err(unanswered(format!("the refund is {status:?}"))),
+            status => {
+                let status = status.unwrap_or("in no state");
+                Err(unanswered(format!("refund {} is {status}", self.id)))
+            }
         }
     }
 }

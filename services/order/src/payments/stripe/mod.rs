@@ -294,6 +294,10 @@ impl Provider for Stripe {
         NAME
     }
 
+    fn is_remote(&self) -> bool {
+        true
+    }
+
     async fn authorize(&self, request: &ProviderRequest) -> Result<Answer, Unanswered> {
         match Charge::authorization(request) {
             Ok(charge) => self.charge(&charge).await,

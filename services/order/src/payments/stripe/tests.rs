@@ -222,14 +222,48 @@ async fn a_charge_is_looked_up_by_search_and_then_by_its_key_and_is_never_made()
     assert!(found.is_err(), "{found:?}");
 }
 
+fn refund(id: &str, key: &str, status: &str) -> Value {
+    json!({ "id": id, "status": status, "metadata": { "oms_key": key } })
+}
+
+fn page(one: &Value, has_more: bool) -> (u16, Value) {
+    (200, json!({ "data": [one], "has_more": has_more }))
+}
+
+/// It may fail on its way, days later.
+#[tokio::test]
+async fn a_refund_on_its_way_is_in_doubt_until_it_has_arrived_or_failed() {
+    let failed = with(
+        refund("re_1", KEY_1, "failed"),
+        "failure_reason",
+        json!("expired_or_canceled_card"),
+    );
+    let answers = [
+        (200, refund("re_1", KEY_1, "pending")),
+        page(&refund("re_1", KEY_1, "requires_action"), false),
+        page(&refund("re_1", KEY_1, "succeeded"), false),
+        page(&failed, false),
+    ];
+    let (stripe, _) = stripe(&answers).await;
+    let asked = request("", "pi_1", 300);
+    let pending = stripe.refund(&asked).await.unwrap_err();
+    // It answered: that is no reason to leave it alone.
+    assert!(!pending.is_silent && pending.detail.contains("pending"));
+    let mut found = Vec::new();
+    for _ in 0..3 {
+        found.push(stripe.lookup(PaymentKind::Refund, &asked).await);
+    }
+    assert!(found[0].is_err());
+    assert_eq!(found[1], Ok(Some(approved("re_1"))));
+    assert_eq!(found[2], Ok(Some(declined("expired_or_canceled_card"))));
+}
+
 #[tokio::test]
 async fn a_refund_names_its_payment_and_is_found_on_any_page() {
-    let refund = |id: &str, key: &str| json!({ "id": id, "status": "pending", "metadata": { "oms_key": key } });
-    let page = |one: Value, more: bool| (200, json!({ "data": [one], "has_more": more }));
     let answers = [
-        (200, refund("re_1", KEY_1)),
-        page(refund("re_2", "another"), true),
-        page(refund("re_1", KEY_1), false),
+        (200, refund("re_1", KEY_1, "succeeded")),
+        page(&refund("re_2", "another", "succeeded"), true),
+        page(&refund("re_1", KEY_1, "succeeded"), false),
     ];
     let (stripe, script) = stripe(&answers).await;
     let asked = request("", "pi_1", 300);

@@ -17,8 +17,8 @@ use crate::store::{payments, sagas};
 
 /// Why an order is rejected when its payment is.
 const DECLINED: &str = "PAYMENT_DECLINED";
-/// Pause before a lost answer is asked for again.
-const DOUBT_PAUSE: Duration = Duration::milliseconds(500);
+/// Pause before a provider that takes no more calls is asked again.
+const NOT_ASKED_PAUSE: Duration = Duration::seconds(5);
 
 pub(super) async fn forward(ctx: &Ctx, run: &Run) -> Result<Done, Failure> {
     let order = run.order();
@@ -73,9 +73,12 @@ async fn authorize(ctx: &Ctx, run: &Run, tender: i32, amount: i64) -> Result<Don
     }
     match effects::run(ctx, &payment, fresh).await? {
         Ran::Answered(answer) => Ok(answered(payment, answer)),
-        Ran::InDoubt(detail) => Ok(Done {
+        // Asked for again with backoff, and in the end by a person. The payment stays in doubt; the reconciler goes on looking.
+        Ran::InDoubt(detail) => Err(Failure::Retry(detail)),
+        // No failure of the order's: it waits, and comes again, until it expires.
+        Ran::NotAsked(detail) => Ok(Done {
             note: detail,
-            ..Done::wait(ctx.now() + DOUBT_PAUSE)
+            ..Done::wait(ctx.now() + NOT_ASKED_PAUSE)
         }),
         Ran::Settled => {
             let mut conn = ctx.db.read().await?;
@@ -256,7 +259,7 @@ async fn give_up(ctx: &Ctx, run: &Run, authorization: &Payment, left: i64) -> Re
     }
     let answer = match effects::run(ctx, &payment, fresh).await? {
         Ran::Answered(answer) => answer,
-        Ran::InDoubt(detail) => return Err(Failure::Retry(detail)),
+        Ran::InDoubt(detail) | Ran::NotAsked(detail) => return Err(Failure::Retry(detail)),
         // Written by somebody else meanwhile: look at the ledger again.
         Ran::Settled => return Err(Failure::Retry("the void is being settled".to_owned())),
     };

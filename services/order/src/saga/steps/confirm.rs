@@ -8,6 +8,7 @@ use super::{Done, Failure};
 use crate::changes::{Change, Event, Locked};
 use crate::ctx::{Ctx, SERVICE_ACTOR};
 use crate::domain::cancellation::{Cancellation, CancellationLine};
+use crate::domain::capture::{CAPTURE_ORDER, CAPTURE_PAYMENT_TASK};
 use crate::domain::order::{FillPolicy, PaymentPolicy};
 use crate::domain::release::{self, FIRST_BATCH, ReleaseState};
 use crate::domain::reservation::Reservation;
@@ -46,8 +47,8 @@ pub(super) async fn confirm(
     }
     if order.payment_policy == PaymentPolicy::Prepaid && order.money.authorized > 0 {
         let task = NewTask {
-            id: derive(order.order_id.uuid(), "capture_payment/order"),
-            kind: "capture_payment",
+            id: derive(order.order_id.uuid(), CAPTURE_ORDER),
+            kind: CAPTURE_PAYMENT_TASK,
             key: order.order_id.to_string(),
             payload: b"order".to_vec(),
             run_at: now,

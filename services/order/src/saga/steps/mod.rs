@@ -133,7 +133,7 @@ impl Done {
     }
 
     /// A result with nothing to write.
-    fn of(result: StepResult) -> Self {
+    pub(super) fn of(result: StepResult) -> Self {
         Self {
             result,
             record: Record::Nothing,

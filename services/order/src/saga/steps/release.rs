@@ -77,6 +77,7 @@ async fn send(ctx: &Ctx, run: &Run, batch: &Release) -> Result<Option<Release>, 
             })
         })
         .await?;
+    ctx.failpoint("release", "sent");
     Ok(sent)
 }
 
