@@ -18,8 +18,8 @@ use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, MapKey, ReflectMessage, Value};
 use tonic::Status;
 
-/// As people write it.
-const CARD: &str = "4242 4242-4242 4242";
+/// As people write it, with what belongs to it.
+const CARD: &str = "4242 4242-4242 4242 12/26";
 /// Texts that are names of something known: another text is refused because there is no such thing.
 const NAMES: [&str; 7] = [
     "channel_id",
@@ -259,8 +259,15 @@ async fn reasons(actor: &Actor, wrong: &mut Vec<String>) {
     let reject = i::RejectCorrectionRequest {
         request_id: fresh_id(),
         correction_id: fresh_id(),
-        note: reason,
+        note: reason.clone(),
         ..i::RejectCorrectionRequest::default()
+    };
+    let scan = s::RecordTrackingEventRequest {
+        request_id: fresh_id(),
+        carrier_id: "table_rate".to_owned(),
+        tracking_number: "OM000000000000000000".to_owned(),
+        description: reason,
+        ..s::RecordTrackingEventRequest::default()
     };
     let clients = &actor.clients;
     let mut work = clients.fulfillment_orders();
@@ -277,6 +284,10 @@ async fn reasons(actor: &Actor, wrong: &mut Vec<String>) {
         (
             "note",
             clients.corrections().reject_correction(reject).await.err(),
+        ),
+        (
+            "description",
+            clients.tracking().record_tracking_event(scan).await.err(),
         ),
     ];
     judge_all(answers, wrong);

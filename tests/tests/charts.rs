@@ -59,29 +59,30 @@ fn scalar(value: &str) -> String {
     serde_json::from_str(value).unwrap_or_else(|_| value.to_owned())
 }
 
-/// The variables of a service, from the lines of its ConfigMap and the environment of its container.
+/// The variables of a service, from the environment of its containers.
 fn as_toml(service: &str, manifests: &str) -> String {
-    let prefix = format!("OMS_{}__", service.to_uppercase());
+    let prefix = format!("- name: OMS_{}__", service.to_uppercase());
     let mut toml = String::new();
-    for line in manifests.lines() {
-        let line = line.trim_start_matches([' ', '-']);
-        let line = line.strip_prefix("name: ").unwrap_or(line);
-        let Some(rest) = line.strip_prefix(&prefix) else {
+    let mut lines = manifests.lines().map(str::trim_start).peekable();
+    while let Some(line) = lines.next() {
+        let Some(name) = line.strip_prefix(prefix.as_str()) else {
             continue;
         };
-        let (name, value) = match rest.split_once(": ") {
-            Some((name, value)) => (name, scalar(value)),
-            None => (rest, secret(rest).to_owned()),
+        // What is no secret stands in the next line.
+        let value = match lines.peek().and_then(|next| next.strip_prefix("value: ")) {
+            Some(value) => scalar(value),
+            None => secret(name).to_owned(),
         };
-        let key = name.to_lowercase().replace("__", ".");
+        let key = format!("{} = ", name.to_lowercase().replace("__", "."));
         // The same variable stands in several manifests, always with the same value.
-        if !toml.contains(&format!("{key} = ")) {
-            // As the environment does: text, of which the configuration makes numbers, or a list.
-            if value.starts_with('[') {
-                writeln!(toml, "{key} = {value}").unwrap();
-            } else {
-                writeln!(toml, "{key} = {value:?}").unwrap();
-            }
+        if toml.lines().any(|line| line.starts_with(&key)) {
+            continue;
+        }
+        // As the environment does: text, of which the configuration makes numbers, or a list.
+        if value.starts_with('[') {
+            writeln!(toml, "{key}{value}").unwrap();
+        } else {
+            writeln!(toml, "{key}{value:?}").unwrap();
         }
     }
     toml
@@ -89,8 +90,7 @@ fn as_toml(service: &str, manifests: &str) -> String {
 
 fn secret(name: &str) -> &'static str {
     let known = SECRETS.iter().find(|(secret, _)| *secret == name);
-    // `TELEMETRY__FORMAT` of a migration Job: its value stands in the next line.
-    known.map_or("json", |(_, value)| value)
+    known.unwrap().1
 }
 
 fn rendered() -> Vec<PathBuf> {

@@ -257,8 +257,7 @@ impl Orders {
         let Some(row) = self.rows.get_mut(&order) else {
             return;
         };
-        let unsettled = row.ledger.iter().any(|one| !one.state.is_settled());
-        match settlement(&row.order, unsettled) {
+        match settlement(&row.order, &row.ledger) {
             Settlement::Open => return,
             Settlement::Complete => row.step(world, OrderAction::Complete),
             Settlement::Cancel => row.step(world, OrderAction::Cancel),

@@ -4,8 +4,8 @@
 
 use std::process::Command;
 
-/// Enough for every kind of accident; `make sim` runs thousands.
-const SEEDS: &str = "400";
+/// Some minutes of CI are worth thousands of accidents; `make sim` runs more.
+const SEEDS: &str = "2000";
 
 fn simulate(arguments: &[&str]) {
     let done = Command::new(env!("CARGO_BIN_EXE_oms-sim"))

@@ -12,7 +12,7 @@ use crate::provider::connect;
 pub type Sample = BTreeMap<String, f64>;
 
 /// A kind of series: the beginning of its name, its unit, and the growth that is never held against it; `None` is told only.
-pub const KINDS: [(&str, &str, Option<f64>); 8] = [
+pub const KINDS: [(&str, &str, Option<f64>); 9] = [
     ("memory", "MiB", Some(8.0)),
     ("outbox", "events", Some(50.0)),
     ("outbox age", "s", Some(2.0)),
@@ -20,6 +20,7 @@ pub const KINDS: [(&str, &str, Option<f64>); 8] = [
     ("tasks stuck", "tasks", Some(0.0)),
     ("feed lag", "events", Some(200.0)),
     ("sagas open", "sagas", Some(20.0)),
+    ("deadlocks", "deadlocks", Some(0.0)),
     ("size", "MiB", None),
 ];
 
@@ -29,6 +30,7 @@ const PLUMBING: &str = "
         (SELECT count(*) FROM tasks WHERE state = 'READY' AND run_at <= now())::float8 AS tasks_due,
         (SELECT count(*) FROM tasks WHERE state = 'STUCK')::float8 AS tasks_stuck,
         (SELECT max(pos) FROM feed_head)::float8 AS head,
+        (SELECT deadlocks FROM pg_stat_database WHERE datname = current_database())::float8 AS deadlocks,
         pg_database_size(current_database())::float8 / 1048576 AS size_mib";
 const CURSORS: &str = "SELECT source, min(pos)::float8 FROM feed_cursors GROUP BY source";
 const SAGAS: &str = "SELECT count(*)::float8 FROM sagas WHERE state IN ('RUNNING', 'UNDOING')";
@@ -40,6 +42,7 @@ struct Plumbing {
     tasks_due: f64,
     tasks_stuck: f64,
     head: f64,
+    deadlocks: f64,
     size_mib: f64,
 }
 
@@ -83,6 +86,7 @@ impl Probe {
                 ("outbox age", seen.outbox_age),
                 ("tasks due", seen.tasks_due),
                 ("tasks stuck", seen.tasks_stuck),
+                ("deadlocks", seen.deadlocks),
                 ("size", seen.size_mib),
             ];
             for (kind, value) in values {

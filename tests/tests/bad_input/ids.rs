@@ -167,7 +167,8 @@ async fn orders(world: &World, table: &mut Table) {
         retry_exception,
         RetryExceptionRequest {
             exception_id,
-            request_id: fresh_id()
+            request_id: fresh_id(),
+            note: "why".to_owned()
         },
         "exception"
     );

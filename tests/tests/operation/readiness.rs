@@ -36,11 +36,15 @@ async fn until_ready_is(expected: bool, process: &Process) -> anyhow::Result<()>
         let said = probes(process).await?;
         let live = process.admin("/livez").await?;
         ensure!(live.starts_with("HTTP/1.1 200"), "not live: {live}");
-        Ok(if said == (expected, expected) {
-            Ok(())
-        } else {
-            Err(format!("{said:?}"))
-        })
+        let metrics = process.admin("/metrics").await?;
+        let gauge = format!("oms_ready{{service=\"inventory\"}} {}", u8::from(expected));
+        Ok(
+            if said == (expected, expected) && metrics.contains(&gauge) {
+                Ok(())
+            } else {
+                Err(format!("{said:?}"))
+            },
+        )
     })
     .await
 }

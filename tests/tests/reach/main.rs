@@ -8,8 +8,10 @@ use anyhow::{Context, ensure};
 use oms::suite::SERVICES;
 use oms_proto::common::v1::ErrorReason;
 use oms_proto::inventory::v1::{GetAvailabilityRequest, GetAvailabilityResponse};
+use oms_proto::order::v1 as o;
 use oms_proto::{BOUND_BY_CHANNEL, BOUND_BY_LOCATION, METHODS};
 use oms_service::PeerError;
+use oms_tests::shop::new_order;
 use oms_tests::wire::{Wire, frame};
 use prost::Message;
 use tonic::{Code, Status};
@@ -17,9 +19,10 @@ use tonic::{Code, Status};
 use request::Requests;
 use world::{CHANNEL, HERE, Values, World};
 
-/// Fields that narrow a list down.
-const FILTERS: [&[&str]; 3] = [
+/// Fields that narrow a list down; and the one without which a request is wrong.
+const FILTERS: [&[&str]; 4] = [
     &[],
+    &["request_id"],
     &["location_id", "location_ids", "channel_id", "channel_ids"],
     &[
         "location_id",
@@ -217,6 +220,45 @@ async fn who_is_bound_to_a_location_sees_nothing_of_another() -> anyhow::Result<
 async fn who_is_bound_to_a_channel_sees_nothing_of_another() -> anyhow::Result<()> {
     let walk = Walk::begin().await?;
     walk.walk(BOUND_BY_CHANNEL, "oms-channels", CHANNEL).await?;
+    walk.world.suite.finish().await
+}
+
+/// Whether there is such a channel, what its currency is, and what it asks of an order.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_is_wrong_tells_nothing_of_a_channel_of_others() -> anyhow::Result<()> {
+    let walk = Walk::begin().await?;
+    let headers = [
+        ("oms-principal", "partner:acme"),
+        ("oms-channels", "elsewhere"),
+    ];
+    for method in ["PlaceOrder", "ValidateOrder"] {
+        let path = format!("/oms.order.v1.OrderService/{method}");
+        let (_, wire) = walk.servers(&path).next().context("nobody serves it")?;
+        let mut told = Vec::new();
+        for channel in [CHANNEL, "nobodys"] {
+            let mut order = new_order(&[("nothing", 0)]);
+            order.channel_id = channel.to_owned();
+            order.currency_code = "EUR".to_owned();
+            order.fill_policy = 99;
+            let order = Some(order);
+            let message = match method {
+                "PlaceOrder" => o::PlaceOrderRequest {
+                    order,
+                    ..o::PlaceOrderRequest::default()
+                }
+                .encode_to_vec(),
+                _ => o::ValidateOrderRequest { order }.encode_to_vec(),
+            };
+            let refused = wire.send(&path, frame(&message), &headers).await?;
+            let refused = PeerError::from(refused.err().context("it was taken")?);
+            ensure!(
+                refused.reason() == Some(ErrorReason::OutOfReach),
+                "{refused:?}"
+            );
+            told.push((refused.message().to_owned(), refused.violations().len()));
+        }
+        ensure!(told[0] == told[1], "{method}: {told:?}");
+    }
     walk.world.suite.finish().await
 }
 

@@ -63,7 +63,7 @@ impl Requests {
             .methods()
             .find(|method| method.name() == name)
             .context("no method")?;
-        if let Some(order) = new_order_for(name, values) {
+        if let Some(order) = new_order_for(name, values, without) {
             return Ok(order);
         }
         let fill = Fill {
@@ -76,14 +76,19 @@ impl Requests {
 }
 
 /// The requests that hold a whole new order, which has rules of its own.
-fn new_order_for(method: &str, values: &Values) -> Option<Vec<u8>> {
+fn new_order_for(method: &str, values: &Values, without: &[&str]) -> Option<Vec<u8>> {
     let mut order = shop::new_order(&[("a", 1)]);
     order.channel_id.clone_from(values.get("channel_id")?);
     let order = Some(order);
     match method {
         "PlaceOrder" => {
+            let request_id = if without.contains(&"request_id") {
+                String::new()
+            } else {
+                fresh_id()
+            };
             let request = o::PlaceOrderRequest {
-                request_id: fresh_id(),
+                request_id,
                 order,
                 ..Default::default()
             };
@@ -125,6 +130,8 @@ impl Fill<'_> {
             Kind::String => self.text(field.name()).map(Value::String),
             Kind::Int64 => Some(Value::I64(i64::from(number(field.name())))),
             Kind::Int32 => Some(Value::I32(number(field.name()))),
+            // What comes back is shipped for the returns service alone.
+            Kind::Enum(_) if field.name() == "direction" => Some(Value::EnumNumber(1)),
             Kind::Enum(kind) if !field.is_list() => {
                 // The first ones are what things begin as, which nobody may ask for.
                 let last = kind.values().map(|value| value.number()).max()?;

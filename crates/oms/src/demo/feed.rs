@@ -3,7 +3,7 @@
 use anyhow::Context;
 use oms_proto::events::v1::event_feed_service_client::EventFeedServiceClient;
 use oms_proto::events::v1::{Event, SubscribeRequest};
-use oms_service::PeerChannel;
+use oms_service::{PeerChannel, PeerError};
 use tokio_util::sync::CancellationToken;
 
 /// Calls `handle` with every event until told to stop.
@@ -13,23 +13,30 @@ pub(crate) async fn follow(
     done: &CancellationToken,
     mut handle: impl FnMut(&Event) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let request = SubscribeRequest {
+    let mut request = SubscribeRequest {
         consumer: consumer.to_owned(),
         ..Default::default()
     };
-    let mut batches = client
-        .subscribe(request)
-        .await
-        .context("cannot follow a feed")?
-        .into_inner();
     loop {
-        let batch = tokio::select! {
-            () = done.cancelled() => return Ok(()),
-            batch = batches.message() => batch.context("a feed broke off")?,
-        };
-        let batch = batch.context("a feed ended")?;
-        for event in &batch.events {
-            handle(event)?;
+        let mut batches = client
+            .subscribe(request.clone())
+            .await
+            .context("cannot follow a feed")?
+            .into_inner();
+        loop {
+            let batch = tokio::select! {
+                () = done.cancelled() => return Ok(()),
+                batch = batches.message() => batch.map_err(PeerError::from),
+            };
+            let batch = match batch {
+                Err(error) if error.is_stream_end() => break,
+                batch => batch.context("a feed broke off")?,
+            };
+            let batch = batch.context("a feed ended")?;
+            for event in &batch.events {
+                handle(event)?;
+            }
+            (request.epoch, request.after_pos) = (batch.epoch, batch.through_pos);
         }
     }
 }

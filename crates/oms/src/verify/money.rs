@@ -308,6 +308,21 @@ pub(super) const ALL: &[Invariant] = &[
                      AND s.state = 'SUCCEEDED' AND split_part(s.cause, '#', 1) = split_part(f.cause, '#', 1)))",
     ),
     settled(
+        "money.returned_is_paid_back",
+        "an order that pays per shipment and has credit memos keeps no more than its invoices less those",
+        ORDER,
+        "orders",
+        "SELECT 'order ' || order_id || ' keeps ' || kept || ', ' || due || ' invoiced and not credited', order_id
+         FROM (SELECT o.order_id,
+                 (SELECT coalesce(sum(CASE kind WHEN 'CAPTURE' THEN amount WHEN 'REFUND' THEN -amount ELSE 0 END), 0)
+                     FROM payments p WHERE p.order_id = o.order_id AND p.state = 'SUCCEEDED') AS kept,
+                 (SELECT sum(CASE kind WHEN 'INVOICE' THEN total ELSE -total END)
+                     FROM invoices i WHERE i.order_id = o.order_id) AS due
+             FROM orders o WHERE o.payment_policy = 'AUTH_THEN_CAPTURE_ON_SHIP'
+                 AND EXISTS (SELECT FROM invoices m WHERE m.order_id = o.order_id AND m.kind = 'CREDIT_MEMO')) AS sums
+         WHERE kept > greatest(due, 0)",
+    ),
+    settled(
         "money.capture_equals_invoice",
         "what is captured for a shipment, from all tenders, or to be collected with it, is the total of its invoice, and \
          every invoice of an order that pays per shipment has its capture",

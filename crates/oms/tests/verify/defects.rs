@@ -300,7 +300,7 @@ const DEFECTS: &[Defect] = &[
          UPDATE effects SET state = 'CONFIRMED' WHERE payment_id = '{auth_c}';
          AT PROVIDER: UPDATE charges SET approved = true, decline_code = '' WHERE idempotency_key = '{auth_c}'",
     ),
-    only(
+    and(
         "money.completed_orders_captured_their_invoices",
         Order,
         "INSERT INTO payments (payment_id, order_id, kind, state, amount, currency, provider, provider_reference,
@@ -312,6 +312,14 @@ const DEFECTS: &[Defect] = &[
          FROM payments WHERE payment_id IN ('{x}', '{y}');
          AT PROVIDER: INSERT INTO charges (idempotency_key, kind, reference, amount, currency, approved, created_at)
          VALUES ('{x}', 'AUTHORIZATION', '{x}', 10, 'USD', true, now()), ('{y}', 'CAPTURE', '{y}', 10, 'USD', true, now())",
+        &["money.returned_is_paid_back"],
+    ),
+    and(
+        "money.returned_is_paid_back",
+        Order,
+        "UPDATE payments SET amount = 900 WHERE payment_id = '{refund_a}';
+         AT PROVIDER: UPDATE charges SET amount = 900 WHERE idempotency_key = '{refund_a}'",
+        &["between.refunded_money_equals_returns"],
     ),
     only(
         "money.capture_equals_invoice",
