@@ -66,7 +66,7 @@ ci: ## What CI runs, in its order
 	@scripts/ci.sh $(CI_STEPS)
 
 ##@ Check
-.PHONY: fmt fmt-check lint lint-scripts deny proto-lint proto-breaking
+.PHONY: fmt fmt-check lint lint-scripts deny advisories proto-lint proto-breaking
 fmt: setup ## Formats Rust and proto files
 	cargo fmt --all
 	@buf=$$($(TOOL) buf); "$$buf" format --write
@@ -85,6 +85,10 @@ lint-scripts: ## Runs shellcheck over the scripts
 deny: setup ## Checks the dependency tree: bans, licences, sources
 	@deny=$$($(TOOL) cargo-deny); "$$deny" --locked check bans licenses sources
 
+# Not in CI: the list lives outside and changes by itself.
+advisories: setup ## Compares Cargo.lock with the RustSec advisories (fetches them; ARGS=--offline takes those fetched before)
+	@deny=$$($(TOOL) cargo-deny); "$$deny" --locked $(ARGS) check advisories
+
 proto-lint: ## Lints the contract
 	@buf=$$($(TOOL) buf); "$$buf" lint
 
@@ -99,7 +103,7 @@ lint-images: ## Runs hadolint over the Dockerfile
 images: setup ## Builds an image per service and one of the oms command (ARGS: --full, --base IMAGE, --tag TAG)
 	@scripts/images.sh build $(ARGS)
 
-images-test: setup ## Runs the images by podman, unprivileged and read-only, and takes an order to cash through them
+images-test: setup ## Runs the images by Docker or podman, unprivileged and read-only, and takes an order to cash through them
 	@scripts/images.sh test
 
 sbom: setup ## Writes a CycloneDX list of parts per program below target/sbom/

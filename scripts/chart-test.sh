@@ -35,6 +35,19 @@ accepts() {
     count=$((count + 1))
 }
 
+# variant NAME EXAMPLE ARGUMENT..: renders what no example shows; scripts/chart_test.py looks at it.
+variant() {
+    local name=$1 example=$2
+    shift 2
+    mkdir -p "$rendered/variants"
+    "${helms[1]}" template oms "$chart" --namespace oms --values "$chart/examples/$example.yaml" "$@" \
+        >"$rendered/variants/$name.yaml"
+    "$python" scripts/core_kinds.py "$rendered/variants/$name.yaml" >"$rendered/variants/$name.core"
+    "${python%/*}/kubernetes-validate" --strict --quiet "$rendered/variants/$name.core"
+}
+
+python=$(scripts/tools.sh kubernetes-validate)
+
 # Missing.
 refuses existing-databases 'services.order.database.existingSecret is required' --set services.order.database.existingSecret=
 refuses existing-databases 'redis.existingSecret is required' --set redis.existingSecret=
@@ -56,6 +69,44 @@ refuses dev 'gateway.webhookHostnames needs gateway.parentRefs' --set 'gateway.w
 refuses production 'services.order.hostnames needs networkPolicy.clients' --set-json networkPolicy.clients=[]
 refuses production 'monitoring.serviceMonitor.enabled needs networkPolicy.metrics' --set-json networkPolicy.metrics=[]
 accepts production --set-json networkPolicy.metrics=[] --set networkPolicy.enabled=false
+refuses production 'gateway.webhookHostnames needs networkPolicy.clients or services.order.clients' \
+    --set-json networkPolicy.clients=[] --set-json services.order.hostnames=[] --set-json services.inventory.hostnames=[]
+refuses production 'gateway.webhookHostnames needs networkPolicy.clients or services.shipping.clients' \
+    --set-json networkPolicy.clients=[] --set-json services.order.clients='[{"podSelector": {"matchLabels": {"app": "gateway"}}}]' \
+    --set-json services.inventory.hostnames=[]
+# Ways out.
+refuses production 'auth.jwt needs networkPolicy.jwks' --set-json networkPolicy.jwks=[]
+refuses production 'The inventory service could not fetch the keys' --set-json networkPolicy.jwks=[] \
+    --set-json services.order.egress='[{"ports": [{"port": 443}]}]'
+accepts production --set-json networkPolicy.jwks=[] --set-json networkPolicy.egress='[{"ports": [{"port": 443}]}]'
+accepts production --set-json networkPolicy.jwks=[] --set networkPolicy.enabled=false
+refuses production 'networkPolicy.jwksPort is 443 and auth.jwt.jwksUrl goes to port 8443' \
+    --set auth.jwt.jwksUrl=https://login.example.com:8443/keys
+accepts production --set auth.jwt.jwksUrl=https://login.example.com:8443/keys --set networkPolicy.jwksPort=8443
+refuses production 'networkPolicy.otlpPort is 4317 and telemetry.otlpEndpoint goes to port 4318' \
+    --set telemetry.otlpEndpoint=http://collector.monitoring:4318
+refuses production 'telemetry.otlpEndpoint goes to port 443' --set telemetry.otlpEndpoint=https://collector.example.com/v1
+accepts production --set telemetry.otlpEndpoint=https://collector.example.com --set networkPolicy.otlpPort=443
+# Databases.
+refuses production 'max_connections is 136, and the pods of services.order may open 137' \
+    --set-string databases.cloudnativepg.parameters.max_connections=136
+accepts production --set-string databases.cloudnativepg.parameters.max_connections=137
+refuses production 'max_connections is 200, and the pods of services.inventory may open 209' \
+    --set-string databases.cloudnativepg.parameters.max_connections=200 --set services.inventory.connections=20
+refuses production 'backup.objectStore.destinationPath is required' --set databases.cloudnativepg.backup.objectStore.destinationPath=
+refuses production 'objectStore' --set databases.cloudnativepg.backup.objectStore.serverName=oms
+refuses production 'retentionPolicy' --set databases.cloudnativepg.backup.retentionPolicy=30
+refuses production 'schedule' --set databases.cloudnativepg.backup.schedule='0 2 * * *'
+refuses production 'databases.cloudnativepg.recovery needs databases.cloudnativepg.enabled and' \
+    --set databases.cloudnativepg.recovery.order.suffix=r1 --set-json databases.cloudnativepg.backup.objectStore=null
+refuses production 'suffix' --set databases.cloudnativepg.recovery.order.targetTime=2026-03-01T10:20:30Z
+refuses production 'targetTime' --set databases.cloudnativepg.recovery.order.suffix=r1 \
+    --set databases.cloudnativepg.recovery.order.targetTime=2026-03-01
+refuses production 'recovery.order.suffix is that of the Cluster it restores from' \
+    --set databases.cloudnativepg.recovery.order.suffix=r1 --set databases.cloudnativepg.recovery.order.from=oms-order-db-r1
+refuses production 'databases.caSecret and databases.cloudnativepg.enabled exclude each other' --set databases.caSecret.name=ca
+refuses dev 'the engines of dev speak no TLS' --set databases.caSecret.name=ca
+refuses dev 'the engines of dev speak no TLS' --set redis.caSecret.name=ca
 refuses production 'services.order.autoscaling.maxReplicas is 2, below its 3 replicas' --set services.order.autoscaling.maxReplicas=2
 refuses dev 'auth.jwt.issuer, auth.jwt.audience and auth.jwt.jwksUrl belong together' --set auth.jwt.issuer=https://a.example.com
 accepts existing-databases --set tls.enabled=true --set tls.terminatedByProxy=false --set tls.clientCertificateHeader=
@@ -85,12 +136,16 @@ refuses dev 'services.order.config.PAYMENTS__STRIPE__API_KEY: the chart sets thi
     --set services.order.config.PAYMENTS__STRIPE__API_KEY=x
 accepts dev --set-string services.order.config.SAGA__CONCURRENCY=8
 refuses dev 'services.order.config.TLS__KEY: the chart sets this one' --set services.order.config.TLS__KEY=x
+refuses dev 'services.order.config.SERVER__DRAIN_TIMEOUT_MS: the chart sets this one' \
+    --set-string services.order.config.SERVER__DRAIN_TIMEOUT_MS=1
+refuses dev 'services.inventory.config.LEASE__REDIS_CA_FILE: the chart sets this one' \
+    --set services.inventory.config.LEASE__REDIS_CA_FILE=x
 # Unknown and malformed values. Helm 3 and 4 word these differently; both name the place.
 refuses dev 'replica' --set services.order.replica=2
 refuses dev 'gateway' --set services.gateway.replicas=2
 refuses dev 'databse' --set databse=x
 refuses dev 'tag' --set image.tag=latest
-refuses dev 'replicas' --set services.order.replicas=0
+refuses dev 'replicas' --set services.order.replicas=-1
 refuses dev 'otlpEndpoint' --set telemetry.otlpEndpoint=collector:4317
 refuses dev 'SAGA__CONCURRENCY' --set services.order.config.SAGA__CONCURRENCY=8
 refuses dev 'concurrency' --set services.order.config.concurrency=x
@@ -100,6 +155,32 @@ refuses dev 'jwksUrl' --set auth.jwt.jwksUrl=http://login.example.com
 refuses dev 'size' --set databases.cloudnativepg.size=20
 refuses dev 'hostnames' --set 'services.order.hostnames={Shop}'
 refuses dev 'connections' --set services.order.connections=0
+refuses dev 'digests' --set image.digests.order=sha256:1
+refuses dev 'digests' --set image.digests.gateway=sha256:0000000000000000000000000000000000000000000000000000000000000000
+refuses dev 'podLabels' --set-string 'podLabels.app\.kubernetes\.io/name=shop'
+refuses dev 'podAnnotations' --set-string 'podAnnotations.helm\.sh/hook=test'
+refuses dev 'affinity' --set services.order.affinity.nodeAfinity.x=y
+refuses dev 'runAsUser' --set securityContext.runAsUser=0
+refuses dev 'dnsPorts' --set-json networkPolicy.dnsPorts=[]
 
-"$(scripts/tools.sh kubernetes-validate)" scripts/chart_test.py "$rendered"
+# What no example shows.
+variant restored production \
+    --set databases.cloudnativepg.recovery.order.suffix=r1 \
+    --set databases.cloudnativepg.recovery.order.targetTime=2026-03-01T10:20:30Z \
+    --set databases.cloudnativepg.recovery.returns.suffix=r2 \
+    --set databases.cloudnativepg.recovery.returns.from=oms-returns-db-r1 \
+    --set services.order.replicas=0 --set databases.cloudnativepg.backup.schedule=
+variant single production --set databases.cloudnativepg.instances=1 \
+    --set-json databases.cloudnativepg.backup.objectStore=null
+variant platform existing-databases --set verify.enabled=true \
+    --set securityContext.runAsUser=null --set securityContext.runAsGroup=null --set securityContext.fsGroup=1000680000 \
+    --set-json 'networkPolicy.dnsPorts=[5353]' --set-json networkPolicy.webhooks=[] \
+    --set image.digests.order=sha256:00000000000000000000000000000000000000000000000000000000000000aa \
+    --set image.digests.cli=sha256:00000000000000000000000000000000000000000000000000000000000000bb \
+    --set services.order.priorityClassName=shop \
+    --set-json services.order.affinity='{"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": []}}' \
+    --set-string services.order.podAnnotations.own=order --set-string podAnnotations.own=all \
+    --set-string podLabels.team=shop --set services.order.config.WEBHOOKS__NOTE="\$(HOSTNAME)"
+
+"$python" scripts/chart_test.py "$rendered"
 say "refuses and accepts as promised: $count combinations"

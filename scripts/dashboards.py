@@ -29,6 +29,11 @@ def events(service: str, kind: str) -> str:
     return f'sum(rate(oms_relay_events{{service="{service}",type="{kind}"}}[$r]))'
 
 
+def stage(measure: str, legend: str = "{{stage}}") -> tuple[str, str]:
+    # Every replica of order tells the same.
+    return legend, f"max by (stage) (oms_order_stage_{measure})"
+
+
 def funnel() -> list[list[Panel]]:
     steps = [
         ("placed", "order", "OrderPlaced"),
@@ -46,6 +51,11 @@ def funnel() -> list[list[Panel]]:
     late = 'sum(rate(oms_order_release_seconds_bucket{waited="false",le=~"60([.]0)?"}[$r])) / sum(rate(oms_order_release_seconds_count{waited="false"}[$r]))'
     return [
         [("Order to cash, last 24 h", "short", today), ("Order to cash, per second", "ops", curves)],
+        [
+            ("Backlog: open orders by what they wait for", "short", [stage("backlog")]),
+            ("At risk, late", "short", [stage("at_risk", "{{stage}} at risk"), stage("late", "{{stage}} late")]),
+            ("Waits longest", "s", [stage("oldest_age_seconds")]),
+        ],
         [
             ("With fulfillment within 60 s", "percentunit", [("share", late)]),
             ("From placing to fulfillment", "s", quantiles("oms_order_release_seconds", 'waited="false"')),
@@ -127,6 +137,45 @@ def saga() -> list[list[Panel]]:
             ("Effects that are not settled", "short", [("{{service}} {{state}}", "max by (service, state) (oms_effects_open)")]),
             ("Oldest effect without an answer", "s", [("{{service}}", 'max by (service) (oms_effects_oldest_age_seconds{state=~"SENT|IN_DOUBT"})')]),
             ("Answers of carriers", "ops", [("{{kind}} {{state}}", "sum by (kind, state) (rate(oms_shipping_effects_answered[$r]))")]),
+        ],
+    ]
+
+
+def edge() -> list[list[Panel]]:
+    return [
+        [
+            ("Wrong tokens, keys and signatures, per second", "ops", [("{{door}} {{outcome}}", "sum by (door, outcome) (rate(oms_auth_failures[$r]))")]),
+            ("Fetches of keys that check tokens, last hour", "short", [("{{service}} {{outcome}}", "sum by (service, outcome) (increase(oms_auth_jwks_fetches[1h]))")]),
+            ("Changed certificates and lists of keys, last day", "short", [
+                ("{{service}} {{outcome}}", "sum by (service, outcome) (increase(oms_auth_files_reloaded[1d]))"),
+            ]),
+        ],
+        [
+            ("Replicas that are ready", "short", [("{{service}}", "sum by (service) (oms_ready)")]),
+            ("Calls shed, share", "percentunit", [
+                ("{{service}}", "sum by (service) (rate(oms_rpc_server_shed[$r])) / sum by (service) (rate(oms_rpc_server_duration_seconds_count[$r]))"),
+            ]),
+            ("TLS not agreed on, connections refused", "ops", [
+                ("{{service}} {{outcome}}", "sum by (service, outcome) (rate(oms_rpc_server_handshakes_failed[$r])) > 0"),
+                ("{{service}} refused", "sum by (service) (rate(oms_rpc_server_connections_refused[$r])) > 0"),
+            ]),
+        ],
+        [
+            ("Webhooks: attempts", "ops", [("{{outcome}}", "sum by (outcome) (rate(oms_webhook_attempts[$r]))")]),
+            ("Webhooks: oldest that is due", "s", [("oldest", "max(oms_webhook_oldest_due_seconds)")]),
+            ("Webhooks: how long endpoints take", "s", quantiles("oms_webhook_request_duration_seconds")),
+        ],
+        [
+            ("Webhooks made, per second; under way", "short", [
+                ("{{cause}}", "sum by (cause) (rate(oms_webhook_deliveries_created[$r]))"),
+                ("under way", "sum(oms_webhook_requests_under_way)"),
+            ]),
+            ("Endpoints disabled, last day", "short", [("{{reason}}", "sum by (reason) (increase(oms_webhook_endpoints_disabled[1d]))")]),
+            ("Webhooks of carriers", "ops", [("{{outcome}}", "sum by (outcome) (rate(oms_shipping_carrier_webhooks[$r]))")]),
+        ],
+        [
+            ("Audit: waits to be chained", "short", [("{{service}}", "max by (service) (oms_audit_pending)")]),
+            ("Audit: rows, per second", "ops", [("{{service}}", "sum by (service) (rate(oms_audit_rows[$r]))")]),
         ],
     ]
 
@@ -248,6 +297,7 @@ def main() -> None:
         "oms-funnel": ("OMS: order to cash", funnel()),
         "oms-reservations": ("OMS: reservations", reservations()),
         "oms-saga": ("OMS: saga and exceptions", saga()),
+        "oms-edge": ("OMS: callers, webhooks, audit", edge()),
         **{f"oms-{name}": (f"OMS: {name}", service(name)) for name in SERVICES},
     }
     files = {f"{name}.json": json.dumps(dashboard(name, *of), indent=1) + "\n" for name, of in every.items()}

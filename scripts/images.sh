@@ -5,7 +5,7 @@
 #           takes them from there; --full builds them in the image BUILD_BASE instead. --base is the runtime base. Without
 #           it: that of the Dockerfile, and where that cannot be pulled, a base made here of what the programs need.
 #   sizes   what each image adds to its base; fails when that is more than 25 MB for a service
-#   test    runs the five by podman, unprivileged and read-only, and takes an order to cash through them
+#   test    builds them, checks their sizes, runs the five by Docker or podman, unprivileged and read-only, and takes an order to cash through them
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib.sh
@@ -156,6 +156,7 @@ check_sizes() {
 run_test() {
     choose_tool
     build
+    [ -z "$too_large" ] || die "larger than 25 MB beyond the base:$too_large"
     local run=("$tool" run)
     if [ "$tool" = buildah ]; then
         need podman podman

@@ -1,10 +1,12 @@
 {{- /* To anywhere: a resolver on the node has no pod that could be selected. */ -}}
 {{- define "oms.egressDns" -}}
 - ports:
-    - port: 53
+    {{- range .Values.networkPolicy.dnsPorts }}
+    - port: {{ . }}
       protocol: UDP
-    - port: 53
+    - port: {{ . }}
       protocol: TCP
+    {{- end }}
 {{- end }}
 
 {{- /* To the databases of these services: (dict "root" $ "services" (list "order")). */ -}}
@@ -24,7 +26,7 @@
     {{- range .services }}
     - podSelector:
         matchLabels:
-          cnpg.io/cluster: {{ include "oms.fullname" $root }}-{{ . }}-db
+          cnpg.io/cluster: {{ include "oms.cluster" (dict "root" $root "service" .) }}
     {{- end }}
   {{- else }}
   {{- with $values.networkPolicy.postgres }}
@@ -48,4 +50,20 @@
     {{- toYaml . | nindent 4 }}
   {{- end }}
   {{- end }}
+{{- end }}
+
+{{- /* To the issuer's keys, which every service fetches itself. */ -}}
+{{- define "oms.egressJwks" -}}
+{{- if and .Values.auth.jwt.jwksUrl .Values.networkPolicy.jwks -}}
+- ports:
+    - port: {{ .Values.networkPolicy.jwksPort }}
+  to:
+    {{- toYaml .Values.networkPolicy.jwks | nindent 4 }}
+{{- end }}
+{{- end }}
+
+{{- /* Port of a URL, written or not. */ -}}
+{{- define "oms.urlPort" -}}
+{{- $url := urlParse . -}}
+{{- regexFind ":[0-9]+$" $url.host | trimPrefix ":" | default (ternary "443" "80" (eq $url.scheme "https")) -}}
 {{- end }}

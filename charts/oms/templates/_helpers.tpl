@@ -24,6 +24,16 @@ order inventory fulfillment shipping returns
 ) .service -}}
 {{- end }}
 
+{{- /* Whether an autoscaler says how many pods a service has. None has 0: that is somebody who stopped it. */ -}}
+{{- define "oms.isScaled" -}}
+{{- if and .autoscaling.enabled .replicas }}true{{ end -}}
+{{- end }}
+
+{{- /* Who receives webhooks: order those of payment providers, shipping those of carriers that it can verify. */ -}}
+{{- define "oms.webhookReceivers" -}}
+order{{ if .Values.carriers.tableRate.existingSecret }} shipping{{ end }}
+{{- end }}
+
 {{- /* Only inventory holds leases in Redis. */ -}}
 {{- define "oms.usesRedis" -}}
 {{- if eq .service "inventory" }}true{{ end -}}
@@ -56,6 +66,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- define "oms.image" -}}
 {{- with .root.Values.image.registry }}{{ trimSuffix "/" . }}/{{ end -}}
 oms{{ if ne .service "cli" }}-{{ .service }}{{ end }}:{{ .root.Values.image.tag | default .root.Chart.AppVersion }}
+{{- with get .root.Values.image.digests .service }}@{{ . }}{{ end -}}
 {{- end }}
 
 {{- /* Where the address of the service's database stands. */ -}}
@@ -65,7 +76,7 @@ oms{{ if ne .service "cli" }}-{{ .service }}{{ end }}:{{ .root.Values.image.tag 
 name: {{ include "oms.fullname" .root }}-dev
 key: {{ .service }}-database-url
 {{- else if $values.databases.cloudnativepg.enabled -}}
-name: {{ include "oms.fullname" .root }}-{{ .service }}-db-app
+name: {{ include "oms.cluster" . }}-app
 key: uri
 {{- else -}}
 {{- $database := (get $values.services .service).database -}}
@@ -84,13 +95,13 @@ name: {{ if .root.Values.dev.enabled }}{{ include "oms.fullname" .root }}-dev{{ 
 key: {{ if .root.Values.dev.enabled }}redis-url{{ else }}{{ .root.Values.redis.key }}{{ end }}
 {{- end }}
 
-{{- /* Environment that is no secret: the data of the ConfigMap. */ -}}
+{{- /* Configuration that is no secret, by the names of its environment variables. */ -}}
 {{- define "oms.config" -}}
 {{- $root := .root -}}
 {{- $of := get $root.Values.services .service -}}
 {{- $prefix := printf "OMS_%s__" (upper .service) -}}
-{{ $prefix }}LISTEN: "0.0.0.0:{{ include "oms.port" . }}"
-{{ $prefix }}ADMIN_LISTEN: "0.0.0.0:{{ include "oms.adminPort" . }}"
+{{ $prefix }}LISTEN: "{{ $root.Values.listenAddress }}:{{ include "oms.port" . }}"
+{{ $prefix }}ADMIN_LISTEN: "{{ $root.Values.listenAddress }}:{{ include "oms.adminPort" . }}"
 {{ $prefix }}DATABASE__MAX_CONNECTIONS: {{ $of.connections | quote }}
 {{ $prefix }}SERVER__DRAIN_DELAY_MS: {{ $root.Values.drain.delayMs | int | quote }}
 {{ $prefix }}SERVER__DRAIN_TIMEOUT_MS: {{ $root.Values.drain.timeoutMs | int | quote }}
@@ -129,11 +140,24 @@ key: {{ if .root.Values.dev.enabled }}redis-url{{ else }}{{ .root.Values.redis.k
 {{- if include "oms.testByCertificate" $root }}
 {{ $prefix }}AUTH__CALLERS__TEST__{{ upper .service }}: {{ include "oms.testCalls" . | quote }}
 {{- end }}
+{{- if and (include "oms.usesRedis" .) $root.Values.redis.caSecret.name }}
+{{ $prefix }}LEASE__REDIS_CA_FILE: /etc/oms/redis-ca/ca.crt
+{{- end }}
 {{- range $key, $value := $of.config }}
 {{- if and (eq $key "PAYMENTS__SANDBOX__URL") (not $value) $root.Values.dev.enabled }}
 {{- $value = printf "http://%s-sandbox-psp:7090" (include "oms.fullname" $root) }}
 {{- end }}
 {{ $prefix }}{{ $key }}: {{ $value | quote }}
+{{- end }}
+{{- end }}
+
+{{- /* The same as environment of a container. It stands in the pods' template and in no ConfigMap: a ReplicaSet keeps the
+       configuration that its pods began with, so an old pod never starts with new keys, and `kubectl rollout undo` and
+       `helm rollback` bring the old ones back. Kubernetes would take $(NAME) for a reference; configuration has none. */ -}}
+{{- define "oms.configEnv" -}}
+{{- range $name, $value := include "oms.config" . | fromYaml }}
+- name: {{ $name }}
+  value: {{ $value | replace "$(" "$$(" | quote }}
 {{- end }}
 {{- end }}
 
@@ -168,9 +192,11 @@ key: {{ if .root.Values.dev.enabled }}redis-url{{ else }}{{ .root.Values.redis.k
 {{- end }}
 
 {{- define "oms.privacyEnv" -}}
+{{- if .root.Values.dev.enabled -}}
+# Everybody knows it, like the passwords of the engines beside it.
+{{ end -}}
 - name: OMS_ORDER__PRIVACY__MASTER_KEYS
   {{- if .root.Values.dev.enabled }}
-  # Everybody knows it, like the passwords of the engines beside it.
   value: dev:b21zLWRldmVsb3BtZW50LWtleS1vbmx5LTAxMjM0NTY=
   {{- else }}
   valueFrom:
@@ -196,59 +222,5 @@ key: {{ if .root.Values.dev.enabled }}redis-url{{ else }}{{ .root.Values.redis.k
   valueFrom:
     secretKeyRef:
       {{- include "oms.redisSecret" . | nindent 6 }}
-{{- end }}
-{{- end }}
-
-{{- /* Files of a service: certificates and the keys of partners. */ -}}
-{{- define "oms.mounts" -}}
-{{- if .root.Values.tls.enabled }}
-- name: tls
-  mountPath: /etc/oms/tls
-  readOnly: true
-{{- end }}
-{{- if .root.Values.auth.apiKeys.existingSecret }}
-- name: api-keys
-  mountPath: /etc/oms/api-keys
-  readOnly: true
-{{- end }}
-{{- end }}
-
-{{- define "oms.volumes" -}}
-{{- if .root.Values.tls.enabled }}
-- name: tls
-  secret:
-    secretName: {{ include "oms.fullname" .root }}-{{ .service }}-tls
-    defaultMode: 0440
-{{- end }}
-{{- if .root.Values.auth.apiKeys.existingSecret }}
-- name: api-keys
-  secret:
-    secretName: {{ .root.Values.auth.apiKeys.existingSecret }}
-    defaultMode: 0440
-{{- end }}
-{{- end }}
-
-{{- define "oms.podSecurity" -}}
-runAsNonRoot: true
-runAsUser: 65532
-runAsGroup: 65532
-fsGroup: 65532
-seccompProfile:
-  type: RuntimeDefault
-{{- end }}
-
-{{- define "oms.containerSecurity" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-capabilities:
-  drop: [ALL]
-{{- end }}
-
-{{- define "oms.pullSecrets" -}}
-{{- with .root.Values.image.pullSecrets -}}
-imagePullSecrets:
-  {{- range . }}
-  - name: {{ . }}
-  {{- end }}
 {{- end }}
 {{- end }}
