@@ -9,6 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 export OMS_CRASH_ROUNDS=1
 profile=()
+folder=debug
 while [ $# -gt 0 ]; do
     case $1 in
     --seed) export OMS_CRASH_SEED=${2:?--seed takes a number} ;;
@@ -16,6 +17,7 @@ while [ $# -gt 0 ]; do
     --only) export OMS_CRASH_ONLY=${2:?--only takes the beginning of a name} ;;
     --release)
         profile=(--release)
+        folder=release
         shift
         continue
         ;;
@@ -39,5 +41,6 @@ if [ -z "${OMS_CRASH_ONLY:-}" ]; then
     run --test crash_orders --test crash_saga --test crash_payments --test crash_feed --test crash_recovery -- \
         --nocapture --test-threads 1
 fi
-cargo run --locked --quiet "${profile[@]}" --bin oms-crash-summary -- "$OMS_CRASH_SUMMARY" || failed=1
+# Built with the tests.
+"${CARGO_TARGET_DIR:-target}/$folder/oms-crash-summary" "$OMS_CRASH_SUMMARY" || failed=1
 exit "$failed"
