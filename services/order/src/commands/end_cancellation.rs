@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 use super::settle_order::{refund_canceled, settle_order};
 use crate::changes::{Change, Event, Locked};
 use crate::ctx::Ctx;
+use crate::domain::cancellation::Cancellation;
 use crate::domain::cancellation_plan::Plan;
 use crate::error::Error;
 use crate::store::{StoreError, cancellation_plans, sagas};
@@ -19,20 +20,16 @@ pub(crate) async fn end_cancellation(
     plan: &Plan,
     actor: &str,
 ) -> Result<(), Error> {
-    let mut all = order.cancellations.iter();
-    let found = all.find(|one| one.cancellation_id == id).cloned();
-    let mut cancellation =
-        found.ok_or_else(|| StoreError::inconsistent("cancellations", "cancellation_id", id))?;
+    let mut cancellation = find(order, id)?;
     let done: Vec<(OrderLineId, i64)> = plan.done().into_iter().collect();
     for (line_id, quantity) in &done {
-        let of_line = |one: &OrderLineId| one == line_id;
         for line in &mut order.lines {
-            if of_line(&line.order_line_id) {
+            if line.order_line_id == *line_id {
                 line.counters.canceled += quantity;
             }
         }
         for line in &mut cancellation.lines {
-            if of_line(&line.order_line_id) {
+            if line.order_line_id == *line_id {
                 line.canceled = *quantity;
             }
         }
@@ -44,20 +41,40 @@ pub(crate) async fn end_cancellation(
     plan.conclude(&mut cancellation, refunds, voids);
     let units: i64 = done.iter().map(|(_, quantity)| quantity).sum();
     let asked: i64 = cancellation.lines.iter().map(|line| line.quantity).sum();
+    let detail = format!("{units} of {asked} units canceled");
+    write_ended(conn, ctx, order, cancellation, actor, detail).await?;
+    // What waited for these units may go now.
+    sagas::signal(conn, order.order_id, ctx.now()).await?;
+    settle_order(conn, ctx, order).await
+}
+
+/// A cancellation of the order.
+pub(crate) fn find(order: &Locked, id: CancellationId) -> Result<Cancellation, Error> {
+    let mut all = order.cancellations.iter();
+    let found = all.find(|one| one.cancellation_id == id).cloned();
+    Ok(found.ok_or_else(|| StoreError::inconsistent("cancellations", "cancellation_id", id))?)
+}
+
+/// Writes a cancellation that has ended, with its event.
+pub(crate) async fn write_ended(
+    conn: &mut PgConnection,
+    ctx: &Ctx,
+    order: &mut Locked,
+    cancellation: Cancellation,
+    actor: &str,
+    detail: String,
+) -> Result<(), Error> {
     cancellation_plans::save_cancellation(conn, &cancellation, ctx.now()).await?;
     for one in &mut order.cancellations {
-        if one.cancellation_id == id {
+        if one.cancellation_id == cancellation.cancellation_id {
             one.clone_from(&cancellation);
         }
     }
     let change = Change {
         actor,
         action: "cancel_lines",
-        detail: format!("{units} of {asked} units canceled"),
+        detail,
         event: Event::LinesCanceled(cancellation),
     };
-    order.write(conn, ctx, &change).await?;
-    // What waited for these units may go now.
-    sagas::signal(conn, order.order_id, ctx.now()).await?;
-    settle_order(conn, ctx, order).await
+    Ok(order.write(conn, ctx, &change).await?)
 }

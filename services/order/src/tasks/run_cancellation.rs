@@ -16,9 +16,9 @@ use time::Duration;
 use tonic::Code;
 
 use super::{order_id_of, task_error};
-use crate::changes::{self, Change, Event, Locked};
+use crate::changes::{self, Locked};
 use crate::clients::CanceledUnits;
-use crate::commands::end_cancellation::end_cancellation;
+use crate::commands::end_cancellation;
 use crate::ctx::{Ctx, request_id_for};
 use crate::domain::cancellation::Cancellation;
 use crate::domain::cancellation_plan::{Plan, Units, merged};
@@ -26,7 +26,7 @@ use crate::domain::release::{Release, ReleaseState};
 use crate::domain::reservation::{Reservation, ReservationLine, ReservationState};
 use crate::domain::state::OrderState;
 use crate::error::Error;
-use crate::store::{StoreError, cancellation_plans, fulfillment_orders, releases, reservations};
+use crate::store::{cancellation_plans, fulfillment_orders, releases, reservations};
 
 /// While the order is not confirmed yet, its units are on their way to fulfillment, or an earlier
 /// cancellation runs.
@@ -116,7 +116,7 @@ impl Job<'_> {
 
     async fn begin(&self, conn: &mut PgConnection) -> Result<Begun, Error> {
         let mut order = changes::lock(conn, self.order_id).await?;
-        let cancellation = self.of(&order)?;
+        let cancellation = end_cancellation::find(&order, self.id)?;
         if !cancellation.is_open() {
             self.task.finish(conn).await?;
             return Ok(Begun::Over);
@@ -151,13 +151,6 @@ impl Job<'_> {
         cancellation_plans::save_cancellation(conn, &running, now).await?;
         cancellation_plans::save(conn, self.id, &plan, now).await?;
         Ok(Begun::Go(plan))
-    }
-
-    fn of(&self, order: &Locked) -> Result<Cancellation, Error> {
-        let mut all = order.cancellations.iter();
-        let found = all.find(|one| one.cancellation_id == self.id).cloned();
-        let unknown = || StoreError::inconsistent("tasks", "payload", self.id);
-        Ok(found.ok_or_else(unknown)?)
     }
 
     /// Plans the cancellation; units of batches that were not sent leave them in this transaction.
@@ -240,29 +233,9 @@ impl Job<'_> {
         for name in ["fulfillment", "reservation", "payment"] {
             cancellation.set_leg(name, leg, &detail);
         }
-        self.write(conn, order, cancellation, detail).await?;
+        let actor = &self.task.actor;
+        end_cancellation::write_ended(conn, self.ctx, order, cancellation, actor, detail).await?;
         Ok(self.task.finish(conn).await?)
-    }
-
-    async fn write(
-        &self,
-        conn: &mut PgConnection,
-        order: &mut Locked,
-        cancellation: Cancellation,
-        detail: String,
-    ) -> Result<(), Error> {
-        cancellation_plans::save_cancellation(conn, &cancellation, self.ctx.now()).await?;
-        let mut all = order.cancellations.iter_mut();
-        if let Some(one) = all.find(|one| one.cancellation_id == self.id) {
-            one.clone_from(&cancellation);
-        }
-        let change = Change {
-            actor: &self.task.actor,
-            action: "cancel_lines",
-            detail,
-            event: Event::LinesCanceled(cancellation),
-        };
-        Ok(order.write(conn, self.ctx, &change).await?)
     }
 
     async fn save(&self, plan: &Plan) -> Result<(), TaskError> {
@@ -431,7 +404,8 @@ impl Job<'_> {
         let all = reservations::list(conn, self.order_id).await?;
         order.set_reserved(&all);
         let actor = &self.task.actor;
-        end_cancellation(conn, self.ctx, &mut order, self.id, plan, actor).await?;
+        end_cancellation::end_cancellation(conn, self.ctx, &mut order, self.id, plan, actor)
+            .await?;
         Ok(self.task.finish(conn).await?)
     }
 }

@@ -179,12 +179,7 @@ async fn a_declined_capture_holds_the_order_until_a_person_has_it_tried_again() 
     })
     .await;
     let parked = rig.exception("capture_payment").await;
-    // The bank is talked to.
-    let mut conn = rig.provider.db.connect().await;
-    sqlx::raw_sql("UPDATE charges SET token = 'tok_approve'")
-        .execute(&mut conn)
-        .await
-        .unwrap();
+    rig.talk_to_bank().await;
     rig.retry(&parked.exception_id).await.unwrap();
     let paid = rig
         .until(id, "the capture", |order| captured(order) > 0)
@@ -311,11 +306,7 @@ async fn goods_that_come_back_before_their_money_are_refunded_when_it_is_there()
         .await;
     let waits = rig.get(id).await;
     assert_eq!((captured(&waits), waits.lines[0].refunded), (0, 0));
-    let mut conn = rig.provider.db.connect().await;
-    sqlx::raw_sql("UPDATE charges SET token = 'tok_approve'")
-        .execute(&mut conn)
-        .await
-        .unwrap();
+    rig.talk_to_bank().await;
     rig.retry(&parked.exception_id).await.unwrap();
     let paid = rig
         .until(id, "the refund", |order| order.lines[0].refunded == 2)

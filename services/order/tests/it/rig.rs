@@ -281,6 +281,15 @@ impl Rig {
             .unwrap()
     }
 
+    /// Has the customer's bank take what it declined.
+    pub(crate) async fn talk_to_bank(&self) {
+        let mut conn = self.provider.db.connect().await;
+        sqlx::raw_sql("UPDATE charges SET token = 'tok_approve'")
+            .execute(&mut conn)
+            .await
+            .unwrap();
+    }
+
     /// Waits until nothing is under way, so that the books can be compared.
     pub(crate) async fn rest(&self) {
         wait_for("everything to come to rest", || async {

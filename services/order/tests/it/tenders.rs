@@ -147,11 +147,7 @@ async fn a_part_of_a_capture_that_is_declined_holds_the_order_and_is_tried_again
     let (shipment, _) = rig.ship(&order, &[2]);
     let parked = rig.exception("capture_payment").await;
     assert_eq!(captured(&rig.get(id).await), 1_000);
-    let mut conn = rig.provider.db.connect().await;
-    sqlx::raw_sql("UPDATE charges SET token = 'tok_approve'")
-        .execute(&mut conn)
-        .await
-        .unwrap();
+    rig.talk_to_bank().await;
     rig.retry(&parked.exception_id).await.unwrap();
     rig.until(id, "the whole capture", |order| captured(order) == 2_700)
         .await;
